@@ -1,0 +1,376 @@
+"""The command line: options in, files out; what is done stands in `steps`."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+import click
+
+from . import __version__
+from .config import PRESETS, Config
+from .errors import InputError
+
+SUFFIXES = (".gz", ".h5ad", ".h5", ".zarr", ".loom", ".csv", ".tsv", ".txt", ".prepared", ".clustered", ".fit", ".model")
+
+
+def sample_id(path: Path, given: str | None) -> str:
+    """`given`, or the stem of the file without the endings that steps add."""
+    if given is not None:
+        if not given or "/" in given or given.startswith((".", "-")):
+            raise InputError(f"--id '{given}' cannot name files: use letters, digits, '_', '.' and '-', starting with a letter or digit")
+        return given
+    stem = path.resolve().name
+    while (suffix := Path(stem).suffix) in SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return stem
+
+
+def _options(*decorators: Callable) -> Callable:
+    def add(function: Callable) -> Callable:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return add
+
+
+def _config_option(item: Any) -> Callable:
+    """The click option of one field of Config; not given, the preset decides."""
+    kind = item.type
+    if isinstance(kind, UnionType):
+        kind = get_args(kind)[0]
+    choices = item.metadata.get("choices")
+    shown = ", ".join(f"{name}: {getattr(preset, item.name)}" for name, preset in PRESETS.items())
+    return click.option(
+        f"--{item.name.replace('_', '-')}",
+        type=click.Choice(choices) if choices else kind,
+        help=f"{item.metadata['help']} [{shown}]",
+    )
+
+
+def read_config(preset: str, options: dict[str, Any]) -> Config:
+    """The preset with the options that were given on the command line; takes them out of `options`."""
+    return PRESETS[preset].changed(**{item.name: options.pop(item.name) for item in fields(Config) if item.name in options})
+
+
+PREPARE_FIELDS = ("n_genes", "max_value")
+preset_option = click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True, help="Set of parameters to start from."
+)
+prepare_config_options = _options(
+    preset_option, *(_config_option(item) for item in fields(Config) if item.name in PREPARE_FIELDS)
+)
+fit_config_options = _options(*(_config_option(item) for item in fields(Config) if item.name not in PREPARE_FIELDS))
+outdir_option = click.option(
+    "--outdir", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True, help="Folder of the outputs."
+)
+id_option = click.option("--id", "given_id", help="Name of the sample and of its files; by default the input's file name.")
+label_option = click.option("--label-col", help="Column of obs with known cell types; used for the score and the figures only.")
+batch_option = click.option("--batch-col", help="Column of obs with the batch or sample of the cells; used for the figures.")
+read_options = _options(
+    click.option(
+        "--input-kind",
+        type=click.Choice(["counts", "normalised", "log"]),
+        default="counts",
+        show_default=True,
+        help="What the values are: raw counts; normalised (RPKM, TPM), of which the logarithm is taken; or logarithms.",
+    ),
+    click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."),
+)
+run_options = _options(
+    click.option("--n-clusters", default="auto", show_default=True, help="Number of clusters, or auto to estimate it."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
+    click.option(
+        "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one."
+    ),
+    click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
+)
+existing = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are run, and errors of the input without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"ERROR: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="cicl")
+def main() -> None:
+    """Cluster single cells by cluster-aware iterative contrastive learning.
+
+    `run` does a sample from the counts to the report. The other commands are its steps.
+    """
+
+
+def _device(name: str, threads: int | None) -> Any:
+    from .runtime import choose_device, set_threads
+
+    set_threads(threads)
+    return choose_device(name)
+
+
+def _read_step_file(path: Path, key: str) -> Any:
+    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did."""
+    import anndata
+
+    try:
+        adata = anndata.read_h5ad(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None
+    except Exception as error:
+        raise InputError(f"{path}: this is no h5ad, or it is damaged ({error}); run the step before again") from error
+    if key not in adata.uns.get("cicl", {}):
+        raise InputError(f"{path}: this h5ad does not come from the step before (no {key} in uns['cicl']); run that first")
+    return adata
+
+
+@main.command()
+@click.argument("path", metavar="INPUT", type=existing)
+@outdir_option
+@id_option
+@label_option
+@batch_option
+@read_options
+@run_options
+@prepare_config_options
+@fit_config_options
+def run(path: Path, outdir: Path, given_id: str | None, label_col: str | None, batch_col: str | None, **options: Any) -> None:
+    """Cluster one sample end to end: counts in, clusters, figures and report out.
+
+    INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
+    """
+    from . import steps
+    from .report import write_report
+    from .write import write_json
+
+    device = _device(options.pop("device"), options.pop("threads"))
+    seed = options.pop("seed")
+    n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
+    config = read_config(options.pop("preset"), options)
+    sample = sample_id(path, given_id)
+    prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
+    n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
+    model = steps.cluster_sample(prepared, fitted)
+    _write_clusters(prepared, model, outdir, sample)
+    metrics = steps.score_sample(prepared, label_col=label_col)
+    _plot(prepared, outdir, sample, label_col, batch_col, metrics)
+    write_json(metrics, outdir / f"{sample}.metrics.json")
+    write_report([(prepared, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
+    click.echo(_summary(metrics, outdir / "cicl_report.html"))
+
+
+def _summary(metrics: dict[str, Any], report: Path) -> str:
+    how = "given" if metrics["k_given"] else "estimated"
+    scores = "".join(f", {name.upper()} {metrics[name]:.3f}" for name in ("ari", "nmi", "ami") if name in metrics)
+    return f"{metrics['id']}: {metrics['n_cells']} cells, {metrics['n_clusters']} clusters ({how}){scores}\nreport: {report}"
+
+
+@main.command()
+@click.argument("path", metavar="INPUT", type=existing)
+@outdir_option
+@id_option
+@label_option
+@batch_option
+@read_options
+@prepare_config_options
+def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, **options: Any) -> None:
+    """Read counts, normalise, select genes: writes <id>.prepared.h5ad."""
+    from .steps import prepare_sample
+    from .write import write_h5ad
+
+    config = read_config(preset, options)
+    sample = sample_id(path, given_id)
+    write_h5ad(prepare_sample(path, sample, config=config, **options), outdir / f"{sample}.prepared.h5ad")
+
+
+@main.command()
+@click.argument("path", metavar="PREPARED", type=existing)
+@outdir_option
+@id_option
+@run_options
+@preset_option
+@fit_config_options
+def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
+    """Train on a prepared sample: writes <id>.fit.pt."""
+    from . import modelfile, steps
+
+    device = _device(options.pop("device"), options.pop("threads"))
+    seed = options.pop("seed")
+    n_clusters = options.pop("n_clusters")
+    steps.parse_n_clusters(n_clusters)
+    prepared = _read_step_file(path, "prepare")
+    config = read_config(options.pop("preset"), options).changed(**steps.prepared_with(prepared))
+    fitted = steps.fit_sample(
+        prepared, steps.parse_n_clusters(n_clusters, prepared.n_obs), config=config, seed=seed, device=device
+    )
+    modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
+
+
+def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str) -> None:
+    import pandas as pd
+
+    from . import modelfile
+    from .write import atomic_path
+
+    table = pd.DataFrame(
+        {"barcode": adata.obs_names, "cluster": adata.obs["cicl"].to_numpy(), "confidence": adata.obs["cicl_confidence"].to_numpy()}
+    )
+    with atomic_path(outdir / f"{sample}.clusters.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.4f")
+    embedding = adata.obsm["X_cicl"]
+    columns = [f"cicl_{i}" for i in range(embedding.shape[1])]
+    with atomic_path(outdir / f"{sample}.embedding.parquet") as temporary:
+        pd.DataFrame(embedding, index=adata.obs_names.astype(object), columns=columns).to_parquet(temporary)
+    modelfile.save(model, outdir / f"{sample}.model.pt", "model")
+
+
+@main.command()
+@click.argument("path", metavar="PREPARED", type=existing)
+@click.option("--fit", "fit_file", type=existing, required=True, help="The <id>.fit.pt of the same sample.")
+@click.option("--n-clusters", default="auto", show_default=True, help="Another number of clusters than the training used.")
+@outdir_option
+@id_option
+def cluster(path: Path, fit_file: Path, n_clusters: str, outdir: Path, given_id: str | None) -> None:
+    """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
+    from . import modelfile, steps
+    from .write import write_h5ad
+
+    fitted = modelfile.load(fit_file, "fit")
+    prepared = _read_step_file(path, "prepare")
+    model = steps.cluster_sample(prepared, fitted, n_clusters=steps.parse_n_clusters(n_clusters, prepared.n_obs))
+    sample = sample_id(path, given_id)
+    _write_clusters(prepared, model, outdir, sample)
+    write_h5ad(prepared, outdir / f"{sample}.clustered.h5ad")
+
+
+@main.command()
+@click.argument("path", metavar="CLUSTERED", type=existing)
+@label_option
+@outdir_option
+@id_option
+def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None) -> None:
+    """Score the clusters: writes <id>.metrics.json (ARI, NMI, AMI where labels are known; silhouette; seconds; memory)."""
+    from .steps import score_sample
+    from .write import write_json
+
+    metrics = score_sample(_read_step_file(path, "k"), label_col=label_col)
+    write_json(metrics, outdir / f"{sample_id(path, given_id)}.metrics.json")
+
+
+def _plot(adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None) -> None:
+    from .layout import add_layouts
+    from .multiqc import write_multiqc
+    from .plot import plot_sample
+    from .runtime import stage
+    from .write import write_h5ad
+
+    stages: dict[str, dict[str, float]] = {}
+    with stage("plot", stages):
+        add_layouts(adata, seed=int(adata.uns["cicl"]["seed"]))
+        plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
+    adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
+    if metrics is not None:
+        metrics["seconds"]["plot"] = stages["plot"]["seconds"]
+        metrics["peak_memory_mb"]["plot"] = stages["plot"]["peak_memory_mb"]
+        write_multiqc(adata, metrics, outdir / f"{sample}_mqc.json")
+    write_h5ad(adata, outdir / f"{sample}.h5ad")
+
+
+@main.command()
+@click.argument("path", metavar="CLUSTERED", type=existing)
+@click.option("--metrics", "metrics_file", type=existing, help="The <id>.metrics.json, for the MultiQC file and titles.")
+@label_option
+@batch_option
+@outdir_option
+@id_option
+def plot(
+    path: Path, metrics_file: Path | None, label_col: str | None, batch_col: str | None, outdir: Path, given_id: str | None
+) -> None:
+    """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
+    from .read import check_columns
+
+    adata = _read_step_file(path, "k")
+    check_columns(adata, label_col=label_col, batch_col=batch_col)
+    metrics = _read_metrics(metrics_file) if metrics_file else None
+    _plot(adata, outdir, sample_id(path, given_id), label_col, batch_col, metrics)
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    import json
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: this is no metrics file ({error}); run the step score again") from error
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=existing)
+@click.option("--title", default="CICL report", show_default=True, help="Title of the report.")
+@outdir_option
+def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
+    """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json."""
+    from .report import write_report
+
+    metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
+    samples = []
+    for file in sorted(file for file in files if file.suffix != ".json"):
+        adata = _read_step_file(file, "k")
+        name = str(adata.uns["cicl"]["id"])
+        if name not in metrics:
+            raise InputError(f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json")
+        samples.append((adata, metrics[name]))
+    if not samples:
+        raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
+    write_report(samples, outdir / "cicl_report.html", title=title)
+
+
+@main.command(name="map")
+@click.argument("path", metavar="INPUT", type=existing)
+@click.option("--model", "model_file", type=existing, required=True, help="The <id>.model.pt of an earlier run.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X.")
+@outdir_option
+@id_option
+def map_cells(
+    path: Path, model_file: Path, device: str, counts_layer: str | None, outdir: Path, given_id: str | None
+) -> None:
+    """Label new cells with the clusters of a saved model: writes <id>.mapped.csv."""
+    import pandas as pd
+
+    from . import modelfile, steps
+    from .read import read_counts
+    from .write import atomic_path
+
+    model = modelfile.load(model_file, "model")
+    adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
+    labels, confidence = steps.map_sample(adata, model, device=_device(device, None))
+    table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
+    with atomic_path(outdir / f"{sample_id(path, given_id)}.mapped.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.4f")
+
+
+@main.command(name="demo-data")
+@outdir_option
+def demo_data(outdir: Path) -> None:
+    """Write 700 PBMC that need no download, a subset without labels, and the samplesheet for both."""
+    from .demo import write_demo_data
+
+    write_demo_data(outdir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

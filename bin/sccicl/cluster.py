@@ -1,0 +1,38 @@
+"""The clustering phase: final clusters of the embedded cells, and how sure each cell is."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .kmeans import kmeans
+from .pseudolabels import student_t
+
+
+class Clusters(NamedTuple):
+    """`labels` (cells,) 0..k-1 with the biggest cluster first, `confidence` (cells,) in [0, 1], `centroids` (k, features)."""
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    centroids: np.ndarray
+
+
+def cluster(h: Tensor, k: int, *, student_df: float = 1.0, seed: int = 0) -> Clusters:
+    """K-means on the embedding (paper Algorithm 1, clustering phase).
+
+    The confidence of a cell is q_ij of its own cluster, rescaled so that an even share 1/k is 0.
+    """
+    result = kmeans(h, k, seed=seed, n_init=20)
+    order = torch.bincount(result.labels, minlength=k).argsort(descending=True, stable=True)
+    centroids = result.centroids[order]
+    labels, confidence = assign_clusters(h, centroids, student_df)
+    return Clusters(labels, confidence, centroids.cpu().numpy())
+
+
+def assign_clusters(h: Tensor, centroids: Tensor, student_df: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster (cells,) and confidence (cells,) of embedded cells, new ones too, by the nearest centroid."""
+    q, labels = student_t(h, centroids, student_df).max(1)
+    k = len(centroids)
+    confidence = ((q - 1 / k) / (1 - 1 / k)).clamp(0, 1) if k > 1 else torch.ones_like(q)
+    return labels.cpu().numpy(), confidence.float().cpu().numpy()

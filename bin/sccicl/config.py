@@ -1,0 +1,78 @@
+"""Every number of the method, with the two presets."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, get_args
+
+from .errors import InputError
+from .loss import ClusterLossForm
+from .views import View
+
+
+def _number(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "low": low, "high": high})
+
+
+def _choice(default: str, text: str, choices: Any) -> Any:
+    return field(default=default, metadata={"help": text, "choices": get_args(choices)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Parameters of preparation, training and clustering; the defaults are the paper's (preset `paper`).
+
+    A field is an option of the command line and a key of `uns["cicl"]["params"]`. Learning rates, weight decay and dropout
+    are not printed in the paper: they are those of its public reference implementation.
+    """
+
+    n_genes: int = _number(500, "Highly variable genes that are kept.", low=2)
+    max_value: float | None = _number(None, "Clip z-scores at this absolute value.", low=0)
+
+    n_layers: int = _number(4, "Layers of the encoder.", low=1)
+    value_size: int | None = _number(None, "Width of the attention's values; the number of genes if not given.", low=1)
+    feed_forward: int = _number(1024, "Width of the encoder's feed-forward nets.", low=1)
+    dropout: float = _number(0.2, "Dropout within the encoder.", low=0, high=0.99)
+    projection_hidden: int = _number(1024, "Width of the projection head's hidden layer.", low=1)
+    projection_size: int = _number(512, "Width of the projections.", low=1)
+
+    view: View = _choice("unit-noise", "How a view of a cell is made.", View)
+    noise_sd: float = _number(0.5, "Standard deviation of the noise (view `noise`).", low=0)
+    noise_fraction: float = _number(0.8, "Fraction of a cell's genes that get noise (view `noise`).", low=0, high=1)
+    mask_fraction: float = _number(0.6, "Fraction of a cell's genes that are masked (view `mask`).", low=0, high=1)
+
+    temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
+    cluster_loss_weight: float = _number(0.1, "Weight lambda of the cluster-aware loss; 0 leaves it out.", low=0)
+    cluster_loss: ClusterLossForm = _choice("ratio", "Form of the cluster-aware loss.", ClusterLossForm)
+    student_df: float = _number(1.0, "Degrees of freedom of the Student's t assignment.", low=1e-3)
+
+    epochs: int = _number(1000, "Passes over all cells.", low=1)
+    batch_size: int = _number(6000, "Cells in a minibatch.", low=2)
+    learning_rate: float = _number(1e-4, "Learning rate of the encoder.", low=0)
+    head_learning_rate: float = _number(1e-5, "Learning rate of the projection head.", low=0)
+    weight_decay: float = _number(1e-3, "Weight decay.", low=0)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value, meta = getattr(self, item.name), item.metadata
+            option = f"--{item.name.replace('_', '-')}"
+            if "choices" in meta and value not in meta["choices"]:
+                raise InputError(f"{option} must be one of {', '.join(meta['choices'])}, not '{value}'")
+            if value is None or "low" not in meta:
+                continue
+            if meta["low"] is not None and not value >= meta["low"]:
+                raise InputError(f"{option} must be at least {meta['low']:g}, not {value}")
+            if meta["high"] is not None and not value <= meta["high"]:
+                raise InputError(f"{option} must be at most {meta['high']:g}, not {value}")
+
+    def changed(self, **values: Any) -> "Config":
+        """A copy with the values that are not None replaced."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Field names and values, without those that are None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+PRESETS: dict[str, Config] = {
+    "paper": Config(),
+    "default": Config(epochs=50),
+}

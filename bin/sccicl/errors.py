@@ -1,0 +1,8 @@
+"""The one error a user is meant to read."""
+
+
+class InputError(ValueError):
+    """What is wrong with the input, where, and how to mend it, in one sentence.
+
+    The command line prints it without a traceback and exits with code 2.
+    """

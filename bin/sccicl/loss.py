@@ -1,0 +1,135 @@
+"""The instance-wise and the cluster-aware contrastive loss, with gradient, in one pass over tiles of rows.
+
+Both losses need, for every row, a log-sum-exp over all other rows. A tile of rows meets all columns at once, so the
+value and the gradient with respect to the similarities are known before the tile is left: nothing of the size
+2N x 2N is ever stored, and memory is linear in the batch.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ClusterLossForm = Literal["ratio", "supcon", "other-view"]
+
+# Entries of one tile of the similarity matrix: 16 MB in float32, which two tiles of a common last-level cache hold.
+TILE_ENTRIES = 4 * 2**20
+
+
+class Losses(NamedTuple):
+    """Scalars; only `total` carries a gradient."""
+
+    total: Tensor
+    instance: Tensor
+    cluster: Tensor
+
+
+class _ContrastiveLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z, labels, temperature, weight, form, tile_rows):
+        n_rows = len(z)
+        n_cells = n_rows // 2
+        scale = 1.0 / temperature
+        gradient = torch.zeros_like(z)
+        instance = z.new_zeros(())
+        cluster = z.new_zeros(())
+        for start in range(0, n_rows, tile_rows):
+            stop = min(start + tile_rows, n_rows)
+            rows = torch.arange(start, stop, device=z.device)
+            here = torch.arange(stop - start, device=z.device)
+            other_view = (rows + n_cells) % n_rows
+            similarity = (z[start:stop] @ z.T).mul_(scale)
+            similarity[here, rows] = -torch.inf
+            positive = similarity[here, other_view]
+            log_all = similarity.logsumexp(1)
+            instance += (log_all - positive).sum()
+
+            same = labels[start:stop, None] == labels[None, :]
+            same[here, rows] = False
+            probability = (similarity - log_all[:, None]).exp_()
+            if form == "ratio":
+                log_same = similarity.masked_fill(~same, -torch.inf).logsumexp(1)
+                cluster += (log_all - log_same).sum()
+                target = (similarity - log_same[:, None]).exp_().masked_fill_(~same, 0.0)
+                d_similarity = probability.mul(1.0 + weight).sub_(target, alpha=weight)
+            elif form == "supcon":
+                target = same.to(z.dtype).div_(same.sum(1, keepdim=True))
+                cluster += (log_all - similarity.masked_fill(~same, 0.0).mul_(target).sum(1)).sum()
+                d_similarity = probability.mul(1.0 + weight).sub_(target, alpha=weight)
+            else:
+                same[here, other_view] = False
+                same[here, rows] = True
+                log_rest = similarity.masked_fill(same, -torch.inf).logsumexp(1)
+                cluster += (log_rest - positive).sum()
+                rest = (similarity - log_rest[:, None]).exp_().masked_fill_(same, 0.0)
+                d_similarity = probability.add_(rest, alpha=weight)
+                d_similarity[here, other_view] -= weight
+            d_similarity[here, other_view] -= 1.0
+            d_similarity.mul_(scale / n_rows)
+            gradient[start:stop] += d_similarity @ z
+            gradient.addmm_(d_similarity.T, z[start:stop])
+        instance /= n_rows
+        cluster /= n_rows
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(instance, cluster)
+        return instance + weight * cluster, instance, cluster
+
+    @staticmethod
+    def backward(ctx, d_total, _d_instance, _d_cluster):
+        (gradient,) = ctx.saved_tensors
+        return gradient * d_total, None, None, None, None, None
+
+
+def contrastive_loss(
+    first: Tensor,
+    second: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 0.5,
+    weight: float = 0.1,
+    form: ClusterLossForm = "ratio",
+    cosine: bool = True,
+    tile_rows: int | None = None,
+) -> Losses:
+    """L = L_instance + lambda L_cluster of a minibatch (equations 12 to 17).
+
+    With s the similarity, t the temperature, v(i) the other view of row i and P(i) the other rows with the pseudo-label
+    of i, averaged over the 2N rows:
+
+    - instance: -log( exp(s(z_i, z_v(i))/t) / sum_{j != i} exp(s(z_i, z_j)/t) );
+    - cluster, `form="ratio"`, the paper's: -log( sum_{j in P(i)} exp(s/t) / sum_{j != i} exp(s/t) );
+    - cluster, `form="supcon"`: the mean over j in P(i) of -log( exp(s(z_i, z_j)/t) / sum_{l != i} exp(s/t) ), the loss of
+      supervised contrastive learning (Khosla et al. 2020);
+    - cluster, `form="other-view"`: v(i) is the only positive and rows with another pseudo-label are the negatives.
+
+    Parameters
+    ----------
+    first, second
+        Projections of the two views, (N, features) each, N >= 2; row i of both is cell i.
+    labels
+        Pseudo-labels of the cells, (N,).
+    temperature, weight
+        t and lambda.
+    cosine
+        Cosine similarity; the dot product otherwise (equation 13).
+    tile_rows
+        Rows of the similarity matrix held at a time; by default what fits 4 M entries.
+
+    Raises
+    ------
+    ValueError
+        When the batch has fewer than 2 cells or the shapes do not fit.
+    """
+    n_cells = len(first)
+    if n_cells < 2 or first.shape != second.shape or labels.shape != (n_cells,):
+        raise ValueError(
+            f"a contrastive loss takes two views of the same N >= 2 cells and N labels, not {tuple(first.shape)}, "
+            f"{tuple(second.shape)} and {tuple(labels.shape)}"
+        )
+    z = torch.cat([first, second])
+    if cosine:
+        z = F.normalize(z, dim=1)
+    if tile_rows is None:
+        tile_rows = max(1, TILE_ENTRIES // (2 * n_cells))
+    return Losses(*_ContrastiveLoss.apply(z, labels.repeat(2), temperature, weight, form, tile_rows))

@@ -1,0 +1,77 @@
+"""The encoder f and the projection head g (paper 2.2.2 and 2.2.4)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Self-attention of a cell that is one token, equations 3 and 4.
+
+    The softmax over a single key is 1 for every head, so queries and keys neither change the output nor receive a
+    gradient: what is left of `torch.nn.MultiheadAttention` is the linear map W_O W_V, and only that is computed.
+
+    Parameters
+    ----------
+    n_features
+        Width of the token.
+    value_size
+        Width of the values of all heads together.
+    """
+
+    def __init__(self, n_features: int, value_size: int):
+        super().__init__()
+        self.value = nn.Linear(n_features, value_size)
+        self.output = nn.Linear(value_size, n_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.value(x))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and a feed-forward net, each with residual connection and layer normalisation (equations 5 to 7)."""
+
+    def __init__(self, n_features: int, value_size: int, feed_forward: int, dropout: float):
+        super().__init__()
+        self.attention = SelfAttention(n_features, value_size)
+        self.attention_norm = nn.LayerNorm(n_features)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(n_features, feed_forward), nn.ReLU(), nn.Linear(feed_forward, n_features)
+        )
+        self.feed_forward_norm = nn.LayerNorm(n_features)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.attention_norm(x + self.dropout(self.attention(x)))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+
+class Encoder(nn.Module):
+    """Transformer encoder f over cells that are one token each: (cells, genes) -> (cells, genes)."""
+
+    def __init__(self, n_features: int, n_layers: int, value_size: int | None, feed_forward: int, dropout: float):
+        super().__init__()
+        value_size = value_size or n_features
+        self.layers = nn.Sequential(
+            *(EncoderLayer(n_features, value_size, feed_forward, dropout) for _ in range(n_layers))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class ProjectionHead(nn.Sequential):
+    """Projection head g, a perceptron of two layers (equations 10 and 11): (cells, features) -> (cells, size)."""
+
+    def __init__(self, n_features: int, hidden: int, size: int):
+        super().__init__(nn.Linear(n_features, hidden), nn.ReLU(), nn.Linear(hidden, size))
+
+
+def encode(encoder: nn.Module, x: Tensor, *, batch_size: int = 8192) -> Tensor:
+    """H = f(X) of all cells, without dropout and gradient: (cells, genes) -> (cells, features)."""
+    training = encoder.training
+    encoder.eval()
+    try:
+        with torch.no_grad():
+            return torch.cat([encoder(block) for block in x.split(batch_size)])
+    finally:
+        encoder.train(training)

@@ -1,0 +1,224 @@
+"""The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .config import Config
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from anndata import AnnData
+
+InputKind = Literal["counts", "normalised", "log"]
+Auto = Literal["auto"]
+
+
+def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
+    """`auto`, or a number of clusters from 1 to the number of cells.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
+    if text == "auto":
+        return "auto"
+    try:
+        k = int(text)
+    except ValueError:
+        raise InputError(f"n_clusters is '{text}': give a whole number or auto") from None
+    if k < 1:
+        raise InputError(f"n_clusters is {k}: give a number from 1 up, or auto")
+    if n_cells is not None and k > n_cells:
+        raise InputError(f"n_clusters is {k}, but only {n_cells} cells are left after preparation: give a smaller number, or auto")
+    return k
+
+
+def prepare_sample(
+    path: str | Path,
+    sample_id: str,
+    *,
+    config: Config,
+    input_kind: InputKind = "counts",
+    counts_layer: str | None = None,
+    label_col: str | None = None,
+    batch_col: str | None = None,
+) -> "AnnData":
+    """Read and prepare one sample; the columns are checked here so that a wrong name costs no training."""
+    from .prepare import prepare
+    from .read import check_columns, read_counts
+    from .runtime import stage
+
+    stages: dict[str, dict[str, float]] = {}
+    with stage("prepare", stages):
+        adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+        check_columns(adata, label_col=label_col, batch_col=batch_col)
+        prepared = prepare(adata, input_kind=input_kind, n_genes=config.n_genes, max_value=config.max_value)
+    record = prepared.uns["cicl"]
+    record["id"] = sample_id
+    record["stages"] = stages
+    record["prepare"]["input"] = Path(path).name
+    if counts_layer is not None:
+        record["prepare"]["counts_layer"] = counts_layer
+    return prepared
+
+
+def prepared_with(prepared: "AnnData") -> dict[str, Any]:
+    """The preparation's fields of Config as they were when `prepared` was made."""
+    record = prepared.uns["cicl"]["prepare"]
+    return {name: record[name] for name in ("n_genes", "max_value") if name in record}
+
+
+def fit_sample(
+    prepared: "AnnData", n_clusters: int | Auto, *, config: Config, seed: int, device: "torch.device", quiet: bool = False
+) -> dict[str, Any]:
+    """Train on a prepared sample; the result is the content of `<id>.fit.pt`.
+
+    Only `obsm["X_cicl_input"]` is looked at: no column of obs, so no label, reaches the training.
+    """
+    import torch
+
+    from .kchoice import choose_k
+    from .model import encode
+    from .runtime import device_name, stage, versions
+    from .train import train
+
+    x = torch.from_numpy(np.ascontiguousarray(prepared.obsm["X_cicl_input"], dtype=np.float32))
+    stages: dict[str, dict[str, float]] = {}
+    with stage("fit", stages, device):
+        k = choose_k(x, n_clusters, seed=seed)
+        trained = train(x, k["n_clusters"], config, seed=seed, device=device, quiet=quiet)
+        embedding = encode(trained.encoder, x.to(device)).cpu()
+    return {
+        "params": config.as_dict(),
+        "seed": seed,
+        "device": device_name(device),
+        "versions": versions(),
+        "n_features": x.shape[1],
+        "encoder": {name: value.cpu() for name, value in trained.encoder.state_dict().items()},
+        "embedding": embedding,
+        "cells": list(prepared.obs_names),
+        "history": trained.history,
+        "k": k,
+        "stages": stages,
+    }
+
+
+def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: int | Auto = "auto") -> dict[str, Any]:
+    """Cluster the embedded cells of `prepared`, in place; returns the content of `<id>.model.pt`.
+
+    Sets `obs["cicl"]` (categorical, biggest cluster first), `obs["cicl_confidence"]`, `obsm["X_cicl"]` and
+    `uns["cicl"]`, and drops `obsm["X_cicl_input"]`. `n_clusters` auto means the number that the training used.
+
+    Raises
+    ------
+    InputError
+        When the fit was made on other cells.
+    """
+    import torch
+
+    from .cluster import cluster
+    from .runtime import stage
+
+    if fitted["cells"] != list(prepared.obs_names):
+        raise InputError(
+            f"the fit holds {len(fitted['cells'])} cells that are not the {prepared.n_obs} of the prepared file: "
+            "give the two files of one sample"
+        )
+    config = Config(**fitted["params"])
+    k = dict(fitted["k"])
+    if n_clusters != "auto":
+        k.update(n_clusters=n_clusters, given=True)
+    stages = dict(fitted["stages"])
+    with stage("cluster", stages):
+        found = cluster(fitted["embedding"], k["n_clusters"], student_df=config.student_df, seed=fitted["seed"])
+    del prepared.obsm["X_cicl_input"]
+    add_clusters(prepared, found.labels, found.confidence, fitted["embedding"].numpy(), len(found.centroids))
+    record = prepared.uns["cicl"]
+    record.update(params=fitted["params"], seed=fitted["seed"], versions=fitted["versions"], device=fitted["device"])
+    record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
+    record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}
+    record["stages"] = {**record["stages"], **stages}
+    selected = prepared.var["highly_variable"].to_numpy()
+    return {
+        "params": fitted["params"],
+        "versions": fitted["versions"],
+        "n_features": fitted["n_features"],
+        "encoder": fitted["encoder"],
+        "centroids": torch.from_numpy(found.centroids),
+        "genes": list(prepared.var_names[selected]),
+        "gene_mean": torch.from_numpy(prepared.var["cicl_mean"].to_numpy()[selected]),
+        "gene_std": torch.from_numpy(prepared.var["cicl_std"].to_numpy()[selected]),
+        "size_factor_median": float(record["prepare"].get("size_factor_median", float("nan"))),
+        "input_kind": record["prepare"]["input_kind"],
+    }
+
+
+def add_clusters(
+    adata: "AnnData", labels: np.ndarray, confidence: np.ndarray, embedding: np.ndarray, k: int, key: str = "cicl"
+) -> None:
+    """Set `obs[key]`, `obs[key + "_confidence"]` and `obsm["X_" + key]`."""
+    import pandas as pd
+
+    names = [str(i) for i in range(k)]
+    adata.obs[key] = pd.Categorical.from_codes(labels, categories=names)
+    adata.obs[f"{key}_confidence"] = confidence
+    adata.obsm[f"X_{key}"] = embedding
+
+
+def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device") -> tuple[np.ndarray, np.ndarray]:
+    """Cluster (cells,) and confidence (cells,) of new cells by a saved model."""
+    import torch
+
+    from .cluster import assign_clusters
+    from .model import encode
+    from .prepare import apply_preparation
+    from .train import new_encoder
+
+    config = Config(**model["params"])
+    x = apply_preparation(
+        adata,
+        genes=model["genes"],
+        mean=model["gene_mean"].numpy(),
+        std=model["gene_std"].numpy(),
+        size_factor_median=model["size_factor_median"],
+        input_kind=model["input_kind"],
+        max_value=config.max_value,
+    )
+    encoder = new_encoder(model["n_features"], config)
+    encoder.load_state_dict(model["encoder"])
+    h = encode(encoder.to(device), torch.from_numpy(x).to(device))
+    return assign_clusters(h, model["centroids"].to(device), config.student_df)
+
+
+def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
+    """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
+    from .read import check_columns
+    from .score import agreement, silhouette
+
+    check_columns(adata, label_col=label_col)
+    record = adata.uns["cicl"]
+    clusters = adata.obs["cicl"].to_numpy()
+    metrics: dict[str, Any] = {
+        "id": record["id"],
+        "n_cells": adata.n_obs,
+        "n_genes": adata.n_vars,
+        "n_clusters": len(adata.obs["cicl"].cat.categories),
+        "k_given": bool(record["k"]["given"]),
+    }
+    if label_col is not None:
+        metrics["label_col"] = label_col
+        metrics.update(agreement(adata.obs[label_col].to_numpy(), clusters))
+    metrics["silhouette"] = silhouette(adata.obsm["X_cicl"], clusters)
+    metrics["cluster_sizes"] = {name: int(n) for name, n in adata.obs["cicl"].value_counts(sort=False).items()}
+    for quantity in ("seconds", "peak_memory_mb", "peak_gpu_memory_mb"):
+        found = {name: float(values[quantity]) for name, values in record["stages"].items() if quantity in values}
+        if found:
+            metrics[quantity] = found
+    metrics["device"] = record["device"]
+    metrics["versions"] = dict(record["versions"])
+    metrics["warnings"] = [str(warning) for warning in record.get("warnings", [])]
+    return metrics

@@ -1,0 +1,29 @@
+"""Augmented views of a minibatch of cells (paper 2.2.1)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+View = Literal["unit-noise", "noise", "mask"]
+
+
+def unit_noise(x: Tensor, generator: torch.Generator) -> Tensor:
+    """X + e, e Gaussian noise mapped to [0, 1] by the linear transformation that takes its extremes there (the paper's).
+
+    One draw has the shape of the minibatch, (cells, genes).
+    """
+    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    low, high = noise.aminmax()
+    return x + (noise - low) / (high - low)
+
+
+def noise(x: Tensor, generator: torch.Generator, *, sd: float, fraction: float) -> Tensor:
+    """X + N(0, sd) on a random `fraction` of the genes of each cell."""
+    drawn = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype) * sd
+    return x + drawn * (torch.rand(x.shape, generator=generator, device=x.device) < fraction)
+
+
+def mask(x: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
+    """X with a random `fraction` of the genes of each cell set to 0, the mean of a z-scored gene."""
+    return x * (torch.rand(x.shape, generator=generator, device=x.device) >= fraction)

@@ -1,0 +1,46 @@
+"""The encoder against PyTorch's own attention and transformer layer."""
+
+import torch
+from sccicl.model import Encoder, EncoderLayer, SelfAttention, encode
+
+
+def copy_attention(ours: SelfAttention, theirs: torch.nn.MultiheadAttention) -> None:
+    """Give `ours` the values and the output map of `theirs`; its queries and keys stay unused."""
+    width = theirs.embed_dim
+    with torch.no_grad():
+        ours.value.weight.copy_(theirs.in_proj_weight[2 * width :])
+        ours.value.bias.copy_(theirs.in_proj_bias[2 * width :])
+        ours.output.load_state_dict(theirs.out_proj.state_dict())
+
+
+def test_attention_of_one_token_is_multihead_attention():
+    torch.manual_seed(0)
+    theirs = torch.nn.MultiheadAttention(12, num_heads=3, batch_first=True).double()
+    torch.nn.init.normal_(theirs.in_proj_bias)
+    ours = SelfAttention(12, 12).double()
+    copy_attention(ours, theirs)
+    x = torch.randn(5, 12, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(x[:, None], x[:, None], x[:, None])[0][:, 0])
+
+
+def test_layer_is_transformer_encoder_layer():
+    torch.manual_seed(1)
+    theirs = torch.nn.TransformerEncoderLayer(12, nhead=2, dim_feedforward=20, dropout=0.0, batch_first=True).double()
+    ours = EncoderLayer(12, 12, 20, dropout=0.0).double()
+    copy_attention(ours.attention, theirs.self_attn)
+    ours.feed_forward[0].load_state_dict(theirs.linear1.state_dict())
+    ours.feed_forward[2].load_state_dict(theirs.linear2.state_dict())
+    ours.attention_norm.load_state_dict(theirs.norm1.state_dict())
+    ours.feed_forward_norm.load_state_dict(theirs.norm2.state_dict())
+    x = torch.randn(7, 12, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(x[:, None])[:, 0])
+
+
+def test_encode_is_in_blocks_without_dropout_and_gradient():
+    torch.manual_seed(2)
+    encoder = Encoder(6, n_layers=2, value_size=None, feed_forward=8, dropout=0.5)
+    x = torch.randn(10, 6)
+    h = encode(encoder, x, batch_size=3)
+    assert encoder.training and not h.requires_grad
+    torch.testing.assert_close(h, encode(encoder, x))
+    torch.testing.assert_close(h, encoder.eval()(x).detach())

@@ -1,0 +1,72 @@
+"""The training loop: what it learns, that it repeats, and what it never sees."""
+
+import dataclasses
+
+import pytest
+import torch
+from sccicl.config import PRESETS, Config
+from sccicl.errors import InputError
+from sccicl.train import label_change, minibatches, train
+
+SMALL = Config(n_layers=2, feed_forward=32, projection_hidden=32, projection_size=16, epochs=3, batch_size=40)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return torch.randn(90, 12, generator=torch.Generator().manual_seed(0))
+
+
+def test_same_seed_same_weights_and_history(x):
+    first, second = (train(x, 4, SMALL, seed=7, quiet=True) for _ in range(2))
+    assert first.history == second.history
+    for a, b in zip(first.encoder.parameters(), second.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+    other = train(x, 4, SMALL, seed=8, quiet=True)
+    assert other.history["loss"] != first.history["loss"]
+
+
+def test_loss_falls_and_is_the_weighted_sum(x):
+    config = dataclasses.replace(SMALL, epochs=30, learning_rate=1e-3, head_learning_rate=1e-3, cluster_loss_weight=0.5)
+    history = train(x, 4, config, quiet=True).history
+    assert history["loss"][-1] < history["loss"][0]
+    for total, instance, cluster in zip(
+        history["loss"], history["instance_loss"], history["cluster_loss"], strict=True
+    ):
+        assert total == pytest.approx(instance + 0.5 * cluster, rel=1e-5)
+    assert history["label_change"][0] == 1 and all(0 <= value <= 1 for value in history["label_change"])
+
+
+@pytest.mark.parametrize(("n_cells", "batch_size"), [(2, 2), (3, 2), (41, 40), (81, 40), (6001, 6000), (10, 100)])
+def test_minibatches_cover_all_cells_and_never_hold_one(n_cells, batch_size):
+    parts = minibatches(n_cells, batch_size, torch.Generator().manual_seed(0))
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(n_cells))
+    assert min(map(len, parts)) >= 2
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_fewer_cells_in_a_batch_than_clusters(x):
+    history = train(x[:10], 8, dataclasses.replace(SMALL, batch_size=4), quiet=True).history
+    assert len(history["loss"]) == 3
+
+
+def test_label_change():
+    before = torch.tensor([0, 0, 0, 1, 1, 2])
+    assert label_change(before, torch.tensor([2, 2, 2, 0, 0, 1])) == 0
+    assert label_change(before, torch.tensor([2, 2, 0, 0, 0, 1])) == pytest.approx(1 / 6)
+
+
+def test_paper_preset_is_the_published_setup():
+    paper = PRESETS["paper"]
+    assert (paper.n_genes, paper.n_layers, paper.feed_forward) == (500, 4, 1024)
+    assert (paper.projection_hidden, paper.projection_size) == (1024, 512)
+    assert (paper.batch_size, paper.epochs) == (6000, 1000)
+    assert (paper.cluster_loss_weight, paper.student_df, paper.temperature) == (0.1, 1, 0.5)
+    assert (paper.view, paper.cluster_loss) == ("unit-noise", "ratio")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"), [("epochs", 0, "at least 1"), ("dropout", 1.5, "at most"), ("view", "blur", "one of")]
+)
+def test_values_out_of_range(field, value, told):
+    with pytest.raises(InputError, match=f"--{field} must be {told}"):
+        Config(**{field: value})
