@@ -1,0 +1,56 @@
+# `make help` lists the targets. PYTHON=python3.12 (say) picks another Python for the environment.
+SHELL := /bin/bash
+PYTHON ?= python3
+OUTDIR ?= results/demo
+
+# Processes find the engine's Python, and these recipes find Nextflow, in the environment's bin/.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON
+# Nextflow keeps its own files here and reads no ~/.nextflow/config.
+export NXF_HOME := $(CURDIR)/.tools/nextflow-home
+# A short run spends most of its time in starting Java: these halve it.
+export NXF_JVM_ARGS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+
+COMPILE = uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 \
+          --custom-compile-command 'make lock' --constraints scripts/constraints.in pyproject.toml
+NEXTFLOW_CODE = main.nf nextflow.config conf modules subworkflows workflows
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint test-unit test-pipeline test-full lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## set up the locked Python environment (.venv) and Nextflow (.tools); instant when done
+	@scripts/setup.sh
+
+demo: setup ## cluster 700 real blood cells through Nextflow; no download of data (OUTDIR=results/demo)
+	@nextflow run . -profile test --outdir '$(OUTDIR)' -ansi-log false
+	@python scripts/show_demo.py '$(OUTDIR)'
+
+test: setup lint test-unit test-pipeline ## all checks and tests: ruff, nextflow lint, unit tests, pipeline tests
+
+lint: setup ## ruff and nextflow lint
+	ruff check .
+	ruff format --check .
+	nextflow lint $(NEXTFLOW_CODE)
+
+test-unit: setup ## unit tests of the engine
+	python -m pytest -q -m 'not slow' tests/unit
+
+test-pipeline: setup ## tests of the pipeline, through Nextflow
+	python -m pytest -q -m 'not slow' tests/pipeline
+
+test-full: setup lint ## everything in `make test`, and the slow tests
+	python -m pytest -q tests
+
+lock: setup ## resolve the versions anew and write them, with hashes, to requirements*.txt
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11 \
+	    --custom-compile-command 'make lock' scripts/uv.in --output-file scripts/uv.txt
+	$(COMPILE) --upgrade --extra dev --output-file requirements-dev.txt
+	cp requirements-dev.txt requirements.txt  # the smaller lock keeps the versions of the bigger one
+	$(COMPILE) --extra pipeline --output-file requirements.txt
+
+clean: ## remove results, work folders and caches; .venv and .tools stay
+	rm -rf results work null .nextflow .nextflow.log* .pytest_cache .ruff_cache .hypothesis build dist
+	find bin tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
