@@ -66,10 +66,13 @@ def lloyd(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-
         new_labels, distance = assign(x, centroids)
         means, size = _means(x, new_labels, k)
         empty = (size == 0).nonzero().flatten()
-        if len(empty):
+        # Where every cell lies on its centroid there are fewer distinct cells than clusters, and no cell to give.
+        if len(empty) and distance.max() > 0:
             means[empty] = x[distance.topk(len(empty)).indices]
         elif labels is not None and torch.equal(labels, new_labels):
             break
+        else:
+            means[empty] = centroids[empty]
         shift = (means - centroids).square().sum()
         centroids, labels = means, new_labels
         if not len(empty) and shift <= threshold:
