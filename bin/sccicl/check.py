@@ -1,0 +1,202 @@
+"""Validation of what was read: names, values, sizes and the columns that the user named."""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+InputKind = Literal["counts", "normalised", "log"]
+
+MIN_CELLS = 10
+MIN_GENES = 2
+WHOLE_NUMBER_TOLERANCE = 1e-6
+# exp of more than this does not fit float32, and no log1p of an expression value comes near it.
+MAX_LOG_VALUE = 88.0
+CHUNK_VALUES = 1 << 22
+
+
+def check_input_kind(input_kind: str) -> None:
+    """Raise InputError unless `input_kind` is one of `InputKind`."""
+    if input_kind not in get_args(InputKind):
+        raise InputError(f"--input-kind must be one of {', '.join(get_args(InputKind))}, not '{input_kind}'")
+
+
+def source_name(adata: "AnnData") -> str:
+    """Name of the file that `adata` was read from, for messages."""
+    return str(adata.uns.get("cicl", {}).get("prepare", {}).get("input", "the AnnData"))
+
+
+def add_warning(adata: "AnnData", text: str) -> None:
+    """Append a line to `uns["cicl"]["warnings"]`, which the report shows."""
+    section = adata.uns.setdefault("cicl", {})
+    section["warnings"] = [*map(str, section.get("warnings", ())), text]
+
+
+def quoted(names: Iterable[object], most: int = 10) -> str:
+    """List names in a message: `'a', 'b' and 3 more`."""
+    names = [f"'{name}'" for name in names]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+def check_size(adata: "AnnData", *, dropped: str = "") -> None:
+    """Raise InputError for fewer than 10 cells or 2 genes; `dropped` tells what was left out before."""
+    for axis, number, least in (("cell", adata.n_obs, MIN_CELLS), ("gene", adata.n_vars, MIN_GENES)):
+        if number < least:
+            raise InputError(
+                f"{source_name(adata)} has {number} {axis}{'' if number == 1 else 's'}{dropped}, and CICL needs at "
+                "least "
+                f"{least}: give {'more cells' if axis == 'cell' else 'the whole count matrix'}"
+            )
+
+
+def check_names(adata: "AnnData") -> None:
+    """Raise InputError for duplicate barcodes or gene names."""
+    for axis, names, remedy in (
+        (
+            "barcode",
+            adata.obs_names,
+            "make the barcodes unique, as by adding the sample's name to each or with adata.obs_names_make_unique()",
+        ),
+        (
+            "gene name",
+            adata.var_names,
+            "use gene ids such as Ensembl's as var_names, or make them unique with adata.var_names_make_unique()",
+        ),
+    ):
+        twice = names.duplicated()
+        if twice.any():
+            first = names[twice.argmax()]
+            rows = np.flatnonzero(names == first)
+            raise InputError(
+                f"{source_name(adata)} has the {axis} '{first}' {len(rows)} times, first at {rows[0] + 1} and "
+                f"{rows[1] + 1} of {len(names)} ({twice.sum()} duplicates in all): {remedy}"
+            )
+
+
+def check_values(
+    adata: "AnnData", *, input_kind: InputKind, where: str = "X", count_layers: Callable[[], list[str]] = list
+) -> None:
+    """Raise InputError for the first value of X that `input_kind` rules out, naming its cell and gene.
+
+    Parameters
+    ----------
+    adata
+        X is CSR.
+    where
+        What X was in the file, such as `layers['counts']`.
+    count_layers
+        Gives the names of other matrices of the file that look like counts; called only when X is refused.
+    """
+    checks: list[tuple[Callable[[np.ndarray], np.ndarray], str]] = [
+        (lambda v: ~np.isfinite(v), "is not a finite number"),
+        (lambda v: v < 0, "is negative"),
+    ]
+    if input_kind == "counts":
+        checks.append((_is_fraction, "is not a whole number, so the matrix is not one of raw counts"))
+    if input_kind == "log":
+        checks.append((lambda v: v > MAX_LOG_VALUE, "is too large for a logarithm"))
+    for bad, reason in checks:
+        at = _first_index(adata.X.data, bad)
+        if at is not None:
+            raise InputError(_refusal(adata, at, reason, input_kind, where, count_layers()))
+
+
+def _is_fraction(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "iub":
+        return np.zeros(len(values), dtype=bool)
+    return np.abs(values - np.rint(values)) > WHOLE_NUMBER_TOLERANCE
+
+
+def _first_index(values: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> int | None:
+    for start in range(0, len(values), CHUNK_VALUES):
+        hits = bad(values[start : start + CHUNK_VALUES])
+        if hits.any():
+            return start + int(hits.argmax())
+    return None
+
+
+def _refusal(adata: "AnnData", at: int, reason: str, input_kind: InputKind, where: str, count_layers: list[str]) -> str:
+    row = int(np.searchsorted(adata.X.indptr, at, side="right")) - 1
+    column = int(adata.X.indices[at])
+    value = adata.X.data[at]
+    place = f"cell '{adata.obs_names[row]}' (row {row + 1}), gene '{adata.var_names[column]}' (column {column + 1})"
+    if count_layers:
+        remedy = f"take the raw counts that the file holds with --counts-layer {count_layers[0]}"
+        if len(count_layers) > 1:
+            remedy += f" (these look like counts: {', '.join(count_layers)})"
+    elif not np.isfinite(value):
+        remedy = "remove the cell or gene, or replace the value"
+    elif input_kind == "log":
+        remedy = "give log1p of normalised values, not z-scores, or use --input-kind normalised for plain values"
+    elif value < 0:
+        remedy = "give the raw counts (z-scored or batch-corrected values cannot be used)"
+    else:
+        remedy = (
+            "give the raw counts, or say with --input-kind what the values are: normalised (RPKM, TPM, CPM, estimated "
+            "counts) "
+            "or log (log1p of such)"
+        )
+    return f"{source_name(adata)}: {where} has {value:g} for {place}, which {reason}: {remedy}"
+
+
+def look_like_counts(values: np.ndarray) -> bool:
+    """Whether a sample of a matrix's values holds whole numbers from 0 upward only, and not all 0."""
+    values = np.asarray(values).ravel()
+    if values.dtype.kind not in "iubf" or not len(values) or not np.isfinite(values).all():
+        return False
+    return bool((values >= 0).all() and (values > 0).any() and not _is_fraction(values).any())
+
+
+def as_counts(matrix: sparse.csr_matrix, input_kind: InputKind) -> sparse.csr_matrix:
+    """`matrix` as CSR float32 without stored zeros; whole numbers exactly where they are counts.
+
+    The caller's matrix is returned as it is when nothing has to change, and is never changed.
+    """
+    data = matrix.data
+    if data.dtype != np.float32:
+        data = data.astype(np.float32)
+    if input_kind == "counts" and _first_index(data, lambda v: v != np.rint(v)) is not None:
+        data = np.rint(data)
+    if _first_index(data, lambda v: v == 0) is not None:
+        keep = data != 0
+        rows = np.concatenate([[0], np.cumsum(keep)])[matrix.indptr]
+        return sparse.csr_matrix((data[keep], matrix.indices[keep], rows), shape=matrix.shape)
+    if data is matrix.data:
+        return matrix
+    return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+
+
+def check_columns(adata: "AnnData", *, label_col: str | None = None, batch_col: str | None = None) -> None:
+    """Raise InputError when `label_col` or `batch_col` is given and is not a column of `adata.obs`, or is empty."""
+    for option, column in (("--label-col", label_col), ("--batch-col", batch_col)):
+        if column is None:
+            continue
+        if column not in adata.obs:
+            raise InputError(_unknown_column(adata, option, column))
+        if pd.isna(adata.obs[column]).all():
+            raise InputError(
+                f"{source_name(adata)}: the obs column '{column}' ({option}) has no value in any cell: fill it or "
+                f"leave {option} out"
+            )
+
+
+def _unknown_column(adata: "AnnData", option: str, column: str) -> str:
+    existing = [str(name) for name in adata.obs.columns]
+    if not existing:
+        return f"{source_name(adata)} has no obs columns at all, so none is called '{column}': leave {option} out"
+    by_lower = {name.lower(): name for name in existing}
+    near = get_close_matches(column.lower(), by_lower, n=1, cutoff=0.5)
+    guess = f"did you mean '{by_lower[near[0]]}'? " if near else ""
+    return (
+        f"{source_name(adata)} has no obs column '{column}': {guess}give {option} one of the existing columns "
+        f"({quoted(existing)})"
+    )

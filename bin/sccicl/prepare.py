@@ -1,0 +1,285 @@
+"""Counts to the z-scores that the model learns from (paper 2.1, after Tian et al. 2019)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from .check import InputKind, add_warning, check_input_kind, check_size, source_name
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+BLOCK_VALUES = 1 << 22
+DISPERSION_BINS = 20
+NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
+MIN_SHARE_OF_GENES = 0.5
+
+# Gene indices of stored entries of a matrix, and the values there.
+Block = tuple[np.ndarray, np.ndarray]
+
+
+def prepare(
+    adata: "AnnData", *, input_kind: InputKind = "counts", n_genes: int = 500, max_value: float | None = None
+) -> "AnnData":
+    """Filter, normalise, select highly variable genes and z-score them.
+
+    Cells and genes without counts are dropped; counts are divided by the cell's size factor (library size / median
+    library size) and log1p is taken; the `n_genes` genes with the highest normalised dispersion are z-scored.
+
+    Parameters
+    ----------
+    adata
+        X of shape (cells, genes), CSR, as of `read.read_counts`. It is not changed.
+    input_kind
+        `normalised` values (RPKM, TPM, CPM, estimated counts) go the way of counts. Where a cell's values sum up to the
+        same in every cell (TPM, CPM) the size factors are 1 and change nothing; RPKM become proportional to TPM.
+        `log` values are log1p of normalised values and are z-scored as they are.
+    n_genes
+        Genes to select; all are taken where there are no more.
+    max_value
+        z-scores are clipped at this absolute value, if given.
+
+    Returns
+    -------
+    AnnData
+        X: the values as given, of the cells and genes that are kept (not a copy if all are).
+        `var["highly_variable"]`, `var["cicl_mean"]`, `var["cicl_std"]` (of the log-normalised values of the selected
+        genes, else NaN), `obsm["X_cicl_input"]` (z-scores, float32, cells x selected genes), `uns["cicl"]`.
+
+    Raises
+    ------
+    InputError
+        When fewer than 10 cells or 2 genes have counts.
+    """
+    check_input_kind(input_kind)
+    kept = drop_empty(adata)
+    counts = kept.X
+    library, median = library_sizes(counts, input_kind)
+    factors = size_factors(library, median)
+    selected = select_genes(counts, factors, n_genes, input_kind)
+    log_values = normalise(counts[:, selected], factors, input_kind)
+    mean, std = mean_and_std(log_values)
+    kept.obsm["X_cicl_input"] = z_score(log_values, mean, std, max_value)
+    is_selected = np.zeros(kept.n_vars, dtype=bool)
+    is_selected[selected] = True
+    kept.var["highly_variable"] = is_selected
+    for name, values in (("cicl_mean", mean), ("cicl_std", std)):
+        column = np.full(kept.n_vars, np.nan)
+        column[selected] = values
+        kept.var[name] = column
+    record = {"input_kind": input_kind, "n_genes": len(selected), "max_value": max_value, "size_factor_median": median}
+    kept.uns["cicl"]["prepare"].update({key: value for key, value in record.items() if value is not None})
+    return kept
+
+
+def drop_empty(adata: "AnnData") -> "AnnData":
+    """Leave out cells and genes without counts, in a new AnnData; `uns["cicl"]` tells what was dropped.
+
+    X is shared with `adata` where nothing is dropped.
+    """
+    import anndata
+
+    counts = sparse.csr_matrix(adata.X)
+    cells, genes = np.flatnonzero(counts.getnnz(axis=1)), np.flatnonzero(counts.getnnz(axis=0))
+    n_cells, n_genes = adata.n_obs - len(cells), adata.n_vars - len(genes)
+    counts = _without_empty(counts, cells, genes)
+    kept = anndata.AnnData(counts, obs=adata.obs.iloc[cells].copy(), var=adata.var.iloc[genes].copy())
+    section = adata.uns.get("cicl", {})
+    kept.uns["cicl"] = {**section, "prepare": dict(section.get("prepare", {}))}
+    numbers = {
+        "cells_read": adata.n_obs,
+        "genes_read": adata.n_vars,
+        "cells_dropped": n_cells,
+        "genes_dropped": n_genes,
+    }
+    kept.uns["cicl"]["prepare"].update({f"n_{key}": int(value) for key, value in numbers.items()})
+    if n_cells:
+        first = np.setdiff1d(np.arange(adata.n_obs), cells)[0]
+        add_warning(kept, f"{n_cells} cells without any counts were dropped (the first is '{adata.obs_names[first]}')")
+    if n_genes:
+        add_warning(kept, f"{n_genes} genes without any counts were dropped")
+    check_size(kept, dropped=" with counts")
+    return kept
+
+
+def _without_empty(counts: sparse.csr_matrix, cells: np.ndarray, genes: np.ndarray) -> sparse.csr_matrix:
+    """Take `cells` and `genes` of `counts` where all others are empty: values are shared, only their places change."""
+    if counts.shape == (len(cells), len(genes)):
+        return counts
+    ends = np.concatenate([[0], counts.indptr[1:][cells]]).astype(counts.indptr.dtype)
+    places = counts.indices
+    if len(genes) < counts.shape[1]:
+        new_place = np.zeros(counts.shape[1], dtype=places.dtype)
+        new_place[genes] = np.arange(len(genes))
+        places = new_place[places]
+    return sparse.csr_matrix((counts.data, places, ends), shape=(len(cells), len(genes)), copy=False)
+
+
+def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> tuple[np.ndarray, float]:
+    """Sum of the counts of every cell, (cells,) float64, and its median; ones for `log` values."""
+    if input_kind == "log":
+        return np.ones(counts.shape[0]), 1.0
+    library = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    return library, float(np.median(library))
+
+
+def size_factors(library: np.ndarray, median: float) -> np.ndarray:
+    """Library size / median library size, (cells,); 1 for a cell without counts."""
+    return np.where(library > 0, library / median, 1.0)
+
+
+def normalise(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind) -> sparse.csr_matrix:
+    """log1p(counts / size factor), CSR float64; `log` values as they are."""
+    values = counts.data.astype(np.float64)
+    if input_kind != "log":
+        values = np.log1p(values / np.repeat(factors, np.diff(counts.indptr)))
+    return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def select_genes(counts: sparse.csr_matrix, factors: np.ndarray, n_genes: int, input_kind: InputKind) -> np.ndarray:
+    """Find the `n_genes` genes with the highest normalised dispersion; indices in the order of the matrix.
+
+    Of genes that tie the first ones are taken. All genes are taken if there are no more than `n_genes`.
+    """
+    if counts.shape[1] <= n_genes:
+        return np.arange(counts.shape[1])
+    dispersion = normalised_dispersion(*_moments(lambda: _blocks(counts, factors, input_kind), counts.shape))
+    order = np.argsort(-np.nan_to_num(dispersion, nan=-np.inf), kind="stable")
+    return np.sort(order[:n_genes])
+
+
+def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Dispersion of every gene relative to genes of like mean, (genes,); NaN for genes that do not vary.
+
+    log(variance / mean) is z-scored within 20 bins of log1p(mean) (Satija et al. 2015, scanpy's flavour `seurat`, which
+    Tian et al. 2019 use). A gene alone in its bin has the value 1.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dispersion = np.log(np.where(variance > 0, variance / mean, np.nan))
+    bins = pd.cut(np.log1p(mean), bins=DISPERSION_BINS, labels=False)
+    grouped = pd.Series(dispersion).groupby(bins)
+    centre, spread = grouped.transform("mean").to_numpy(), grouped.transform("std").to_numpy()
+    alone = np.isnan(spread)
+    spread[alone], centre[alone] = centre[alone], 0.0
+    return (dispersion - centre) / spread
+
+
+def _moments(blocks: Callable[[], Iterable[Block]], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (n - 1) of every gene, (genes,) float64 each, from stored entries that `blocks` walks twice."""
+    n_cells, n_genes = shape
+    total, present = np.zeros(n_genes), np.zeros(n_genes)
+    for genes, values in blocks():
+        total += np.bincount(genes, values, n_genes)
+        present += np.bincount(genes, minlength=n_genes)
+    mean = total / n_cells
+    squares = (n_cells - present) * mean**2
+    for genes, values in blocks():
+        squares += np.bincount(genes, (values - mean[genes]) ** 2, n_genes)
+    variance = squares / (n_cells - 1)
+    variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
+    return mean, variance
+
+
+def _blocks(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind) -> Iterator[Block]:
+    """Normalised values, not their logarithms, a block of cells at a time: no second matrix of that size exists."""
+    rows = max(1, BLOCK_VALUES // max(1, counts.nnz // counts.shape[0]))
+    for start in range(0, counts.shape[0], rows):
+        stop = min(start + rows, counts.shape[0])
+        entries = slice(counts.indptr[start], counts.indptr[stop])
+        values = counts.data[entries].astype(np.float64)
+        if input_kind == "log":
+            values = np.expm1(values)
+        else:
+            values /= np.repeat(factors[start:stop], np.diff(counts.indptr[start : stop + 1]))
+        yield counts.indices[entries], values
+
+
+def mean_and_std(log_values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every gene, (genes,) each; 0 for a gene that does not vary.
+
+    The variance is divided by cells - 1, as in scanpy's `scale`.
+    """
+    mean, variance = _moments(lambda: [(log_values.indices, log_values.data)], log_values.shape)
+    return mean, np.sqrt(variance)
+
+
+def z_score(
+    log_values: sparse.csr_matrix, mean: np.ndarray, std: np.ndarray, max_value: float | None = None
+) -> np.ndarray:
+    """(values - mean) / std, (cells, genes) float32; 0 for a gene with a standard deviation of 0."""
+    scores = np.empty(log_values.shape, dtype=np.float32)
+    scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
+    rows = max(1, BLOCK_VALUES // log_values.shape[1])
+    for start in range(0, len(scores), rows):
+        scores[start : start + rows] = (log_values[start : start + rows].toarray() - mean) * scale
+    if max_value is not None:
+        np.clip(scores, -max_value, max_value, out=scores)
+    return scores
+
+
+def apply_preparation(
+    adata: "AnnData",
+    genes: Sequence[str],
+    mean: np.ndarray,
+    std: np.ndarray,
+    size_factor_median: float,
+    *,
+    input_kind: InputKind = "counts",
+    max_value: float | None = None,
+) -> np.ndarray:
+    """Prepare new cells as those were that a model was fitted to.
+
+    Parameters
+    ----------
+    adata
+        New cells, as of `read.read_counts`. Their library sizes are sums over all genes of `adata`, so it should hold
+        the whole count matrix.
+    genes, mean, std, size_factor_median, max_value
+        The model's selected genes with their statistics (`var_names`, `var["cicl_mean"]`, `var["cicl_std"]`), and
+        `uns["cicl"]["prepare"]` of the fitted data.
+
+    Returns
+    -------
+    numpy.ndarray
+        z-scores, (cells, genes) float32. A gene that `adata` has not counts 0 in every cell; its warnings tell so.
+
+    Raises
+    ------
+    InputError
+        When fewer than half of the genes are there; names the column of `adata.var` that holds them, if one does.
+    """
+    positions = _find_genes(adata, list(map(str, genes)))
+    counts = sparse.csr_matrix(adata.X)
+    library, _ = library_sizes(counts, input_kind)
+    # A column without entries stands in for every gene that is missing.
+    padded = sparse.csr_matrix((counts.data, counts.indices, counts.indptr), shape=(adata.n_obs, adata.n_vars + 1))
+    log_values = normalise(padded[:, positions], size_factors(library, size_factor_median), input_kind)
+    return z_score(log_values, np.asarray(mean), np.asarray(std), max_value)
+
+
+def _find_genes(adata: "AnnData", genes: list[str]) -> np.ndarray:
+    """Column of `adata` of each gene, -1 where it is missing."""
+    positions = adata.var_names.get_indexer(genes)
+    missing = int((positions < 0).sum())
+    if len(genes) - missing >= MIN_SHARE_OF_GENES * len(genes):
+        if missing:
+            add_warning(
+                adata, f"{missing} of the model's {len(genes)} genes are not in {source_name(adata)} and count as 0"
+            )
+        return positions
+    columns = [
+        c for c in NAME_COLUMNS if c in adata.var and adata.var[c].astype(str).isin(genes).sum() > len(genes) - missing
+    ]
+    remedy = (
+        f"they are in var['{columns[0]}'], so make these the var_names"
+        if columns
+        else f"use the same gene names (the model has {genes[0]}, the file {adata.var_names[0]})"
+    )
+    raise InputError(
+        f"{source_name(adata)} has {len(genes) - missing} of the {len(genes)} genes that the model uses, and at least "
+        f"half are needed: {remedy}"
+    )

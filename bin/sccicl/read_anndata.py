@@ -1,0 +1,127 @@
+"""AnnData stores, .h5ad and .zarr: X, obs and var, and nothing else of the file."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from anndata.io import read_elem
+from scipy import sparse
+
+from .check import add_warning, look_like_counts, quoted
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import h5py
+    import zarr
+
+    Group = h5py.Group | zarr.Group
+
+BLOCK_VALUES = 1 << 25
+SAMPLE_VALUES = 100_000
+
+
+def is_anndata(group: "Group") -> bool:
+    """Whether an open HDF5 or zarr group is an AnnData store."""
+    return "obs" in group and "var" in group
+
+
+def is_legacy(group: "Group") -> bool:
+    """Whether the store was written by an anndata before 0.7, which only anndata itself can read."""
+    return "encoding-type" not in group["obs"].attrs
+
+
+def matrix_names(group: "Group") -> list[str]:
+    """List what `--counts-layer` may name in the store: its layers, and `raw` for the matrix of `adata.raw`."""
+    names = sorted(group["layers"]) if "layers" in group else []
+    return [*names, "raw"] if "raw" in group and "raw" not in names else names
+
+
+def count_layers(group: "Group") -> list[str]:
+    """Those of `matrix_names` that look like counts."""
+    return [name for name in matrix_names(group) if look_like_counts(_sample(_matrix(group, name)))]
+
+
+def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
+    """Read X (or `counts_layer` in its place), obs and var of an open AnnData store.
+
+    Parameters
+    ----------
+    counts_layer
+        A layer, or `raw` for the matrix and genes of `adata.raw`; None for X.
+    name
+        The file, for messages.
+    """
+    if counts_layer is None and "X" not in group:
+        raise InputError(
+            f"{name} has no X: name its raw counts with --counts-layer (it has {quoted(matrix_names(group))})"
+        )
+    if counts_layer is not None and counts_layer not in matrix_names(group):
+        raise unknown_layer(name, counts_layer, matrix_names(group))
+    of_raw = counts_layer == "raw" and "raw" not in group.get("layers", {})
+    obs, lost = _read_frame(group["obs"])
+    var, lost_too = _read_frame(group["raw"]["var"] if of_raw else group["var"])
+    matrix = _read_matrix(group["X"] if counts_layer is None else _matrix(group, counts_layer))
+    if matrix.shape != (len(obs), len(var)):
+        raise InputError(
+            f"{name} is damaged: its matrix is {matrix.shape[0]} x {matrix.shape[1]}, its obs has {len(obs)} rows and "
+            "its var "
+            f"{len(var)}: write the file again"
+        )
+    adata = AnnData(matrix, obs=obs, var=var)
+    for column in (*lost, *lost_too):
+        add_warning(adata, f"the column '{column}' of {name} could not be read and is left out")
+    return adata
+
+
+def unknown_layer(name: str, counts_layer: str, existing: list[str]) -> InputError:
+    """Make the error for a `--counts-layer` that the file has not."""
+    if existing:
+        remedy = f"--counts-layer can be {quoted(existing)}, or be left out to take X"
+    else:
+        remedy = "it has no layers, so leave --counts-layer out to take X"
+    return InputError(f"{name} has no layer '{counts_layer}': {remedy}")
+
+
+def _matrix(group: "Group", name: str) -> Any:
+    if "layers" in group and name in group["layers"]:
+        return group["layers"][name]
+    return group["raw"]["X"]
+
+
+def _is_sparse(element: Any) -> bool:
+    return "indptr" in element if hasattr(element, "keys") else False
+
+
+def _sample(element: Any) -> np.ndarray:
+    if _is_sparse(element):
+        return element["data"][:SAMPLE_VALUES]
+    return element[: max(1, SAMPLE_VALUES // max(1, element.shape[1]))]
+
+
+def _read_matrix(element: Any) -> sparse.csr_matrix:
+    if _is_sparse(element):
+        return sparse.csr_matrix(read_elem(element))
+    return dense_to_csr(element)
+
+
+def dense_to_csr(array: Any) -> sparse.csr_matrix:
+    """CSR of a dense HDF5, zarr or NumPy array, block by block so that it is never dense as a whole."""
+    step = max(1, BLOCK_VALUES // max(1, array.shape[1]))
+    blocks = [sparse.csr_matrix(array[start : start + step]) for start in range(0, array.shape[0], step)]
+    return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(array.shape, dtype=np.float32)
+
+
+def _read_frame(group: "Group") -> tuple[pd.DataFrame, list[str]]:
+    """Read a data frame; the second result names the columns that cannot be read."""
+    try:
+        return read_elem(group), []
+    except Exception:  # whatever one odd column raises, the others are read
+        index = pd.Index(read_elem(group[group.attrs["_index"]])).astype(str)
+    columns, lost = {}, []
+    for column in map(str, group.attrs["column-order"]):
+        try:
+            columns[column] = pd.Series(read_elem(group[column]), index=index)
+        except Exception:
+            lost.append(column)
+    return pd.DataFrame(columns, index=index), lost
