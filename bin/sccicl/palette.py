@@ -1,0 +1,44 @@
+"""Colours for categories that readers with colour-vision deficiency can tell apart, as far as colours can."""
+
+import numpy as np
+
+# The first six are Okabe and Ito's (2008). The others were added one by one, each as far as possible (OKLab distance)
+# from all before it in normal, protan and deutan vision alike (simulation: Machado et al. 2009), and readable on a
+# white and on a dark ground. Past a dozen no palette is safe by colour alone: the figures number the clusters too.
+PALETTE = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7B3F99", "#663D00", "#52F5B8", "#994752"),
+    *("#ADD6FF", "#EBD63D", "#8FC28F", "#8F7AEB", "#850A52", "#7A7085", "#0ACCCC", "#334770", "#8F5200", "#00A3C2"),
+    *("#E06666", "#B8D685", "#D68533", "#5C298F", "#AD5C3D", "#70527A", "#8599FF", "#991F33", "#4770D6", "#66E0CC"),
+    *("#4752B8", "#FF9966", "#4785C2", "#8FC2FF", "#70C25C", "#C29999", "#A370A3", "#D6C21F", "#E0A3B8", "#8F5299"),
+)
+MISSING = "#B4B4B4"
+CONFIDENCE = "viridis"
+
+
+def colours(n: int) -> list[str]:
+    """`n` colours as "#RRGGBB"; after the 40th they come round again."""
+    return [PALETTE[i % len(PALETTE)] for i in range(n)]
+
+
+def matched_colours(overlap: np.ndarray) -> list[str]:
+    """Colours for labels such that a label looks like the cluster that holds most of it.
+
+    Parameters
+    ----------
+    overlap
+        Cells per cluster and label, shape (clusters, labels).
+
+    Returns
+    -------
+    One colour per label: that of its partner in the one-to-one assignment of labels to clusters that shares the most
+    cells, and for a label without a partner a colour that no cluster has.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    n_clusters, n_labels = overlap.shape
+    partner = dict(zip(*reversed(linear_sum_assignment(overlap, maximize=True)), strict=True))
+    spare = iter(range(n_clusters, n_clusters + n_labels))
+    wheel = colours(n_clusters + n_labels)
+    chosen = [partner.get(label) for label in range(n_labels)]
+    # A partner that shares no cell was only filled in by the assignment.
+    return [wheel[c] if c is not None and overlap[c, i] > 0 else wheel[next(spare)] for i, c in enumerate(chosen)]

@@ -1,0 +1,183 @@
+"""What figures and reports need of a clustered sample, read once from its AnnData and metrics."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+LAYOUTS = {"X_umap": "UMAP", "X_tsne": "t-SNE"}
+HISTORY = ("loss", "instance_loss", "cluster_loss", "label_change")
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A column of categories: `codes` (cells,) index `names`, -1 where the value is missing."""
+
+    column: str
+    names: list[str]
+    codes: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Cells per category, shape (names,)."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
+
+
+@dataclass(frozen=True)
+class Result:
+    """One clustered sample; what the file does not hold is None or empty."""
+
+    id: str
+    barcodes: np.ndarray
+    n_genes: int
+    clusters: Categories
+    confidence: np.ndarray | None = None
+    labels: Categories | None = None
+    batches: Categories | None = None
+    layouts: dict[str, np.ndarray] = field(default_factory=dict)
+    history: dict[str, np.ndarray] = field(default_factory=dict)
+    k: dict[str, Any] = field(default_factory=dict)
+    uns: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.barcodes)
+
+    @property
+    def k_given(self) -> bool | None:
+        """Whether the user gave the number of clusters; None if the file does not say."""
+        given = self.metrics.get("k_given", self.k.get("given"))
+        return None if given is None else bool(given)
+
+    @property
+    def k_evidence(self) -> tuple[np.ndarray, np.ndarray, str] | None:
+        """Candidate numbers of clusters, their scores and the name of the criterion, if they were compared."""
+        candidates, score = (np.atleast_1d(self.k.get(key, [])) for key in ("candidates", "score"))
+        if len(candidates) < 2 or len(candidates) != len(score):
+            return None
+        return candidates.astype(int), score.astype(float), str(self.k.get("criterion", "score"))
+
+    @property
+    def mean_confidence(self) -> np.ndarray | None:
+        """Mean confidence of each cluster, shape (clusters,); NaN for an empty one."""
+        if self.confidence is None:
+            return None
+        inside = self.clusters.codes >= 0
+        codes, n = self.clusters.codes[inside], len(self.clusters.names)
+        total = np.bincount(codes, weights=self.confidence[inside], minlength=n)
+        return np.divide(total, self.clusters.counts, out=np.full(n, np.nan), where=self.clusters.counts > 0)
+
+    @property
+    def overlap(self) -> np.ndarray | None:
+        """Cells per cluster and label, shape (clusters, labels), or None without labels."""
+        if self.labels is None:
+            return None
+        table = np.zeros((len(self.clusters.names), len(self.labels.names)), dtype=int)
+        known = (self.clusters.codes >= 0) & (self.labels.codes >= 0)
+        np.add.at(table, (self.clusters.codes[known], self.labels.codes[known]), 1)
+        return table
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings of all steps, each once."""
+        found = [*_strings(self.uns.get("warnings")), *_strings(self.metrics.get("warnings"))]
+        return list(dict.fromkeys(found))
+
+
+def read_result(
+    source: "AnnData | str | os.PathLike",
+    metrics: dict[str, Any] | None = None,
+    *,
+    sample_id: str | None = None,
+    label_col: str | None = None,
+    batch_col: str | None = None,
+) -> Result:
+    """Read a clustered sample from an AnnData or its file; counts are not loaded.
+
+    Parameters
+    ----------
+    source
+        AnnData or h5ad file with `obs["cicl"]`; `obs["cicl_confidence"]`, `obsm["X_umap"]`, `obsm["X_tsne"]` and
+        `uns["cicl"]` are used if there.
+    metrics
+        Contents of the sample's metrics file.
+    sample_id
+        Default: the id in `metrics`, then in `uns["cicl"]`, then the file's stem.
+    label_col, batch_col
+        Columns of `obs`. Defaults: those in `metrics`; for the batch also `obs["sample"]` where it holds two or more
+        values.
+
+    Raises
+    ------
+    InputError
+        If the sample has no clusters or a column does not exist.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return _from_adata(source, metrics or {}, sample_id, label_col, batch_col, "sample")
+    import anndata
+
+    adata = anndata.read_h5ad(source, backed="r")
+    try:
+        return _from_adata(adata, metrics or {}, sample_id, label_col, batch_col, Path(source).stem)
+    finally:
+        adata.file.close()
+
+
+def _from_adata(
+    adata: "AnnData",
+    metrics: dict[str, Any],
+    sample_id: str | None,
+    label_col: str | None,
+    batch_col: str | None,
+    default_id: str,
+) -> Result:
+    uns = dict(adata.uns.get("cicl", {}))
+    name = str(sample_id or metrics.get("id") or uns.get("id") or default_id)
+    if "cicl" not in adata.obs:
+        raise InputError(f"{name} has no clusters (no column 'cicl' in obs); run the clustering step first")
+    label_col, batch_col = label_col or metrics.get("label_col"), batch_col or metrics.get("batch_col")
+    if batch_col is None and "sample" in adata.obs and adata.obs["sample"].nunique() > 1:
+        batch_col = "sample"
+    history = dict(uns.get("history", {}))
+    return Result(
+        id=name,
+        barcodes=adata.obs_names.to_numpy(dtype=str),
+        n_genes=int(metrics.get("n_genes") or adata.n_vars),
+        clusters=_categories(adata.obs, "cicl", name),
+        confidence=adata.obs["cicl_confidence"].to_numpy(np.float64) if "cicl_confidence" in adata.obs else None,
+        labels=_categories(adata.obs, label_col, name) if label_col else None,
+        batches=_categories(adata.obs, batch_col, name) if batch_col else None,
+        layouts={
+            title: np.asarray(adata.obsm[key], dtype=np.float32)[:, :2]
+            for key, title in LAYOUTS.items()
+            if key in adata.obsm
+        },
+        history={key: np.atleast_1d(history[key]).astype(float) for key in HISTORY if np.size(history.get(key, []))},
+        k=dict(uns.get("k", {})),
+        uns=uns,
+        metrics=dict(metrics),
+    )
+
+
+def _categories(obs: pd.DataFrame, column: str, name: str) -> Categories:
+    if column not in obs:
+        raise InputError(f"{name} has no column '{column}' in obs; columns there: {', '.join(map(str, obs.columns))}")
+    values = obs[column]
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype("string").astype("category")
+    values = values.cat.remove_unused_categories()
+    return Categories(column, [str(value) for value in values.cat.categories], values.cat.codes.to_numpy().astype(int))
+
+
+def _strings(value: Any) -> list[str]:
+    return [str(item) for item in np.atleast_1d(value)] if value is not None else []

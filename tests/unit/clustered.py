@@ -1,0 +1,93 @@
+"""A clustered sample with everything that figures and reports read, made from real cells without running the engine."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import scanpy
+
+BARE = {"history", "k", "params", "versions", "stages", "prepare", "device", "seed", "warnings"}
+
+
+def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> anndata.AnnData:
+    """PBMC with Louvain clusters in place of CICL's, and an invented training history."""
+    source = scanpy.datasets.pbmc68k_reduced()[:n_cells]
+    rng = np.random.default_rng(seed)
+    clusters = pd.Series(source.obs["louvain"].astype(str).to_numpy())
+    names = {old: str(new) for new, old in enumerate(clusters.value_counts().index)}
+    k, n, epochs = len(names), source.n_obs, 50
+    obs = pd.DataFrame(
+        {
+            "bulk_labels": source.obs["bulk_labels"].astype(str).to_numpy(),
+            "sample": rng.choice(["donor 1", "donor 2"], n),
+            "cicl": pd.Categorical(clusters.map(names), categories=[str(i) for i in range(k)]),
+            "cicl_confidence": rng.beta(4, 2, n).astype(np.float32),
+        },
+        index=source.obs_names.to_numpy(),
+    )
+    pca = source.obsm["X_pca"].astype(np.float32)
+    adata = anndata.AnnData(source.X.astype(np.float32), obs=obs, var=pd.DataFrame(index=source.var_names.to_numpy()))
+    adata.obsm["X_cicl"] = pca
+    adata.obsm["X_umap"] = source.obsm["X_umap"].astype(np.float32)
+    adata.obsm["X_tsne"] = pca[:, 1:3].copy()
+    decay = np.exp(-np.arange(epochs) / 9)
+    adata.uns["cicl"] = {
+        "id": sample_id,
+        "prepare": {"input": f"{sample_id}.h5ad", "n_genes": 500, "n_cells_read": n + 3, "n_cells_dropped": 3},
+        "stages": {stage: {"seconds": 3.5, "peak_memory_mb": 420.0} for stage in ("prepare", "fit", "cluster")},
+        "warnings": ["3 cells without counts were dropped"],
+        "params": {
+            "n_genes": 500,
+            "epochs": epochs,
+            "batch_size": 6000,
+            "temperature": 0.5,
+            "cluster_loss_weight": 0.1,
+        },
+        "seed": 1,
+        "versions": {"sccicl": "0.1.0", "torch": "2.10.0"},
+        "device": "cpu",
+        "history": {
+            "epoch": np.arange(1, epochs + 1),
+            "loss": 3 + 2.2 * decay,
+            "instance_loss": 2.8 + 2 * decay,
+            "cluster_loss": 2 + 2 * decay,
+            "label_change": 0.4 * decay,
+        },
+        "k": {
+            "given": False,
+            "n_clusters": k,
+            "candidates": np.arange(2, 16),
+            "score": 0.4 - 0.01 * (np.arange(2, 16) - k) ** 2 / 4,
+            "criterion": "silhouette",
+        },
+    }
+    return adata
+
+
+def bare(adata: anndata.AnnData) -> anndata.AnnData:
+    """The same sample with its clusters and nothing else."""
+    adata = adata.copy()
+    adata.obs = adata.obs[["cicl"]]
+    adata.uns["cicl"] = {key: value for key, value in adata.uns["cicl"].items() if key not in BARE}
+    del adata.obsm["X_umap"], adata.obsm["X_tsne"]
+    return adata
+
+
+def metrics(adata: anndata.AnnData, *, labels: bool = True) -> dict:
+    """What the scoring step writes about the sample."""
+    sizes = adata.obs["cicl"].value_counts(sort=False)
+    scores = {"ari": 0.612, "nmi": 0.701, "ami": 0.689, "label_col": "bulk_labels"} if labels else {}
+    return {
+        "id": adata.uns["cicl"]["id"],
+        "n_cells": adata.n_obs,
+        "n_genes": adata.n_vars,
+        "n_clusters": len(sizes),
+        "k_given": False,
+        **scores,
+        "silhouette": 0.274,
+        "cluster_sizes": {str(name): int(size) for name, size in sizes.items()},
+        "seconds": {"prepare": 3.5, "fit": 61.2, "cluster": 1.4},
+        "peak_memory_mb": {"prepare": 420.0, "fit": 812.0},
+        "device": "cpu",
+        "versions": {"sccicl": "0.1.0", "torch": "2.10.0"},
+        "warnings": ["3 cells without counts were dropped"],
+    }
