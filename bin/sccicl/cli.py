@@ -1,5 +1,6 @@
 """The command line: options in, files out; what is done stands in `steps`."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -13,14 +14,27 @@ from . import __version__
 from .config import PRESETS, Config
 from .errors import InputError
 
-SUFFIXES = (".gz", ".h5ad", ".h5", ".zarr", ".loom", ".csv", ".tsv", ".txt", ".prepared", ".clustered", ".fit", ".model")
+SUFFIXES = (
+    ".gz",
+    ".h5ad",
+    ".h5",
+    ".zarr",
+    ".loom",
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".prepared",
+    ".clustered",
+    ".fit",
+    ".model",
+)
 
 
 def sample_id(path: Path, given: str | None) -> str:
     """`given`, or the stem of the file without the endings that steps add."""
     if given is not None:
-        if not given or "/" in given or given.startswith((".", "-")):
-            raise InputError(f"--id '{given}' cannot name files: use letters, digits, '_', '.' and '-', starting with a letter or digit")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", given):
+            raise InputError(f"--id '{given}' cannot name files: use letters, digits, '_', '.' and '-', a letter first")
         return given
     stem = path.resolve().name
     while (suffix := Path(stem).suffix) in SUFFIXES:
@@ -53,23 +67,39 @@ def _config_option(item: Any) -> Callable:
 
 def read_config(preset: str, options: dict[str, Any]) -> Config:
     """The preset with the options that were given on the command line; takes them out of `options`."""
-    return PRESETS[preset].changed(**{item.name: options.pop(item.name) for item in fields(Config) if item.name in options})
+    return PRESETS[preset].changed(
+        **{item.name: options.pop(item.name) for item in fields(Config) if item.name in options}
+    )
 
 
 PREPARE_FIELDS = ("n_genes", "max_value")
 preset_option = click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True, help="Set of parameters to start from."
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="default",
+    show_default=True,
+    help="Set of parameters to start from.",
 )
 prepare_config_options = _options(
     preset_option, *(_config_option(item) for item in fields(Config) if item.name in PREPARE_FIELDS)
 )
 fit_config_options = _options(*(_config_option(item) for item in fields(Config) if item.name not in PREPARE_FIELDS))
 outdir_option = click.option(
-    "--outdir", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True, help="Folder of the outputs."
+    "--outdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    help="Folder of the outputs.",
 )
-id_option = click.option("--id", "given_id", help="Name of the sample and of its files; by default the input's file name.")
-label_option = click.option("--label-col", help="Column of obs with known cell types; used for the score and the figures only.")
-batch_option = click.option("--batch-col", help="Column of obs with the batch or sample of the cells; used for the figures.")
+id_option = click.option(
+    "--id", "given_id", help="Name of the sample and of its files; by default the input's file name."
+)
+label_option = click.option(
+    "--label-col", help="Column of obs with known cell types; used for the score and the figures only."
+)
+batch_option = click.option(
+    "--batch-col", help="Column of obs with the batch or sample of the cells; used for the figures."
+)
 read_options = _options(
     click.option(
         "--input-kind",
@@ -78,13 +108,18 @@ read_options = _options(
         show_default=True,
         help="What the values are: raw counts; normalised (RPKM, TPM), of which the logarithm is taken; or logarithms.",
     ),
-    click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."),
+    click.option(
+        "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
+    ),
 )
 run_options = _options(
     click.option("--n-clusters", default="auto", show_default=True, help="Number of clusters, or auto to estimate it."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
     click.option(
-        "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one."
+        "--device",
+        default="auto",
+        show_default=True,
+        help="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
 )
@@ -95,9 +130,11 @@ class Commands(click.Group):
     """Commands in the order in which they are run, and errors of the input without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of definition."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an InputError ends it with one line and exit code 2."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -132,7 +169,9 @@ def _read_step_file(path: Path, key: str) -> Any:
     except Exception as error:
         raise InputError(f"{path}: this is no h5ad, or it is damaged ({error}); run the step before again") from error
     if key not in adata.uns.get("cicl", {}):
-        raise InputError(f"{path}: this h5ad does not come from the step before (no {key} in uns['cicl']); run that first")
+        raise InputError(
+            f"{path}: this h5ad does not come from the step before (no {key} in uns['cicl']); run that first"
+        )
     return adata
 
 
@@ -146,7 +185,9 @@ def _read_step_file(path: Path, key: str) -> Any:
 @run_options
 @prepare_config_options
 @fit_config_options
-def run(path: Path, outdir: Path, given_id: str | None, label_col: str | None, batch_col: str | None, **options: Any) -> None:
+def run(
+    path: Path, outdir: Path, given_id: str | None, label_col: str | None, batch_col: str | None, **options: Any
+) -> None:
     """Cluster one sample end to end: counts in, clusters, figures and report out.
 
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
@@ -175,7 +216,8 @@ def run(path: Path, outdir: Path, given_id: str | None, label_col: str | None, b
 def _summary(metrics: dict[str, Any], report: Path) -> str:
     how = "given" if metrics["k_given"] else "estimated"
     scores = "".join(f", {name.upper()} {metrics[name]:.3f}" for name in ("ari", "nmi", "ami") if name in metrics)
-    return f"{metrics['id']}: {metrics['n_cells']} cells, {metrics['n_clusters']} clusters ({how}){scores}\nreport: {report}"
+    found = f"{metrics['n_cells']} cells, {metrics['n_clusters']} clusters ({how}){scores}"
+    return f"{metrics['id']}: {found}\nreport: {report}"
 
 
 @main.command()
@@ -226,7 +268,11 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
     from .write import atomic_path
 
     table = pd.DataFrame(
-        {"barcode": adata.obs_names, "cluster": adata.obs["cicl"].to_numpy(), "confidence": adata.obs["cicl_confidence"].to_numpy()}
+        {
+            "barcode": adata.obs_names,
+            "cluster": adata.obs["cicl"].to_numpy(),
+            "confidence": adata.obs["cicl_confidence"].to_numpy(),
+        }
     )
     with atomic_path(outdir / f"{sample}.clusters.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
@@ -240,7 +286,9 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
 @main.command()
 @click.argument("path", metavar="PREPARED", type=existing)
 @click.option("--fit", "fit_file", type=existing, required=True, help="The <id>.fit.pt of the same sample.")
-@click.option("--n-clusters", default="auto", show_default=True, help="Another number of clusters than the training used.")
+@click.option(
+    "--n-clusters", default="auto", show_default=True, help="Another number of clusters than the training used."
+)
 @outdir_option
 @id_option
 def cluster(path: Path, fit_file: Path, n_clusters: str, outdir: Path, given_id: str | None) -> None:
@@ -262,7 +310,10 @@ def cluster(path: Path, fit_file: Path, n_clusters: str, outdir: Path, given_id:
 @outdir_option
 @id_option
 def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None) -> None:
-    """Score the clusters: writes <id>.metrics.json (ARI, NMI, AMI where labels are known; silhouette; seconds; memory)."""
+    """Score the clusters: writes <id>.metrics.json.
+
+    It has ARI, NMI and AMI where labels are known, the silhouette, and seconds and peak memory of every step.
+    """
     from .steps import score_sample
     from .write import write_json
 
@@ -270,8 +321,10 @@ def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None)
     write_json(metrics, outdir / f"{sample_id(path, given_id)}.metrics.json")
 
 
-def _plot(adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None) -> None:
-    from .layout import add_layouts
+def _plot(
+    adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
+) -> None:
+    from . import layout
     from .multiqc import write_multiqc
     from .plot import plot_sample
     from .runtime import stage
@@ -279,7 +332,10 @@ def _plot(adata: Any, outdir: Path, sample: str, label_col: str | None, batch_co
 
     stages: dict[str, dict[str, float]] = {}
     with stage("plot", stages):
-        add_layouts(adata, seed=int(adata.uns["cicl"]["seed"]))
+        seed = int(adata.uns["cicl"]["seed"])
+        adata.obsm["X_umap"] = layout.umap(adata.obsm["X_cicl"], seed)
+        if (tsne := layout.tsne(adata.obsm["X_cicl"], seed)) is not None:
+            adata.obsm["X_tsne"] = tsne
         plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
     adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
     if metrics is not None:
@@ -291,13 +347,20 @@ def _plot(adata: Any, outdir: Path, sample: str, label_col: str | None, batch_co
 
 @main.command()
 @click.argument("path", metavar="CLUSTERED", type=existing)
-@click.option("--metrics", "metrics_file", type=existing, help="The <id>.metrics.json, for the MultiQC file and titles.")
+@click.option(
+    "--metrics", "metrics_file", type=existing, help="The <id>.metrics.json, for the MultiQC file and titles."
+)
 @label_option
 @batch_option
 @outdir_option
 @id_option
 def plot(
-    path: Path, metrics_file: Path | None, label_col: str | None, batch_col: str | None, outdir: Path, given_id: str | None
+    path: Path,
+    metrics_file: Path | None,
+    label_col: str | None,
+    batch_col: str | None,
+    outdir: Path,
+    given_id: str | None,
 ) -> None:
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
     from .read import check_columns
@@ -331,7 +394,9 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
         adata = _read_step_file(file, "k")
         name = str(adata.uns["cicl"]["id"])
         if name not in metrics:
-            raise InputError(f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json")
+            raise InputError(
+                f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json"
+            )
         samples.append((adata, metrics[name]))
     if not samples:
         raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
@@ -342,7 +407,9 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
 @click.argument("path", metavar="INPUT", type=existing)
 @click.option("--model", "model_file", type=existing, required=True, help="The <id>.model.pt of an earlier run.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X.")
+@click.option(
+    "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
+)
 @outdir_option
 @id_option
 def map_cells(

@@ -11,7 +11,7 @@ from .pseudolabels import student_t
 
 
 class Clusters(NamedTuple):
-    """`labels` (cells,) 0..k-1 with the biggest cluster first, `confidence` (cells,) in [0, 1], `centroids` (k, features)."""
+    """`labels` (cells,), 0 for the biggest cluster; `confidence` (cells,) in [0, 1]; `centroids` (k, features)."""
 
     labels: np.ndarray
     confidence: np.ndarray

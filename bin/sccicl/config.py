@@ -20,8 +20,8 @@ def _choice(default: str, text: str, choices: Any) -> Any:
 class Config:
     """Parameters of preparation, training and clustering; the defaults are the paper's (preset `paper`).
 
-    A field is an option of the command line and a key of `uns["cicl"]["params"]`. Learning rates, weight decay and dropout
-    are not printed in the paper: they are those of its public reference implementation.
+    A field is an option of the command line and a key of `uns["cicl"]["params"]`. Learning rates, weight decay and
+    dropout are not printed in the paper: they are those of its public reference implementation.
     """
 
     n_genes: int = _number(500, "Highly variable genes that are kept.", low=2)

@@ -29,7 +29,7 @@ def assign(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++ seeding (Arthur and Vassilvitskii 2007): k rows of `x`, each drawn with probability ~ squared distance."""
+    """k-means++ seeding (Arthur and Vassilvitskii 2007): k rows of `x`, drawn in proportion to squared distance."""
     first = torch.randint(len(x), (1,), generator=generator).item()
     chosen = [first]
     distance = squared_distances(x, x[first : first + 1]).squeeze(1)

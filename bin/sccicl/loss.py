@@ -99,8 +99,8 @@ def contrastive_loss(
 
     - instance: -log( exp(s(z_i, z_v(i))/t) / sum_{j != i} exp(s(z_i, z_j)/t) );
     - cluster, `form="ratio"`, the paper's: -log( sum_{j in P(i)} exp(s/t) / sum_{j != i} exp(s/t) );
-    - cluster, `form="supcon"`: the mean over j in P(i) of -log( exp(s(z_i, z_j)/t) / sum_{l != i} exp(s/t) ), the loss of
-      supervised contrastive learning (Khosla et al. 2020);
+    - cluster, `form="supcon"`: the mean over j in P(i) of -log( exp(s(z_i, z_j)/t) / sum_{l != i} exp(s/t) ), the loss
+      of supervised contrastive learning (Khosla et al. 2020);
     - cluster, `form="other-view"`: v(i) is the only positive and rows with another pseudo-label are the negatives.
 
     Parameters

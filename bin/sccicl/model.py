@@ -24,11 +24,12 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(value_size, n_features)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(cells, features) -> (cells, features)."""
         return self.output(self.value(x))
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward net, each with residual connection and layer normalisation (equations 5 to 7)."""
+    """Self-attention and a feed-forward net, each with residual and layer normalisation (equations 5 to 7)."""
 
     def __init__(self, n_features: int, value_size: int, feed_forward: int, dropout: float):
         super().__init__()
@@ -41,6 +42,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(cells, features) -> (cells, features)."""
         x = self.attention_norm(x + self.dropout(self.attention(x)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
@@ -56,6 +58,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """H = f(X)."""
         return self.layers(x)
 
 

@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 def save(content: dict[str, Any], path: str | os.PathLike, kind: str) -> None:
-    """Write `content` (nested dicts and lists of tensors, numbers, text) of `kind` fit or model, whole or not at all."""
+    """Write `content` (dicts and lists of tensors, numbers, text) of `kind` fit or model, whole or not at all."""
     with atomic_path(path) as temporary:
         torch.save({"cicl": kind, "format": FORMAT, **content}, temporary)
 
@@ -36,9 +36,10 @@ def load(path: str | os.PathLike, kind: str) -> dict[str, Any]:
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, OSError) as error:
         raise InputError(f"{path}: this is no {kind} file of CICL, or it is damaged; write it again") from error
     if not isinstance(content, dict) or content.get("cicl") != kind:
-        raise InputError(f"{path}: this is no {kind} file of CICL; give the file named <id>.{'fit' if kind == 'fit' else 'model'}.pt")
+        raise InputError(f"{path}: this is no {kind} file of CICL; give the file named <id>.{kind}.pt")
     if content["format"] != FORMAT:
         raise InputError(
-            f"{path}: its format is {content['format']} and this version reads {FORMAT}; write it again with this version"
+            f"{path}: its format is {content['format']} and this version reads {FORMAT}; "
+            "write it again with this version"
         )
     return content

@@ -5,7 +5,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,22 +51,31 @@ def choose_device(device: str) -> "torch.device":
 
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"--device is '{device}': give auto, cpu, cuda or cuda:N") from None
     if chosen.type != "cuda":
         return chosen
     if torch.version.cuda is None:
         raise InputError(
-            f"--device {device} asks for a GPU, but this torch {torch.__version__} is a CPU build: use the GPU image or environment"
+            f"--device {device} asks for a GPU, but this torch {torch.__version__} is a CPU build: "
+            "use the GPU image or environment"
         )
     if not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        hint = f"CUDA_VISIBLE_DEVICES is '{visible}'" if visible is not None else "no NVIDIA driver or device is visible"
+        hint = (
+            f"CUDA_VISIBLE_DEVICES is '{visible}'" if visible is not None else "no NVIDIA driver or device is visible"
+        )
         raise InputError(
-            f"--device {device} asks for a GPU, but torch sees none ({hint}): check the driver (CUDA {torch.version.cuda}), "
-            "the container's GPU option (--nv, --gpus all) and the queue, or use --device cpu"
+            f"--device {device} asks for a GPU, but torch sees none ({hint}): check the driver "
+            f"(CUDA {torch.version.cuda}), the container's GPU option (--nv, --gpus all) and the queue, "
+            "or use --device cpu"
         )
     if (chosen.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"--device {device} does not exist: this machine has {torch.cuda.device_count()} GPU(s), counted from 0")
+        raise InputError(
+            f"--device {device} does not exist: this machine has {torch.cuda.device_count()} GPU(s), counted from 0"
+        )
     return chosen
 
 
@@ -94,12 +103,10 @@ def versions() -> dict[str, str]:
 
 def _peak_memory_mb() -> float:
     """Peak resident memory since the last reset, in MB."""
-    try:
+    with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 1024
-    except OSError:
-        pass
     import resource
 
     # macOS counts bytes, every other system kilobytes.
@@ -109,10 +116,8 @@ def _peak_memory_mb() -> float:
 @contextmanager
 def stage(name: str, stages: dict[str, dict[str, float]], device: "torch.device | None" = None) -> Iterator[None]:
     """Record seconds and peak memory (MB; of the GPU too) of the block as `stages[name]`."""
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak; without it the peak is the process's
-    except OSError:
-        pass
     on_gpu = device is not None and device.type == "cuda"
     if on_gpu:
         import torch

@@ -33,7 +33,9 @@ def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
     if k < 1:
         raise InputError(f"n_clusters is {k}: give a number from 1 up, or auto")
     if n_cells is not None and k > n_cells:
-        raise InputError(f"n_clusters is {k}, but only {n_cells} cells are left after preparation: give a smaller number, or auto")
+        raise InputError(
+            f"n_clusters is {k}, but only {n_cells} cells are left after preparation: give a smaller number, or auto"
+        )
     return k
 
 
@@ -73,7 +75,13 @@ def prepared_with(prepared: "AnnData") -> dict[str, Any]:
 
 
 def fit_sample(
-    prepared: "AnnData", n_clusters: int | Auto, *, config: Config, seed: int, device: "torch.device", quiet: bool = False
+    prepared: "AnnData",
+    n_clusters: int | Auto,
+    *,
+    config: Config,
+    seed: int,
+    device: "torch.device",
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`.
 

@@ -45,7 +45,13 @@ def minibatches(n_cells: int, batch_size: int, generator: torch.Generator) -> li
 
 
 def train(
-    x: Tensor, n_clusters: int, config: Config, *, seed: int = 0, device: torch.device | str = "cpu", quiet: bool = False
+    x: Tensor,
+    n_clusters: int,
+    config: Config,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    quiet: bool = False,
 ) -> Trained:
     """Train the encoder on prepared cells.
 

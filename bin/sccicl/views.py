@@ -9,7 +9,7 @@ View = Literal["unit-noise", "noise", "mask"]
 
 
 def unit_noise(x: Tensor, generator: torch.Generator) -> Tensor:
-    """X + e, e Gaussian noise mapped to [0, 1] by the linear transformation that takes its extremes there (the paper's).
+    """X + e, e Gaussian noise mapped to [0, 1] by the linear transformation that takes its extremes there.
 
     One draw has the shape of the minibatch, (cells, genes).
     """

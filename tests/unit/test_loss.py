@@ -96,9 +96,7 @@ def test_identical_views_of_orthogonal_cells():
     assert losses.cluster.item() == pytest.approx(cluster, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "labels"), [((1, 3), (1, 3), 1), ((4, 3), (5, 3), 4), ((4, 3), (4, 3), 3)]
-)
+@pytest.mark.parametrize(("first", "second", "labels"), [((1, 3), (1, 3), 1), ((4, 3), (5, 3), 4), ((4, 3), (4, 3), 3)])
 def test_shapes_that_do_not_fit(first, second, labels):
     with pytest.raises(ValueError, match="N >= 2 cells"):
         contrastive_loss(torch.ones(first), torch.ones(second), torch.zeros(labels, dtype=torch.long))

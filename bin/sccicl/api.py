@@ -1,0 +1,163 @@
+"""For notebooks: `sccicl.cicl` on an AnnData, and the scikit-learn style estimator `CICL` on an array."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import steps
+from .cluster import assign_clusters, cluster
+from .config import PRESETS
+from .errors import InputError
+from .kchoice import choose_k
+from .model import encode
+from .runtime import choose_device
+from .train import train
+
+
+def cicl(
+    adata: AnnData,
+    n_clusters: int | str = "auto",
+    *,
+    key_added: str = "cicl",
+    preset: str = "default",
+    counts_layer: str | None = None,
+    input_kind: steps.InputKind = "counts",
+    seed: int = 0,
+    device: str = "auto",
+    copy: bool = False,
+    **parameters: Any,
+) -> AnnData | None:
+    """Cluster the cells of `adata`.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes with raw counts in X, or in `counts_layer` (`"raw"` for `adata.raw`).
+    n_clusters
+        Number of clusters, or `"auto"` to estimate it.
+    key_added
+        Name under which the result is stored.
+    preset
+        `default` or `paper`; `parameters` (fields of `sccicl.config.Config`) replace single values of it.
+    input_kind
+        `normalised` or `log` where no counts exist.
+    copy
+        Return a copy with the result instead of changing `adata`.
+
+    Returns
+    -------
+    The copy, or None. Sets these fields:
+
+    `adata.obs[key_added]`
+        Cluster of each cell, categories "0", "1", ... from the biggest down.
+    `adata.obs[key_added + "_confidence"]`
+        How sure the cluster is, 0 to 1.
+    `adata.obsm["X_" + key_added]`
+        The embedding, (cells, features).
+    `adata.uns[key_added]`
+        Parameters, seed, versions, history of the training and the choice of k.
+
+    Raises
+    ------
+    InputError
+        When the values are not of `input_kind`, or cells have no counts at all.
+    """
+    from .prepare import prepare
+    from .read import take_counts
+
+    config = PRESETS[preset].changed(**parameters)
+    target = adata.copy() if copy else adata
+    counts = take_counts(target, input_kind=input_kind, counts_layer=counts_layer)
+    prepared = prepare(counts, input_kind=input_kind, n_genes=config.n_genes, max_value=config.max_value)
+    if prepared.n_obs != target.n_obs:
+        raise InputError(
+            f"{target.n_obs - prepared.n_obs} cells have no counts: drop them first, "
+            "as by scanpy.pp.filter_cells(adata, min_counts=1)"
+        )
+    prepared.uns["cicl"].update(id=key_added, stages={})
+    n_clusters = steps.parse_n_clusters(n_clusters, target.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=choose_device(device))
+    steps.cluster_sample(prepared, fitted)
+    target.obs[key_added] = prepared.obs["cicl"]
+    target.obs[f"{key_added}_confidence"] = prepared.obs["cicl_confidence"]
+    target.obsm[f"X_{key_added}"] = prepared.obsm["X_cicl"]
+    target.uns[key_added] = prepared.uns["cicl"]
+    return target if copy else None
+
+
+class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
+    """Cluster the rows of an array, which are taken as they are: prepared cells, such as z-scores of selected genes.
+
+    Parameters
+    ----------
+    n_clusters
+        Number of clusters, or `"auto"` to estimate it.
+    preset, parameters
+        As in `sccicl.cicl`; `parameters` is a dict.
+    seed
+        Seed of everything random.
+    device
+        `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Attributes
+    ----------
+    labels_
+        Cluster of each row given to `fit`, 0 for the biggest.
+    confidence_
+        How sure the cluster is, 0 to 1.
+    embedding_
+        (rows, features).
+    n_clusters_
+        Number of clusters found.
+    history_
+        Losses and share of changed pseudo-labels per epoch.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | str = "auto",
+        *,
+        preset: str = "default",
+        parameters: dict[str, Any] | None = None,
+        seed: int = 0,
+        device: str = "auto",
+    ):
+        self.n_clusters = n_clusters
+        self.preset = preset
+        self.parameters = parameters
+        self.seed = seed
+        self.device = device
+
+    def fit(self, X: np.ndarray, y: None = None) -> "CICL":
+        """Train on X, (cells, features), and cluster it; `y` is not looked at."""
+        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        self._config = PRESETS[self.preset].changed(**(self.parameters or {}))
+        device = choose_device(self.device)
+        x = torch.from_numpy(np.ascontiguousarray(X))
+        k = choose_k(x, steps.parse_n_clusters(self.n_clusters, len(x)), seed=self.seed)["n_clusters"]
+        trained = train(x, k, self._config, seed=self.seed, device=device, quiet=True)
+        self._encoder, self.history_ = trained.encoder, trained.history
+        h = encode(self._encoder, x.to(device))
+        found = cluster(h, k, student_df=self._config.student_df, seed=self.seed)
+        self.labels_, self.confidence_ = found.labels, found.confidence
+        self.cluster_centers_, self.embedding_, self.n_clusters_ = found.centroids, h.cpu().numpy(), k
+        return self
+
+    def _encode(self, X: np.ndarray) -> torch.Tensor:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        device = next(self._encoder.parameters()).device
+        return encode(self._encoder, torch.from_numpy(np.ascontiguousarray(X)).to(device))
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Embedding of cells, new ones too: (cells, features)."""
+        return self._encode(X).cpu().numpy()
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Cluster of cells, new ones too: (cells,)."""
+        h = self._encode(X)
+        return assign_clusters(h, torch.from_numpy(self.cluster_centers_).to(h), self._config.student_df)[0]

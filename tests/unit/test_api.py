@@ -1,0 +1,61 @@
+"""The Python API for notebooks."""
+
+import numpy as np
+import pytest
+from sccicl import CICL, InputError, cicl
+from simulate import simulate_cells
+from sklearn.metrics import adjusted_rand_score
+
+SMALL = {"epochs": 5, "feed_forward": 64, "projection_hidden": 32, "projection_size": 16}
+
+
+@pytest.fixture
+def cells():
+    return simulate_cells()
+
+
+def test_cicl_sets_the_documented_fields_and_nothing_else(cells):
+    before = cells.copy()
+    assert cicl(cells, n_clusters=5, key_added="types", device="cpu", **SMALL) is None
+    assert adjusted_rand_score(cells.obs["cell_type"], cells.obs["types"]) == 1
+    assert set(cells.obs) - set(before.obs) == {"types", "types_confidence"}
+    assert set(cells.obsm) == {"X_types"} and cells.obsm["X_types"].shape[0] == cells.n_obs
+    assert cells.uns["types"]["params"]["epochs"] == 5
+    assert (cells.X != before.X).nnz == 0 and list(cells.var) == list(before.var)
+
+
+def test_copy_leaves_the_original(cells):
+    result = cicl(cells, n_clusters=3, copy=True, device="cpu", **SMALL)
+    assert "cicl" in result.obs and "cicl" not in cells.obs
+
+
+def test_cells_without_counts_are_refused(cells):
+    cells.X[0] = 0
+    with pytest.raises(InputError, match="1 cells have no counts"):
+        cicl(cells, n_clusters=3, device="cpu", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def array():
+    rng = np.random.default_rng(0)
+    truth = np.arange(120) % 4
+    return (rng.normal(size=(4, 10)) * 4)[truth] + rng.normal(size=(120, 10)), truth
+
+
+def test_estimator_fits_transforms_and_predicts(array):
+    x, truth = array
+    model = CICL(4, parameters=SMALL, device="cpu").fit(x)
+    assert adjusted_rand_score(truth, model.labels_) == 1
+    np.testing.assert_allclose(model.transform(x), model.embedding_, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model.predict(x), model.labels_)
+    assert model.fit_predict(x).tolist() == model.labels_.tolist()
+    assert model.n_clusters_ == 4 and ((model.confidence_ >= 0) & (model.confidence_ <= 1)).all()
+
+
+def test_estimator_follows_scikit_learn(array):
+    from sklearn.base import clone
+
+    model = CICL(4, preset="paper", parameters={"epochs": 2}, seed=3)
+    assert clone(model).get_params() == model.get_params()
+    with pytest.raises(Exception, match="not fitted"):
+        model.predict(array[0])

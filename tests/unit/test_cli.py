@@ -1,0 +1,216 @@
+"""The commands as a user runs them, on cells whose types are known."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from sccicl import modelfile
+from sccicl.cli import main, sample_id
+from simulate import simulate_cells
+from sklearn.metrics import adjusted_rand_score
+
+QUICK = ["--epochs", "5", "--threads", "1", "--device", "cpu"]
+
+
+def cicl(*arguments: object, code: int = 0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return simulate_cells()
+
+
+@pytest.fixture(scope="module")
+def finished(cells, tmp_path_factory):
+    """Folder of `run` on the simulated cells with default settings."""
+    folder = tmp_path_factory.mktemp("run")
+    cells.write_h5ad(folder / "five.h5ad")
+    cicl(
+        "run",
+        folder / "five.h5ad",
+        "--outdir",
+        folder / "out",
+        "--label-col",
+        "cell_type",
+        "--n-clusters",
+        5,
+        "--threads",
+        1,
+    )
+    return folder / "out"
+
+
+def test_run_finds_well_separated_types(finished):
+    metrics = json.loads((finished / "five.metrics.json").read_text())
+    assert metrics["ari"] == metrics["nmi"] == pytest.approx(1) == metrics["ami"]
+    assert metrics["n_clusters"] == 5 and metrics["k_given"] is True
+    assert set(metrics["seconds"]) == set(metrics["peak_memory_mb"]) == {"prepare", "fit", "cluster", "plot"}
+    assert metrics["device"].startswith("cpu") and metrics["versions"]["torch"]
+
+
+def test_run_writes_every_output(finished):
+    names = {path.name for path in finished.iterdir()}
+    data = {"five.h5ad", "five.clusters.csv", "five.embedding.parquet", "five.model.pt", "five.metrics.json"}
+    figures = {f"five.{figure}.png" for figure in ("umap", "tsne", "training", "sizes")}
+    assert names == data | figures | {"five_mqc.json", "cicl_report.html"}
+
+
+def test_h5ad_keeps_counts_and_adds_the_result(finished, cells):
+    result = anndata.read_h5ad(finished / "five.h5ad")
+    assert (result.X != cells[:, result.var_names].X).nnz == 0
+    assert list(result.obs_names) == list(cells.obs_names)
+    assert list(result.obs["cicl"].cat.categories) == list("01234")
+    assert result.obs["cicl_confidence"].between(0, 1).all()
+    assert result.obsm["X_cicl"].shape[0] == result.n_obs and "X_cicl_input" not in result.obsm
+    assert result.obsm["X_umap"].shape == result.obsm["X_tsne"].shape == (result.n_obs, 2)
+    record = result.uns["cicl"]
+    assert record["seed"] == 0 and record["params"]["temperature"] == pytest.approx(0.5, abs=1)
+    assert len(record["history"]["loss"]) == len(record["history"]["epoch"])
+
+
+def test_tables_agree_with_the_h5ad(finished):
+    result = anndata.read_h5ad(finished / "five.h5ad")
+    clusters = pd.read_csv(finished / "five.clusters.csv", dtype={"cluster": str})
+    assert list(clusters.columns) == ["barcode", "cluster", "confidence"]
+    assert list(clusters["barcode"]) == list(result.obs_names) and list(clusters["cluster"]) == list(result.obs["cicl"])
+    embedding = pd.read_parquet(finished / "five.embedding.parquet")
+    np.testing.assert_array_equal(embedding, result.obsm["X_cicl"])
+    assert list(embedding.index) == list(result.obs_names)
+
+
+def test_steps_give_what_run_gives(finished, cells, tmp_path):
+    cells.write_h5ad(tmp_path / "five.h5ad")
+    cicl("prepare", tmp_path / "five.h5ad", "--outdir", tmp_path)
+    cicl("fit", tmp_path / "five.prepared.h5ad", "--outdir", tmp_path, "--n-clusters", 5, "--threads", 1)
+    cicl("cluster", tmp_path / "five.prepared.h5ad", "--fit", tmp_path / "five.fit.pt", "--outdir", tmp_path)
+    cicl("score", tmp_path / "five.clustered.h5ad", "--label-col", "cell_type", "--outdir", tmp_path)
+    assert (tmp_path / "five.clusters.csv").read_bytes() == (finished / "five.clusters.csv").read_bytes()
+    ours, whole = (json.loads((folder / "five.metrics.json").read_text()) for folder in (tmp_path, finished))
+    assert {name: ours[name] for name in ("ari", "silhouette", "cluster_sizes")} == {
+        name: whole[name] for name in ("ari", "silhouette", "cluster_sizes")
+    }
+
+
+def test_labels_reach_nothing_but_the_score(finished, cells, tmp_path):
+    """Permuted labels: the clusters are the same to the byte, and only the agreement differs."""
+    shuffled = cells.copy()
+    shuffled.obs["cell_type"] = np.random.default_rng(1).permutation(cells.obs["cell_type"].astype(str))
+    shuffled.write_h5ad(tmp_path / "five.h5ad")
+    cicl(
+        "run",
+        tmp_path / "five.h5ad",
+        "--outdir",
+        tmp_path,
+        "--label-col",
+        "cell_type",
+        "--n-clusters",
+        5,
+        "--threads",
+        1,
+    )
+    assert (tmp_path / "five.clusters.csv").read_bytes() == (finished / "five.clusters.csv").read_bytes()
+    assert json.loads((tmp_path / "five.metrics.json").read_text())["ari"] < 0.2
+
+
+def test_model_labels_new_cells(finished, cells, tmp_path):
+    """Half of the cells, in another order and with genes in another order, get the clusters that they had."""
+    rng = np.random.default_rng(2)
+    new = cells[rng.permutation(cells.n_obs)[:75], rng.permutation(cells.n_vars)].copy()
+    new.write_h5ad(tmp_path / "new.h5ad")
+    cicl("map", tmp_path / "new.h5ad", "--model", finished / "five.model.pt", "--device", "cpu", "--outdir", tmp_path)
+    mapped = pd.read_csv(tmp_path / "new.mapped.csv", index_col="barcode")
+    clusters = pd.read_csv(finished / "five.clusters.csv", index_col="barcode")
+    assert list(mapped.index) == list(new.obs_names)
+    assert adjusted_rand_score(clusters.loc[mapped.index, "cluster"], mapped["cluster"]) == 1
+
+
+def test_run_without_labels_estimates_k(cells, tmp_path):
+    del cells.obs["cell_type"]
+    cells.write_h5ad(tmp_path / "plain.h5ad")
+    cicl("run", tmp_path / "plain.h5ad", "--outdir", tmp_path, *QUICK)
+    metrics = json.loads((tmp_path / "plain.metrics.json").read_text())
+    assert metrics["k_given"] is False and "ari" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--n-clusters", "0"], "n_clusters is 0"),
+        (["--n-clusters", "many"], "n_clusters is 'many': give a whole number or auto"),
+        (["--n-clusters", "5000"], "only 150 cells are left"),
+        (["--label-col", "celltype"], "cell_type"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
+        (["--temperature", "0"], "--temperature must be at least"),
+        (["--device", "cuda:77"], "cuda"),
+        (["--id", "../x"], "--id '../x'"),
+    ],
+)
+def test_wrong_options_end_with_a_sentence_and_leave_nothing(arguments, told, tmp_path):
+    simulate_cells().write_h5ad(tmp_path / "five.h5ad")
+    result = cicl("run", tmp_path / "five.h5ad", "--outdir", tmp_path / "out", *QUICK, *arguments, code=2)
+    assert told in result.stderr and "Traceback" not in result.output
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_damaged_files_between_steps(tmp_path, cells):
+    (tmp_path / "a.prepared.h5ad").write_bytes(b"junk")
+    (tmp_path / "a.fit.pt").write_bytes(b"junk")
+    assert "no h5ad" in cicl("fit", tmp_path / "a.prepared.h5ad", "--outdir", tmp_path, code=2).stderr
+    cells.write_h5ad(tmp_path / "b.h5ad")
+    assert "step before" in cicl("score", tmp_path / "b.h5ad", "--outdir", tmp_path, code=2).stderr
+    told = cicl("cluster", tmp_path / "b.h5ad", "--fit", tmp_path / "a.fit.pt", "--outdir", tmp_path, code=2).stderr
+    assert "a.fit.pt" in told
+
+
+def test_model_file_is_never_unpickled(tmp_path):
+    import torch
+
+    class Bomb:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "exploded"),))
+
+    torch.save({"cicl": "model", "format": 1, "bomb": Bomb()}, tmp_path / "x.model.pt")
+    with pytest.raises(modelfile.InputError):
+        modelfile.load(tmp_path / "x.model.pt", "model")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_help_of_every_command():
+    for name in main.commands:
+        assert "Usage:" in cicl(name, "--help").output
+
+
+def test_script_runs_from_anywhere_with_a_read_only_home(tmp_path):
+    script = Path(__file__).parents[2] / "bin" / "cicl.py"
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, script, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "cicl" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.h5ad", "a"),
+        ("a.b.prepared.h5ad", "a.b"),
+        ("counts.csv.gz", "counts"),
+        ("s1.clustered.h5ad", "s1"),
+        ("mtx", "mtx"),
+    ],
+)
+def test_sample_id(name, expected):
+    assert sample_id(Path(name), None) == expected
