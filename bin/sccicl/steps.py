@@ -62,9 +62,8 @@ def prepare_sample(
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
-    record["prepare"]["input"] = Path(path).name
-    if counts_layer is not None:
-        record["prepare"]["counts_layer"] = counts_layer
+    if batch_col is not None:
+        record["prepare"]["batch_col"] = batch_col
     return prepared
 
 
@@ -220,6 +219,8 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
     if label_col is not None:
         metrics["label_col"] = label_col
         metrics.update(agreement(adata.obs[label_col].to_numpy(), clusters))
+    if "batch_col" in record["prepare"]:
+        metrics["batch_col"] = record["prepare"]["batch_col"]
     metrics["silhouette"] = silhouette(adata.obsm["X_cicl"], clusters)
     metrics["cluster_sizes"] = {name: int(n) for name, n in adata.obs["cicl"].value_counts(sort=False).items()}
     for quantity in ("seconds", "peak_memory_mb", "peak_gpu_memory_mb"):
