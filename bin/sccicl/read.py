@@ -109,15 +109,21 @@ def take_counts(
 def _matrix(adata: "AnnData", layer: str | None) -> Any:
     if layer is None:
         return adata.X
-    return adata.layers[layer] if layer in adata.layers else adata.raw.X
+    if layer == "raw" and layer not in adata.layers:
+        return adata.raw.X
+    return adata.layers[layer]
 
 
 def _to_csr(matrix: Any) -> "sparse.csr_matrix":
     from scipy import sparse
 
+    from .read_anndata import dense_to_csr
+
     if hasattr(matrix, "to_memory"):
         matrix = matrix.to_memory()
-    return matrix if isinstance(matrix, sparse.csr_matrix) else sparse.csr_matrix(matrix)
+    if isinstance(matrix, sparse.csr_matrix):
+        return matrix
+    return sparse.csr_matrix(matrix) if sparse.issparse(matrix) else dense_to_csr(matrix)
 
 
 def _check_there(path: Path) -> None:

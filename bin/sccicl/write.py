@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import InputError
+
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -20,10 +23,20 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary file lies in the same folder and keeps the suffix, as writers choose a format by it.
     After an error it is removed and whatever was at `path` before is untouched.
+
+    Raises
+    ------
+    InputError
+        When nothing can be written to the folder.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written to the folder {path.parent} ({error.strerror}): choose another one with --outdir"
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,9 +51,28 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_h5ad(adata: "AnnData", path: str | os.PathLike) -> None:
-    """Write `adata` to `path` (gzip), whole or not at all."""
+    """Write `adata` to `path` (gzip), whole or not at all.
+
+    Columns of `obs` and `var` that h5ad cannot hold, or that older anndata cannot read, become strings, in `adata` too.
+    """
+    adata.obs, adata.var = _storable(adata.obs), _storable(adata.var)
     with atomic_path(path) as temporary:
         adata.write_h5ad(temporary, compression="gzip", compression_opts=1)
+
+
+def _storable(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Copy `frame` so that every h5ad reader takes it: what is not numbers or truth values becomes categories of strings."""
+    import pandas as pd
+
+    frame = frame.copy(deep=False).infer_objects()
+    frame.index = frame.index.astype(object)
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            if column.cat.categories.dtype.kind not in "iufb":
+                frame[name] = column.cat.rename_categories(column.cat.categories.map(str).astype(object))
+        elif column.dtype.kind not in "iufb":
+            frame[name] = pd.Categorical(column.map(str, na_action="ignore").astype(object))
+    return frame
 
 
 def _plain(value: Any) -> Any:
