@@ -61,7 +61,7 @@ def write_h5ad(adata: "AnnData", path: str | os.PathLike) -> None:
 
 
 def _storable(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Copy `frame` so that every h5ad reader takes it: what is not numbers or truth values becomes categories of strings."""
+    """Copy `frame` so that every h5ad reader takes it: what is not numbers or truth values becomes strings."""
     import pandas as pd
 
     frame = frame.copy(deep=False).infer_objects()
@@ -71,7 +71,8 @@ def _storable(frame: "pd.DataFrame") -> "pd.DataFrame":
             if column.cat.categories.dtype.kind not in "iufb":
                 frame[name] = column.cat.rename_categories(column.cat.categories.map(str).astype(object))
         elif column.dtype.kind not in "iufb":
-            frame[name] = pd.Categorical(column.map(str, na_action="ignore").astype(object))
+            strings = column.map(str, na_action="ignore").astype(object)
+            frame[name] = pd.Categorical(strings) if strings.isna().any() else strings
     return frame
 
 
