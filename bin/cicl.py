@@ -3,9 +3,9 @@
 
 import sys
 
-from sccicl.runtime import use_local_caches
+from sccicl.runtime import set_environment
 
-use_local_caches()
+set_environment()
 
 from sccicl.cli import main  # noqa: E402  (the caches come first)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 ClusterLossForm = Literal["ratio", "supcon", "other-view"]
 
-# Entries of one tile of the similarity matrix: 16 MB in float32, which two tiles of a common last-level cache hold.
-TILE_ENTRIES = 4 * 2**20
+# Entries of one tile of the similarity matrix: 4 MB in float32, which a few tiles of a common last-level cache hold.
+TILE_ENTRIES = 2**20
 
 
 class Losses(NamedTuple):
@@ -114,7 +114,7 @@ def contrastive_loss(
     cosine
         Cosine similarity; the dot product otherwise (equation 13).
     tile_rows
-        Rows of the similarity matrix held at a time; by default what fits 4 M entries.
+        Rows of the similarity matrix held at a time; by default what holds 1 M entries.
 
     Raises
     ------

@@ -36,8 +36,8 @@ def plot_sample(
     """Draw the figures of a sample; a figure that has nothing to show is left out.
 
     `<id>.umap.png` and `<id>.tsne.png` (cells by cluster, confidence, label and batch), `<id>.training.png` (losses and
-    the share of pseudo-labels that changed), `<id>.sizes.png` (cells per cluster, mean confidence, and the scores of the
-    numbers of clusters that were compared). What each needs is read as `result.read_result` describes.
+    the share of pseudo-labels that changed), `<id>.sizes.png` (cells per cluster, mean confidence, and the scores of
+    the numbers of clusters that were compared). What each needs is read as `result.read_result` describes.
 
     Returns
     -------

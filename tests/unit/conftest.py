@@ -2,7 +2,7 @@
 
 import os
 
-from sccicl.runtime import use_local_caches
+from sccicl.runtime import set_environment
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-use_local_caches()
+set_environment()
