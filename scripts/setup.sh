@@ -24,7 +24,7 @@ elif [[ -z ${CICL_SETUP_LOCKED:-} ]]; then
     mkdir -p .tools
     CICL_SETUP_LOCKED=1 exec "$python" -c '
 import fcntl, os, sys
-handle = os.open(".tools/setup.lock", os.O_RDWR | os.O_CREAT)
+handle = os.open(".tools/setup.lock", os.O_RDWR | os.O_CREAT, 0o644)
 fcntl.flock(handle, fcntl.LOCK_EX)
 os.set_inheritable(handle, True)
 os.execvp(sys.argv[1], sys.argv[1:])' bash "$root/scripts/setup.sh"

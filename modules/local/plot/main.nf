@@ -1,0 +1,45 @@
+process PLOT {
+    tag "${meta.id}"
+    label 'process_low'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    tuple val(meta), path(clustered), path(metrics)
+
+    output:
+    tuple val(meta), path("${prefix}/${prefix}.h5ad"), emit: h5ad
+    tuple val(meta), path("${prefix}/${prefix}.*.png"), emit: png
+    tuple val(meta), path("${prefix}/${prefix}_mqc.json"), emit: multiqc
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+    tuple val("${task.process}"), val('umap-learn'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"umap-learn\"))'"), topic: versions, emit: versions_umap
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}"
+    if ("${prefix}" in ["${clustered}", "${metrics}"]) {
+        error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
+    }
+    def options = [
+        meta.label_col ? "--label-col ${quoted(meta.label_col)}" : '',
+        meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
+    ].findAll().join(' ')
+    """
+    export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
+    cicl.py plot '${clustered}' --metrics '${metrics}' --id '${prefix}' --outdir '${prefix}' ${options} ${args}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    """
+    mkdir '${prefix}'
+    touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,tsne,training,sizes}.png
+    echo '{}' > '${prefix}/${prefix}_mqc.json'
+    """
+}
+
+// A word for the shell: names of columns and layers may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
+}

@@ -1,0 +1,45 @@
+process PREPARE {
+    tag "${meta.id}"
+    label 'process_low'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    tuple val(meta), path(counts)
+
+    output:
+    tuple val(meta), path("${prefix}.prepared.h5ad"), emit: h5ad
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+    tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}"
+    if ("${counts}" == "${prefix}.prepared.h5ad") {
+        error("Input and output of ${task.process} are both called '${counts}': set another `ext.prefix`")
+    }
+    def options = [
+        meta.label_col ? "--label-col ${quoted(meta.label_col)}" : '',
+        meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
+        meta.counts_layer ? "--counts-layer ${quoted(meta.counts_layer)}" : '',
+    ].findAll().join(' ')
+    """
+    export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
+    cicl.py prepare '${counts}' --id '${prefix}' ${options} ${args}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    if ("${counts}" == "${prefix}.prepared.h5ad") {
+        error("Input and output of ${task.process} are both called '${counts}': set another `ext.prefix`")
+    }
+    """
+    touch '${prefix}.prepared.h5ad'
+    """
+}
+
+// A word for the shell: names of columns and layers may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
+}

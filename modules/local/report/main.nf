@@ -1,0 +1,25 @@
+process REPORT {
+    label 'process_single'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    path(h5ad, stageAs: 'samples/*')
+    path(metrics, stageAs: 'samples/*')
+
+    output:
+    path "cicl_report.html", emit: html
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    script:
+    def args = task.ext.args ?: ''
+    """
+    cicl.py report samples/*.h5ad samples/*.metrics.json ${args}
+    """
+
+    stub:
+    """
+    touch cicl_report.html
+    """
+}

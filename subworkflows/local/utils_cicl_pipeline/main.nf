@@ -1,0 +1,97 @@
+//
+// What surrounds the analysis: checks of the parameters, the samples, the record of the run and its last words
+//
+
+include { DEMO_DATA                                          } from '../../../modules/local/demo_data'
+include { parameterErrors ; parameterHelp ; schemaParameters } from '../utils_schema'
+include { readSamplesheet                                    } from '../utils_samplesheet'
+include { usedParameters                                     } from '../utils_record'
+
+workflow PIPELINE_INITIALISATION {
+    take:
+    parameters // params of the run
+
+    main:
+    if (parameters.validate_params) {
+        checkParameters(parameters)
+    }
+    writeParameters(parameters)
+
+    if (parameters.input) {
+        samples = channel.fromList(readSamplesheet(file(parameters.input, glob: false), parameters))
+    }
+    else {
+        DEMO_DATA()
+        samples = DEMO_DATA.out.samplesheet.flatMap { sheet -> readSamplesheet(sheet, parameters) }
+    }
+
+    emit:
+    samples // channel: [ val(meta), path(input) ]
+}
+
+workflow PIPELINE_COMPLETION {
+    take:
+    outdir // folder of the results
+
+    main:
+    workflow.onComplete {
+        announceReport(outdir)
+    }
+    workflow.onError {
+        repeatError()
+    }
+}
+
+def announceReport(outdir) {
+    if (workflow.success) {
+        println("The report of the run: ${outdir}/report/cicl_report.html")
+    }
+}
+
+// The engine says what is wrong in one line; Nextflow prints it amid the script and its surroundings
+def repeatError() {
+    def sentences = "${workflow.errorReport}".readLines().collect { line -> line.trim() }.findAll { line -> line.startsWith('ERROR: ') }
+    if (sentences) {
+        println(sentences.last())
+    }
+}
+
+// Stops the run, before anything is started, where parameters are unknown, wrong or missing
+def checkParameters(parameters) {
+    def errors = parameterErrors(parameters, schemaParameters(file("${projectDir}/nextflow_schema.json")))
+    if (!parameters.input && !parameters.demo) {
+        errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
+    }
+    if (errors) {
+        error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
+    }
+}
+
+def writeParameters(parameters) {
+    def folder = file("${parameters.outdir}/pipeline_info")
+    folder.mkdirs()
+    folder.resolve("params_${parameters.trace_report_suffix}.json").text =
+        groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(usedParameters(parameters)))
+}
+
+def versionText() {
+    return "${workflow.manifest.name} ${workflow.manifest.version}"
+}
+
+def help(parameters) {
+    def schema_parameters = schemaParameters(file("${projectDir}/nextflow_schema.json"))
+    def defaults = parameters.findAll { name, _value -> !(name in ['help', 'trace_report_suffix']) }
+    if (parameters.help !instanceof Boolean) {
+        return parameterHelp(schema_parameters, defaults, "${parameters.help}".replaceFirst(/^--/, ''))
+    }
+    return """\
+        ${versionText()}: ${workflow.manifest.description}
+
+        Usage
+          nextflow run . --input samplesheet.csv --outdir results [-profile docker]
+          nextflow run . -profile test --outdir results/test             a try-out on cells that need no download
+
+        """.stripIndent() + parameterHelp(schema_parameters, defaults) + """
+        '--help NAME' explains one parameter in full. Options with one dash, such as -profile and -resume, are Nextflow's own.
+        """.stripIndent()
+}

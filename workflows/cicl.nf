@@ -1,0 +1,60 @@
+//
+// The whole way of a sample: counts -> prepared cells -> clusters -> figures -> the run's report
+//
+
+include { PREPARE                                               } from '../modules/local/prepare'
+include { CICL                                                  } from '../modules/local/cicl'
+include { PLOT                                                  } from '../modules/local/plot'
+include { REPORT                                                } from '../modules/local/report'
+include { MULTIQC                                               } from '../modules/local/multiqc'
+include { methodsDescription ; parametersSection ; versionsYaml } from '../subworkflows/local/utils_record'
+
+workflow CICL_PIPELINE {
+    take:
+    ch_samples // channel: [ val(meta), path(input) ]; meta.id, and n_clusters, label_col, batch_col, counts_layer where given
+
+    main:
+    // Counts of the cells and genes that are kept, and the z-scores that the model sees
+    PREPARE(ch_samples)
+
+    // Training, clusters and their score; on a GPU where the process has one
+    CICL(PREPARE.out.h5ad)
+
+    // UMAP and t-SNE, figures, the final h5ad
+    PLOT(CICL.out.h5ad.join(CICL.out.metrics))
+
+    // One report for the run
+    REPORT(
+        PLOT.out.h5ad.map { _meta, h5ad -> h5ad }.toSortedList { a, b -> a.name <=> b.name },
+        CICL.out.metrics.map { _meta, metrics -> metrics }.toSortedList { a, b -> a.name <=> b.name },
+    )
+
+    // Versions of every process, to the run's folder and to MultiQC
+    ch_versions = channel.topic('versions')
+        .unique()
+        .toList()
+        .map { versions -> versionsYaml(versions) }
+        .collectFile(name: 'software_versions.yml', storeDir: "${params.outdir}/pipeline_info")
+
+    if (!params.skip_multiqc) {
+        ch_texts = channel.of(
+                ['methods_description_mqc.yaml', methodsDescription()],
+                ['parameters_mqc.yaml', parametersSection()],
+            )
+            .collectFile { name, text -> [name, text] }
+        MULTIQC(
+            PLOT.out.multiqc.map { _meta, json -> json }
+                .mix(ch_versions.collectFile(name: 'software_mqc_versions.yml'), ch_texts)
+                .toSortedList { a, b -> a.name <=> b.name },
+            file("${projectDir}/assets/multiqc_config.yml", checkIfExists: true),
+            params.multiqc_config ? file(params.multiqc_config, checkIfExists: true) : [],
+        )
+    }
+
+    h5ad = PLOT.out.h5ad
+    report = REPORT.out.html
+
+    emit:
+    h5ad // channel: [ val(meta), path(h5ad) ]
+    report // channel: path(html)
+}
