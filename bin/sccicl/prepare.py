@@ -156,17 +156,17 @@ def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Dispersion of every gene relative to genes of like mean, (genes,); NaN for genes that do not vary.
 
     log(variance / mean) is z-scored within 20 bins of log1p(mean) (Satija et al. 2015, scanpy's flavour `seurat`, which
-    Tian et al. 2019 use). A gene alone in its bin, or like all others there, has
-    the value 1.
+    Tian et al. 2019 use). A gene that is alone in its bin, or like all others
+    there, has the value 1.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         dispersion = np.log(np.where(variance > 0, variance / mean, np.nan))
     bins = pd.cut(np.log1p(mean), bins=DISPERSION_BINS, labels=False)
     grouped = pd.Series(dispersion).groupby(bins)
     centre, spread = grouped.transform("mean").to_numpy(), grouped.transform("std").to_numpy()
-    like_all = ~(spread > 0) & ~np.isnan(dispersion)
-    spread[like_all] = np.nan
-    return np.where(like_all, 1.0, (dispersion - centre) / spread)
+    is_spread = spread > 0
+    relative = (dispersion - centre) / np.where(is_spread, spread, np.nan)
+    return np.where(is_spread | np.isnan(dispersion), relative, 1.0)
 
 
 def _moments(blocks: Callable[[], Iterable[Block]], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
