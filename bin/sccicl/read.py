@@ -1,6 +1,7 @@
 """Any input to a validated AnnData of counts: the one way in for every command."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +61,12 @@ def read_counts(
     check_input_kind(input_kind)
     path = Path(path)
     _check_there(path)
+    read = _read_folder if path.is_dir() else _read_file
     try:
-        if path.is_dir():
-            return _read_folder(path, input_kind, counts_layer)
-        return _read_file(path, input_kind, counts_layer)
+        with warnings.catch_warnings():
+            # What matters of the readers' warnings (old formats, names that are not unique) is checked here.
+            warnings.simplefilter("ignore")
+            return read(path, input_kind, counts_layer)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # what the readers of damaged files raise is not enumerable
