@@ -29,7 +29,7 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
     adata.obsm["X_cicl"] = pca
     adata.obsm["X_umap"] = source.obsm["X_umap"].astype(np.float32)
     adata.obsm["X_tsne"] = pca[:, 1:3].copy()
-    decay = np.exp(-np.arange(epochs) / 9)
+    decay = np.exp(-np.arange(epochs) / (9 + 3 * seed))
     adata.uns["cicl"] = {
         "id": sample_id,
         "prepare": {"input": f"{sample_id}.h5ad", "n_genes": 500, "n_cells_read": n + 3, "n_cells_dropped": 3},

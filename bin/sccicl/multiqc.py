@@ -1,0 +1,134 @@
+"""Files that MultiQC shows: a row of general statistics per sample, cluster sizes and training curves."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .palette import colours
+from .result import Result, read_result
+from .write import write_json
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SUFFIX = "_mqc.json"
+MAX_CLUSTERS = 200
+PARENT = {
+    "parent_id": "cicl",
+    "parent_name": "CICL",
+    "parent_description": "clusters single cells by cluster-aware iterative contrastive learning.",
+}
+# MultiQC takes the settings of the last file it reads for all of them: every file holds all columns, and those that no
+# sample fills are not shown.
+COLUMNS: dict[str, dict[str, Any]] = {
+    "cells": {"title": "Cells", "description": "Cells that were clustered", "format": "{:,d}", "scale": "Blues"},
+    "clusters": {"title": "Clusters", "description": "Number of clusters", "format": "{:,d}", "scale": False},
+    "k": {"title": "k", "description": "Whether the number of clusters was given or estimated", "hidden": True},
+    "ari": {"title": "ARI", "description": "Adjusted Rand index against the known labels", "max": 1, "scale": "Greens"},
+    "nmi": {"title": "NMI", "description": "Normalised mutual information with the known labels", "max": 1, "min": 0},
+    "ami": {
+        "title": "AMI",
+        "description": "Adjusted mutual information with the known labels",
+        "max": 1,
+        "hidden": True,
+    },
+    "silhouette": {"title": "Silhouette", "description": "Mean silhouette of the clusters in the embedding", "max": 1},
+    "confidence": {"title": "Confidence", "description": "Mean confidence of the cells", "min": 0, "max": 1},
+    "seconds": {"title": "Seconds", "description": "Time of all steps", "format": "{:,.0f}", "scale": "Oranges"},
+}
+for _column in ("ari", "nmi", "ami", "silhouette", "confidence"):
+    COLUMNS[_column] |= {"format": "{:,.3f}"}
+
+
+def write_multiqc(adata: "AnnData", metrics: dict[str, Any], path: str | os.PathLike) -> list[Path]:
+    """Write what MultiQC shows of a clustered sample.
+
+    One file of MultiQC's custom content holds one kind of thing, so there are up to three: `<id>_mqc.json` (general
+    statistics), `<id>.sizes_mqc.json` (bar graph of the clusters' sizes) and `<id>.training_mqc.json` (line graph of
+    the loss, if the sample has a history). Files of several samples merge into one table and one graph of each kind.
+
+    Parameters
+    ----------
+    adata
+        Clustered sample, see `result.read_result`.
+    metrics
+        Contents of its metrics file.
+    path
+        Path of the first file, which ends in `_mqc.json`; the others are named after it.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    ValueError
+        If `path` does not end in `_mqc.json`, by which MultiQC finds the file.
+    InputError
+        If the sample has no clusters.
+    """
+    path = Path(path)
+    if not path.name.endswith(SUFFIX):
+        raise ValueError(f"MultiQC finds files that end in {SUFFIX}, and {path.name} does not")
+    result = read_result(adata, metrics)
+    stem = path.name.removesuffix(SUFFIX)
+    contents = {"": _statistics(result), ".sizes": _sizes(result)}
+    if "loss" in result.history:
+        contents[".training"] = _training(result)
+    written = [path.with_name(f"{stem}{kind}{SUFFIX}") for kind in contents]
+    for target, content in zip(written, contents.values(), strict=True):
+        write_json(content, target)
+    return written
+
+
+def _statistics(result: Result) -> dict[str, Any]:
+    metrics, seconds = result.metrics, result.metrics.get("seconds") or {}
+    values = {
+        "cells": result.n_cells,
+        "clusters": len(result.clusters.names),
+        "k": {True: "given", False: "estimated"}.get(result.k_given),
+        **{name: metrics.get(name) for name in ("ari", "nmi", "ami", "silhouette")},
+        "confidence": None if result.confidence is None else float(np.mean(result.confidence)),
+        "seconds": sum(seconds.values()) or None,
+    }
+    return {
+        "id": "cicl_general_statistics",
+        "plot_type": "generalstats",
+        "namespace": "CICL",
+        "headers": [{name: settings} for name, settings in COLUMNS.items()],
+        "data": {result.id: {name: value for name, value in values.items() if value is not None}},
+    }
+
+
+def _sizes(result: Result) -> dict[str, Any]:
+    sizes = zip(result.clusters.names, result.clusters.counts.tolist(), strict=True)
+    shades = colours(max(MAX_CLUSTERS, len(result.clusters.names)))
+    return {
+        **PARENT,
+        "id": "cicl_cluster_sizes",
+        "section_name": "Cluster sizes",
+        "description": "Cells in each cluster; cluster 0 is the biggest of its sample.",
+        "plot_type": "bargraph",
+        "pconfig": {"id": "cicl_cluster_sizes_plot", "title": "CICL: cluster sizes", "ylab": "Cells", "tt_decimals": 0},
+        # As with the columns above: all that any sample may have, in the colours of the report.
+        "categories": {
+            f"Cluster {name}": {"name": f"Cluster {name}", "color": shade} for name, shade in enumerate(shades)
+        },
+        "data": {result.id: {f"Cluster {name}": size for name, size in sizes}},
+    }
+
+
+def _training(result: Result) -> dict[str, Any]:
+    # Pairs, because the keys of a JSON object are strings and MultiQC would sort 10 before 2.
+    loss = [[epoch, float(value)] for epoch, value in enumerate(result.history["loss"], 1) if np.isfinite(value)]
+    return {
+        **PARENT,
+        "id": "cicl_training",
+        "section_name": "Training",
+        "description": "Contrastive loss by epoch.",
+        "plot_type": "linegraph",
+        "pconfig": {"id": "cicl_training_plot", "title": "CICL: training loss", "xlab": "Epoch", "ylab": "Loss"},
+        "data": {result.id: loss},
+    }

@@ -1,0 +1,294 @@
+(() => {
+"use strict";
+
+const VIRIDIS = "Viridis";
+/* Buttons are listed, not removed: Plotly's own list holds one that sends the data to its maker's site. */
+const config = buttons => ({
+  displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "", modeBarButtons: [buttons],
+});
+const MAP = config(["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]);
+const FIGURE = config(["toImage"]);
+
+const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const whole = n => n.toLocaleString("en-GB");
+// Plotly reads tags in its texts: a name must not be one.
+const plain = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const short = text => text.length > 34 ? text.slice(0, 33) + "…" : text;
+
+function unpack(text, type) {
+  const raw = atob(text), bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return new type(bytes.buffer);
+}
+
+const hasWebGL = (() => {
+  try { return !!document.createElement("canvas").getContext("webgl"); } catch { return false; }
+})();
+
+function layout(extra) {
+  const axis = {
+    gridcolor: colour("--grid"), linecolor: colour("--line"), zeroline: false, automargin: true,
+    title: { font: { size: 13, color: colour("--soft") } }, tickfont: { size: 12 },
+  };
+  const { xaxis = {}, yaxis = {}, ...rest } = extra;
+  const merge = (own) => ({ ...axis, ...own, title: { ...axis.title, ...own.title } });
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: colour("--ink") },
+    hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") }, align: "left" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--dim"), activecolor: colour("--accent") },
+    margin: { l: 50, r: 15, t: 30, b: 45 }, showlegend: false,
+    xaxis: merge(xaxis), yaxis: merge(yaxis), ...rest,
+  };
+}
+
+const bar = title => ({
+  title: { text: title, side: "right", font: { size: 12 } }, thickness: 10, len: .8, outlinewidth: 0, tickfont: { size: 11 },
+});
+
+/* One sample: its data, read when first needed, and what the reader chose. */
+class Sample {
+  constructor(section) {
+    this.section = section;
+    this.highlighted = new Set();
+  }
+
+  get data() {
+    if (!this.read) {
+      this.read = JSON.parse(this.section.querySelector("script.data").textContent);
+      this.unpackCells();
+    }
+    return this.read;
+  }
+
+  unpackCells() {
+    const d = this.read;
+    d.barcodes = d.barcodes.split("\n");
+    for (const name in d.layouts) d.layouts[name] = d.layouts[name].map(axis => unpack(axis, Float32Array));
+    if (d.confidence) d.confidence = unpack(d.confidence, Float32Array);
+    for (const c of d.colourings) if (c.codes) c.codes = unpack(c.codes, Int32Array);
+    const clusters = d.colourings[0];
+    d.hover = d.barcodes.map((barcode, i) => {
+      const lines = [`<b>${plain(barcode)}</b>`];
+      for (const c of d.colourings) if (c.codes) lines.push(`${plain(c.title)}: ${plain(c.names[c.codes[i]] ?? "not given")}`);
+      if (d.confidence) lines.push(`Confidence: ${d.confidence[i].toFixed(2)}`);
+      return lines.join("<br>");
+    });
+    d.middles = {};
+    for (const name in d.layouts) d.middles[name] = middles(d.layouts[name], clusters);
+  }
+
+  chosen(what) { return this.section.querySelector(`input[name="${this.section.id}-${what}"]:checked`).value; }
+  get colouring() { return this.data.colourings[Number(this.chosen("colour"))]; }
+}
+
+/* Of each cluster the cell nearest to the median, where its number goes. */
+function middles([x, y], clusters) {
+  const members = clusters.names.map(() => []);
+  clusters.codes.forEach((code, i) => { if (code >= 0) members[code].push(i); });
+  const median = values => values.sort((a, b) => a - b)[values.length >> 1];
+  return members.map((cells, code) => {
+    if (!cells.length) return null;
+    const mx = median(cells.map(i => x[i])), my = median(cells.map(i => y[i]));
+    let best = cells[0], least = Infinity;
+    for (const i of cells) {
+      const distance = (x[i] - mx) ** 2 + (y[i] - my) ** 2;
+      if (distance < least) { least = distance; best = i; }
+    }
+    return { x: x[best], y: y[best], name: clusters.names[code] };
+  }).filter(Boolean);
+}
+
+function markerOf(sample, n) {
+  const c = sample.colouring, size = Math.max(2, Math.min(7, 160 / Math.sqrt(n)));
+  if (!c.codes) {
+    return {
+      size, color: sample.data.confidence, colorscale: VIRIDIS, cmin: 0, cmax: 1, showscale: true, colorbar: bar("Confidence"),
+    };
+  }
+  const lit = sample.highlighted, dim = colour("--dim") + "40", missing = sample.data.missing;
+  const shades = c.names.map((_, code) => !lit.size || lit.has(code) ? c.colours[code] : dim);
+  const unknown = lit.size && !lit.has(-1) ? dim : missing;
+  return { size, color: Array.from(c.codes, code => code < 0 ? unknown : shades[code]) };
+}
+
+function drawCells(sample, div) {
+  const name = sample.chosen("layout"), [x, y] = sample.data.layouts[name];
+  const numbers = document.getElementById(`${sample.section.id}-numbers`).checked;
+  const trace = {
+    type: hasWebGL && x.length > 1500 ? "scattergl" : "scatter", mode: "markers", x, y, text: sample.data.hover,
+    marker: markerOf(sample, x.length), hovertemplate: "%{text}<extra></extra>",
+  };
+  const bare = { showticklabels: false, ticks: "", showgrid: false, showline: false };
+  const annotations = !numbers ? [] : sample.data.middles[name].map(m => ({
+    x: m.x, y: m.y, text: `<b>${plain(short(m.name))}</b>`, showarrow: false, font: { size: 14 },
+  }));
+  return Plotly.react(div, [trace], layout({
+    xaxis: { ...bare, title: { text: `${name} 1` } },
+    yaxis: { ...bare, title: { text: `${name} 2` }, scaleanchor: "x" },
+    margin: { l: 30, r: 10, t: 10, b: 30 }, annotations, hovermode: "closest", uirevision: name,
+  }), MAP).then(() => drawLegend(sample));
+}
+
+function drawLegend(sample) {
+  const box = sample.section.querySelector(".legend"), c = sample.colouring;
+  const focused = box.contains(document.activeElement) ? document.activeElement.dataset.code : null;
+  if (!c.codes) {
+    const text = document.createElement("p");
+    text.textContent = "Confidence tells how clearly a cell belongs to its cluster: 1 is certain, 0 is no closer to its own cluster than to all others.";
+    box.replaceChildren(text);
+    return;
+  }
+  const entry = (code, name, shade, count) => {
+    const button = document.createElement("button"), dot = document.createElement("i");
+    const text = document.createElement("span"), small = document.createElement("small");
+    button.type = "button";
+    button.dataset.code = code;
+    button.setAttribute("aria-pressed", sample.highlighted.has(code));
+    dot.className = "dot";
+    dot.style.background = shade;
+    text.textContent = name;
+    small.textContent = whole(count);
+    button.append(dot, text, small);
+    button.addEventListener("click", () => {
+      sample.highlighted.has(code) ? sample.highlighted.delete(code) : sample.highlighted.add(code);
+      drawCells(sample, sample.section.querySelector("[data-plot=cells]"));
+    });
+    return button;
+  };
+  const entries = c.names.map((name, code) => entry(code, name, c.colours[code], c.counts[code]));
+  if (c.unknown) entries.push(entry(-1, "not given", sample.data.missing, c.unknown));
+  box.replaceChildren(...entries);
+  if (focused !== null) box.querySelector(`[data-code="${focused}"]`)?.focus();
+}
+
+function drawSizes(sample, div) {
+  const { names, counts, confidence } = sample.data.sizes;
+  const shown = names.map(name => plain(short(name)));
+  const trace = {
+    type: "bar", x: shown, y: counts, textposition: "outside", cliponaxis: false, textfont: { size: 11 },
+    text: names.length <= 24 ? counts.map(whole) : null,
+    customdata: names.map((_, i) => confidence ? `<br>mean confidence ${confidence[i]?.toFixed(2) ?? "–"}` : ""),
+    hovertemplate: "Cluster %{x}: %{y:,} cells%{customdata}<extra></extra>",
+    marker: confidence
+      ? { color: confidence, colorscale: VIRIDIS, cmin: 0, cmax: 1, colorbar: bar("Mean confidence") }
+      : { color: sample.data.colourings[0].colours },
+  };
+  return Plotly.react(div, [trace], layout({
+    xaxis: { type: "category", title: { text: "Cluster" }, showgrid: false }, yaxis: { title: { text: "Cells" } }, bargap: .2,
+  }), FIGURE);
+}
+
+function drawOverlap(sample, div) {
+  const { clusters, labels, counts } = sample.data.overlap;
+  const totals = clusters.map((_, i) => counts.reduce((sum, row) => sum + row[i], 0) || 1);
+  const few = clusters.length <= 26;
+  const trace = {
+    type: "heatmap", z: counts.map(row => row.map((n, i) => n / totals[i])), zmin: 0, zmax: 1, xgap: 1, ygap: 1,
+    x: clusters.map((_, i) => i), y: labels.map((_, i) => i),
+    colorscale: [[0, colour("--tint")], [1, colour("--accent")]], colorbar: { ...bar("Share of cluster"), tickformat: ".0%" },
+    customdata: counts.map((row, j) => row.map((n, i) => `Cluster ${plain(clusters[i])}, ${plain(labels[j])}<br>${whole(n)} cells`)),
+    hovertemplate: "%{customdata}, %{z:.1%} of the cluster<extra></extra>",
+    ...(few ? { text: counts.map(row => row.map(n => n ? whole(n) : "")), texttemplate: "%{text}", textfont: { size: 11 } } : {}),
+  };
+  const ticks = names => ({
+    tickmode: "array", tickvals: names.map((_, i) => i), ticktext: names.map(n => plain(short(n))), showgrid: false, ticks: "",
+  });
+  return Plotly.react(div, [trace], layout({
+    xaxis: { ...ticks(clusters), title: { text: "Cluster" } },
+    yaxis: { ...ticks(labels), autorange: "reversed" },
+  }), FIGURE);
+}
+
+function drawEvidence(sample, div) {
+  const { candidates, scores, criterion, chosen } = sample.data.evidence;
+  const order = candidates.map((_, i) => i).sort((a, b) => candidates[a] - candidates[b]);
+  const trace = {
+    type: "scatter", mode: "lines+markers", x: order.map(i => candidates[i]), y: order.map(i => scores[i]),
+    line: { color: colour("--accent"), width: 2 }, marker: { size: 7 }, hovertemplate: "%{x} clusters: %{y:.4g}<extra></extra>",
+  };
+  return Plotly.react(div, [trace], layout({
+    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: plain(short(criterion)) } },
+    shapes: [{ type: "line", x0: chosen, x1: chosen, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } }],
+    annotations: [{ x: chosen, yref: "paper", y: 1, yanchor: "bottom", xanchor: "center", text: `${chosen} chosen`, showarrow: false, font: { color: colour("--soft") } }],
+  }), FIGURE);
+}
+
+function curve(values, name, shade) {
+  return {
+    type: "scatter", mode: values.length < 30 ? "lines+markers" : "lines", x: values.map((_, i) => i + 1), y: values, name,
+    line: { color: shade, width: 2 },
+  };
+}
+
+function drawLosses(sample, div) {
+  const names = { loss: "total", instance_loss: "instance", cluster_loss: "cluster-aware" }, history = sample.data.history;
+  const shades = ["#0072B2", "#E69F00", "#009E73"];
+  const traces = Object.keys(names).filter(key => history[key]).map((key, i) => ({
+    ...curve(history[key], names[key], shades[i]), hovertemplate: "epoch %{x}: %{y:.4g}",
+  }));
+  return Plotly.react(div, traces, layout({
+    xaxis: { title: { text: "Epoch" } }, yaxis: { title: { text: "Loss" } }, showlegend: true, hovermode: "x unified",
+    legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
+  }), FIGURE);
+}
+
+function drawChange(sample, div) {
+  const trace = { ...curve(sample.data.history.label_change, "changed", "#009E73"), hovertemplate: "epoch %{x}: %{y:.2%}<extra></extra>" };
+  return Plotly.react(div, [trace], layout({
+    xaxis: { title: { text: "Epoch" } }, yaxis: { title: { text: "Share of cells" }, tickformat: ".0%", rangemode: "tozero" },
+  }), FIGURE);
+}
+
+const DRAW = {
+  cells: drawCells, sizes: drawSizes, overlap: drawOverlap, evidence: drawEvidence, losses: drawLosses, change: drawChange,
+};
+const samples = new Map();
+
+function draw(div) {
+  const section = div.closest("section");
+  DRAW[div.dataset.plot](samples.get(section.id), div).then(() => { div.dataset.drawn = "yes"; }, error => {
+    div.textContent = "This plot could not be drawn.";
+    console.error(error);
+  });
+}
+
+/* Plots are drawn when they come near the window. Maps are let go of when far from it: a browser keeps few WebGL contexts. */
+const watcher = new IntersectionObserver(entries => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting && !target.dataset.drawn) draw(target);
+    else if (!isIntersecting && target.dataset.drawn && target.dataset.plot === "cells") {
+      Plotly.purge(target);
+      delete target.dataset.drawn;
+    }
+  }
+}, { rootMargin: "800px 0px" });
+
+for (const section of document.querySelectorAll("section.sample")) {
+  const sample = new Sample(section);
+  samples.set(section.id, sample);
+  section.querySelectorAll("[data-plot]").forEach(div => watcher.observe(div));
+  section.addEventListener("change", event => {
+    if (!event.target.matches(".controls input")) return;
+    if (event.target.name.endsWith("-colour")) sample.highlighted.clear();
+    draw(section.querySelector("[data-plot=cells]"));
+  });
+}
+
+document.getElementById("go")?.addEventListener("change", event => { location.hash = event.target.value; });
+
+document.getElementById("copy")?.addEventListener("click", async () => {
+  const text = document.getElementById("methods-text"), said = document.getElementById("copied");
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    said.textContent = "Copied.";
+  } catch {
+    getSelection().selectAllChildren(text);
+    said.textContent = "Selected: copy it with your keyboard.";
+  }
+});
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  document.querySelectorAll("[data-drawn]").forEach(draw);
+});
+})();
