@@ -78,17 +78,20 @@ def write_tenx_mtx(
     return folder
 
 
-def write_loom(adata: anndata.AnnData, path: Path) -> Path:
-    """A loom file as loompy writes it, with a layer `spliced`."""
-    import loompy
-
+def write_loom(adata: anndata.AnnData, path: Path, *, accessions: bool = True) -> Path:
+    """Write loom's layout: genes x cells, with a layer `spliced`; strings as version 3 has them, and as version 2."""
     counts = adata.X.T.toarray()
-    loompy.create(
-        str(path),
-        {"": counts, "spliced": counts + 1},
-        {"Gene": adata.var["gene_symbols"].to_numpy(), "Accession": adata.var_names.to_numpy()},
-        {"CellID": adata.obs_names.to_numpy(), "cell_type": adata.obs["cell_type"].to_numpy().astype(str)},
-    )
+    with h5py.File(path, "w") as file:
+        file.create_dataset("matrix", data=counts, chunks=True, compression="gzip")
+        file["layers/spliced"] = counts + 1
+        file["row_attrs/Gene"] = adata.var["gene_symbols"].to_numpy().astype(object)
+        if accessions:
+            file["row_attrs/Accession"] = adata.var_names.to_numpy().astype(object)
+        file["col_attrs/CellID"] = np.array(adata.obs_names, dtype="S")
+        file["col_attrs/cell_type"] = adata.obs["cell_type"].to_numpy().astype(object)
+        file["col_attrs/embedding"] = np.zeros((adata.n_obs, 2))
+        for group in ("row_graphs", "col_graphs", "attrs"):
+            file.create_group(group)
     return path
 
 
