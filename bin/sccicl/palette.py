@@ -6,10 +6,10 @@ import numpy as np
 # from all before it in normal, protan and deutan vision alike (simulation: Machado et al. 2009), and readable on a
 # white and on a dark ground. Past a dozen no palette is safe by colour alone: the figures number the clusters too.
 PALETTE = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7B3F99", "#663D00", "#52F5B8", "#994752"),
-    *("#ADD6FF", "#EBD63D", "#8FC28F", "#8F7AEB", "#850A52", "#7A7085", "#0ACCCC", "#334770", "#8F5200", "#00A3C2"),
-    *("#E06666", "#B8D685", "#D68533", "#5C298F", "#AD5C3D", "#70527A", "#8599FF", "#991F33", "#4770D6", "#66E0CC"),
-    *("#4752B8", "#FF9966", "#4785C2", "#8FC2FF", "#70C25C", "#C29999", "#A370A3", "#D6C21F", "#E0A3B8", "#8F5299"),
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#850A3D", "#52F5B8", "#5C298F", "#8F4700"),
+    *("#ADD6FF", "#EBD63D", "#8FC28F", "#99477A", "#8F7AEB", "#0ACCCC", "#B84747", "#523D66", "#3D52AD", "#00A3C2"),
+    *("#E06666", "#8F708F", "#8F3D47", "#B8D685", "#851F00", "#D68533", "#8599FF", "#4770D6", "#66E0CC", "#7A3D85"),
+    *("#FF9966", "#4785C2", "#8FC2FF", "#70C25C", "#66705C", "#B85200", "#C29999", "#7A5C99", "#8F8547", "#D6C21F"),
 )
 MISSING = "#B4B4B4"
 CONFIDENCE = "viridis"
