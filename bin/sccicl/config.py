@@ -3,9 +3,8 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args
 
+from .choices import ClusterLossForm, View
 from .errors import InputError
-from .loss import ClusterLossForm
-from .views import View
 
 
 def _number(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:

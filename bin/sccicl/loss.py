@@ -5,13 +5,13 @@ value and the gradient with respect to the similarities are known before the til
 2N x 2N is ever stored, and memory is linear in the batch.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ClusterLossForm = Literal["ratio", "supcon", "other-view"]
+from .choices import ClusterLossForm
 
 # Entries of one tile of the similarity matrix: 4 MB in float32, which a few tiles of a common last-level cache hold.
 TILE_ENTRIES = 2**20

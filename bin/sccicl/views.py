@@ -1,11 +1,7 @@
 """Augmented views of a minibatch of cells (paper 2.2.1)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
-
-View = Literal["unit-noise", "noise", "mask"]
 
 
 def unit_noise(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,6 @@
+"""Options of the method that are words, apart from the code that needs torch, for which `--help` need not wait."""
+
+from typing import Literal
+
+View = Literal["unit-noise", "noise", "mask"]
+ClusterLossForm = Literal["ratio", "supcon", "other-view"]
