@@ -11,7 +11,7 @@ process MULTIQC {
 
     output:
     path "multiqc_report.html", emit: report
-    path "multiqc_data", emit: data
+    path "multiqc_report_data", emit: data
     // Not to the topic: MultiQC waits for the topic to end.
     tuple val("${task.process}"), val('multiqc'), eval("multiqc --version | sed 's/.* //'"), emit: versions_multiqc
 
@@ -25,7 +25,7 @@ process MULTIQC {
 
     stub:
     """
-    mkdir multiqc_data
+    mkdir multiqc_report_data
     touch multiqc_report.html
     """
 }
