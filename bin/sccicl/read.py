@@ -67,7 +67,7 @@ def read_counts(
             # What matters of the readers' warnings (old formats, names that are not unique) is checked here.
             warnings.simplefilter("ignore")
             return read(path, input_kind, counts_layer)
-    except (InputError, MemoryError):
+    except (InputError, ImportError, MemoryError):
         raise
     except Exception as error:  # what the readers of damaged files raise is not enumerable
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -92,7 +92,9 @@ def take_counts(
     check_input_kind(input_kind)
     from .read_anndata import unknown_layer
 
-    existing = [*adata.layers, *(["raw"] if adata.raw is not None and "raw" not in adata.layers else [])]
+    # From 0.13 anndata lists X among the layers, as None.
+    layers = [layer for layer in adata.layers if layer is not None]
+    existing = [*layers, *(["raw"] if adata.raw is not None and "raw" not in layers else [])]
     if counts_layer is not None and counts_layer not in existing:
         raise unknown_layer(name, counts_layer, existing)
     matrix = _matrix(adata, counts_layer)

@@ -19,6 +19,7 @@ Axis = Literal["rows", "columns"]
 
 BLOCK_VALUES = 1 << 22
 DELIMITERS = "\t,;"
+MISSING = ("", "na", "nan", "n/a", "null", "none")
 
 CORNER_OF_GENES = {
     "gene",
@@ -68,7 +69,8 @@ def read_table(path: Path) -> AnnData:
             skiprows=1,
             index_col=False,
             chunksize=max(1, BLOCK_VALUES // len(column_names)),
-            converters={0: str},
+            dtype={0: str},
+            na_filter=False,  # a gene may be called NA
         )
         for chunk in chunks:
             if chunk.shape[1] != len(column_names) + 1:
@@ -155,7 +157,7 @@ def _numbers(chunk: pd.DataFrame, row_names: pd.Series, column_names: list[str],
     for column in chunk.select_dtypes(exclude="number"):
         values = chunk[column]
         numbers = pd.to_numeric(values, errors="coerce")
-        wrong = (numbers.isna() & values.notna()).to_numpy()
+        wrong = (numbers.isna() & ~values.astype(str).str.strip().str.lower().isin(MISSING)).to_numpy()
         if wrong.any():
             at = wrong.argmax()
             raise InputError(

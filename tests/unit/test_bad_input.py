@@ -49,14 +49,6 @@ def twice(names: pd.Index) -> list[str]:
     return names
 
 
-def h5ad_with_twin(path: Path, axis: str) -> Path:
-    h5ad(path)
-    with h5py.File(path, "r+") as file:
-        index = file[axis][file[axis].attrs["_index"]]
-        index[5] = index[2]
-    return path
-
-
 def logs_with_counts(path: Path) -> Path:
     adata = SMALL.copy()
     adata.layers["counts"], adata.layers["scaled"] = adata.X.copy(), adata.X.toarray() - 0.5
@@ -251,12 +243,12 @@ CASES = {
         ["--input-kind", "counts, normalised, log", "'tpm'"],
     ),
     "duplicate barcodes": (
-        lambda d: h5ad_with_twin(d / "a.h5ad", "obs"),
+        lambda d: h5ad(d / "a.h5ad", obs_names=twice(SMALL.obs_names)),
         {},
         [f"the barcode '{CELL}' 2 times, first at 3 and 6 of 24 (1 duplicates", "obs_names_make_unique()"],
     ),
     "duplicate genes": (
-        lambda d: h5ad_with_twin(d / "a.h5ad", "var"),
+        lambda d: h5ad(d / "a.h5ad", var_names=twice(SMALL.var_names)),
         {},
         [f"the gene name '{SMALL.var_names[2]}' 2 times, first at 3 and 6 of 15", "var_names_make_unique()"],
     ),
@@ -317,6 +309,7 @@ CASES = {
         {},
         [f"a.csv has the text 'B cell' in row '{CELL}', column '{GENE}'", "remove"],
     ),
+    "NA in a table": (lambda d: table_with(d / "a.csv", 3, 4, "NA"), {}, ["a.csv: X has nan", PLACE]),
     "hole in a table": (lambda d: table_with(d / "a.csv", 3, 4, ""), {}, ["a.csv: X has nan", PLACE]),
     "fraction in a table": (lambda d: table_with(d / "a.csv", 3, 4, "0.5"), {}, ["X has 0.5", PLACE, "--input-kind"]),
     "long line in a table": (lambda d: table_with_a_long_line(d / "a.csv"), {}, ["a.csv", "line 5"]),
