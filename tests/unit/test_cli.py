@@ -64,7 +64,8 @@ def test_run_writes_every_output(finished):
     names = {path.name for path in finished.iterdir()}
     data = {"five.h5ad", "five.clusters.csv", "five.embedding.parquet", "five.model.pt", "five.metrics.json"}
     figures = {f"five.{figure}.png" for figure in ("umap", "tsne", "training", "sizes")}
-    assert names == data | figures | {"five_mqc.json", "cicl_report.html"}
+    multiqc = {"five_mqc.json", "five.sizes_mqc.json", "five.training_mqc.json"}
+    assert names == data | figures | multiqc | {"cicl_report.html"}
 
 
 def test_h5ad_keeps_counts_and_adds_the_result(finished, cells):
