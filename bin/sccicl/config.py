@@ -24,7 +24,7 @@ class Config:
     """
 
     n_genes: int = _number(500, "Highly variable genes that are kept.", low=2)
-    max_value: float | None = _number(None, "Clip z-scores at this absolute value.", low=0)
+    max_value: float | None = _number(None, "Clip z-scores at this absolute value.", low=0.1)
 
     n_layers: int = _number(4, "Layers of the encoder.", low=1)
     value_size: int | None = _number(None, "Width of the attention's values; the number of genes if not given.", low=1)
