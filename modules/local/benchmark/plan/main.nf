@@ -1,0 +1,34 @@
+process BENCHMARK_PLAN {
+    tag "${folder.name}"
+    label 'process_single'
+    // What is installed may have changed since: a second, and the plan is up to date.
+    cache false
+    // Methods that cannot be run are named on the terminal.
+    debug true
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    path(folder, stageAs: 'data')
+
+    output:
+    path "plan.tsv", emit: plan
+    path "left_out.tsv", emit: left_out
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    script:
+    def args = task.ext.args ?: ''
+    """
+    cicl_benchmark.py plan data ${args}
+    """
+
+    stub:
+    """
+    printf 'dataset\\tinput_kind\\tmethods\\ttracks\\tseeds\\tsetting\\tcode\\n' > plan.tsv
+    for h5ad in data/*.h5ad; do
+        printf '%s\\tcounts\\tcicl\\tgiven\\t0\\t\\tstub\\n' "\$(basename "\$h5ad" .h5ad)" >> plan.tsv
+    done
+    touch left_out.tsv
+    """
+}

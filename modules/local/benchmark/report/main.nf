@@ -1,0 +1,28 @@
+process BENCHMARK_REPORT {
+    label 'process_single'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    path(tables, stageAs: 'tables/*')
+    path(plan)
+    path(left_out)
+
+    output:
+    path "results.tsv", emit: results
+    path "summary.tsv", emit: summary
+    path "report.html", emit: html
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    script:
+    def args = task.ext.args ?: ''
+    """
+    cicl_benchmark.py report tables --plan '${plan}' --left-out '${left_out}' ${args}
+    """
+
+    stub:
+    """
+    touch results.tsv summary.tsv report.html
+    """
+}

@@ -1,0 +1,20 @@
+//
+// Reads every samplesheet in --folder and prints what it holds, or what is wrong with it, as one line of JSON
+//
+
+include { readSamplesheet } from '../../subworkflows/local/utils_samplesheet'
+
+def outcome(sheet) {
+    try {
+        return readSamplesheet(sheet, [n_clusters: 'auto', label_col: 'cell_type'])
+            .collect { meta, path -> meta + [input: path.toString()] }
+    }
+    catch (Exception e) {
+        return e.message
+    }
+}
+
+workflow {
+    def sheets = file("${params.folder}/*", type: 'any', checkIfExists: true) + [file("${params.folder}/missing.csv")]
+    println('OUTCOMES ' + groovy.json.JsonOutput.toJson(sheets.collectEntries { sheet -> [sheet.name, outcome(sheet)] }))
+}

@@ -1,0 +1,108 @@
+"""The demonstration for real, through every process."""
+
+import csv
+import json
+import re
+
+import pytest
+
+FILES = ("h5ad", "clusters.csv", "embedding.parquet", "model.pt", "metrics.json")
+FIGURES = ("umap.png", "tsne.png", "training.png", "sizes.png")
+CELLS = {"pbmc700": 700, "pbmc350": 350}
+
+
+@pytest.fixture(scope="module")
+def demo(pipeline):
+    # Few epochs: what is looked at is that the steps fit together.
+    run = pipeline("-profile", "test", "--epochs", "5")
+    assert run.status == 0, run.text
+    return run
+
+
+def metrics(demo, sample):
+    return json.loads((demo.outdir / sample / f"{sample}.metrics.json").read_text())
+
+
+@pytest.mark.parametrize("sample", CELLS)
+def test_files_of_a_sample(demo, sample):
+    expected = {f"{sample}.{ending}" for ending in FILES + FIGURES} | {f"{sample}_mqc.json"}
+    found = {path.name: path.stat().st_size for path in (demo.outdir / sample).iterdir()}
+    assert expected == set(found)
+    assert all(found.values())
+
+
+def test_files_of_the_run(demo):
+    for name in ("report/cicl_report.html", "multiqc/multiqc_report.html", "pipeline_info/software_versions.yml"):
+        assert (demo.outdir / name).stat().st_size > 0
+    kinds = (
+        "execution_report_*.html",
+        "execution_trace_*.txt",
+        "execution_timeline_*.html",
+        "pipeline_dag_*.html",
+        "params_*.json",
+    )
+    for kind in kinds:
+        assert len(list((demo.outdir / "pipeline_info").glob(kind))) == 1
+    assert "results/report/cicl_report.html" in demo.text
+
+
+@pytest.mark.parametrize("sample", CELLS)
+def test_clusters(demo, sample):
+    found = metrics(demo, sample)
+    assert found["id"] == sample
+    assert found["n_cells"] == CELLS[sample]
+    assert sum(found["cluster_sizes"].values()) == CELLS[sample]
+    assert len(found["cluster_sizes"]) == found["n_clusters"]
+    with (demo.outdir / sample / f"{sample}.clusters.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["barcode"] for row in rows}) == CELLS[sample]
+    assert {row["cluster"] for row in rows} == set(found["cluster_sizes"])
+    assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
+
+
+def test_agreement_with_the_labels(demo):
+    labelled = metrics(demo, "pbmc700")
+    assert labelled["k_given"] and labelled["n_clusters"] == 10
+    # Labels at random would give 0.
+    assert 0.3 < labelled["ari"] <= 1
+    assert 0.4 < labelled["nmi"] <= 1
+
+
+def test_no_labels_no_agreement(demo):
+    unlabelled = metrics(demo, "pbmc350")
+    assert not unlabelled["k_given"]
+    assert "ari" not in unlabelled
+
+
+def test_h5ad(demo):
+    import anndata
+
+    adata = anndata.read_h5ad(demo.outdir / "pbmc700" / "pbmc700.h5ad")
+    assert {"cicl", "cicl_confidence", "bulk_labels"} <= set(adata.obs)
+    assert {"X_cicl", "X_umap", "X_tsne"} <= set(adata.obsm)
+    assert adata.uns["cicl"]["params"]["epochs"] == 5
+
+
+def test_report_holds_every_sample_and_needs_no_other_file(demo):
+    report = (demo.outdir / "report" / "cicl_report.html").read_text()
+    assert all(sample in report for sample in CELLS)
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", report)
+
+
+def test_multiqc_holds_samples_versions_and_methods(demo):
+    page = (demo.outdir / "multiqc" / "multiqc_report.html").read_text()
+    assert all(text in page for text in (*CELLS, "Parameters of the run", "Methods", "Software Versions"))
+
+
+def test_versions(demo):
+    text = (demo.outdir / "pipeline_info" / "software_versions.yml").read_text()
+    for tool in ("cicl", "torch", "scanpy", "umap-learn", "Nextflow"):
+        assert re.search(rf'^ +{tool}: "\d+\.\d+', text, re.MULTILINE)
+    assert "none" not in text
+
+
+def test_resume_starts_nothing(demo, pipeline):
+    again = pipeline("-profile", "test", "--epochs", "5", "-resume", folder=demo.folder)
+    assert again.status == 0, again.text
+    assert again.tasks == []
+    assert again.text.count("Cached process > ") == len(demo.tasks)

@@ -1,0 +1,104 @@
+"""Help, version, and parameters that cannot be used."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from sccicl.config import PRESETS, Config
+
+
+def test_help(nextflow, root):
+    run = nextflow("run", root, "--help")
+    assert run.status == 0
+    for text in ("Input and output", "--input <file>", "--n_clusters", "[default: auto]", "<counts|normalised|log>"):
+        assert text in run.text
+    assert not any(run.folder.glob("[!.]*"))
+
+
+def test_help_of_one_parameter(nextflow, root):
+    run = nextflow("run", root, "--help", "input")
+    assert run.status == 0
+    assert "beside the samplesheet" in run.text
+
+
+def test_version(nextflow, root):
+    run = nextflow("run", root, "--version")
+    assert run.status == 0
+    assert run.text.strip().splitlines()[-1].startswith("CICL for Nextflow ")
+
+
+@pytest.fixture(scope="module")
+def refused(nextflow, root):
+    """One start with everything wrong at once, for a start takes seconds."""
+    arguments = {
+        "inptu": "x",
+        "n-genes": "5",
+        "seed": "abc",
+        "preset": "papr",
+        "n_clusters": "0",
+        "temperature": "0",
+        "epochs": "1.5",
+        "batch_size": "1",
+        "input_kind": "'; touch hacked; '",
+    }
+    words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+    return nextflow("run", root, *words, "--label_col")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Unknown parameter --inptu: did you mean --input?",
+        "did you mean --n_genes?",
+        "Parameter --seed must be a whole number, not 'abc'.",
+        "Parameter --preset must be one of default, paper, not 'papr'.",
+        "Parameter --n_clusters must be auto or a whole number from 1 up, not '0'.",
+        "Parameter --temperature must be at least 0.001, not '0'.",
+        "Parameter --epochs must be a whole number, not '1.5'.",
+        "Parameter --batch_size must be at least 2, not '1'.",
+        "Parameter --input_kind must be one of counts, normalised, log",
+        "Parameter --label_col needs a value",
+        "Parameter --outdir is missing",
+        "Parameter --input is missing",
+    ],
+)
+def test_refusal(refused, sentence):
+    assert f"ERROR: {sentence}" in refused.text or (sentence.startswith("did") and sentence in refused.text)
+
+
+def test_nothing_is_started_or_written(refused):
+    assert refused.status != 0
+    assert refused.tasks == []
+    assert not any(refused.folder.glob("[!.]*"))
+
+
+def test_validation_can_be_left_out(pipeline):
+    run = pipeline("-profile", "test", "-stub", "--validate_params", "false", "--my_site", "x", "--skip_multiqc")
+    assert run.status == 0, run.text
+    assert "DEMO_DATA" in run.tasks
+
+
+@pytest.fixture(scope="module")
+def described(root):
+    schema = json.loads((Path(root) / "nextflow_schema.json").read_text())
+    return {name: text for group in schema["$defs"].values() for name, text in group["properties"].items()}
+
+
+def test_schema_and_defaults_name_the_same_parameters(nextflow, root, described):
+    run = nextflow("config", "-flat", root)
+    defaults = dict(re.findall(r"^params\.(\w+) = (.*)$", run.text, re.MULTILINE))
+    assert set(defaults) == set(described)
+    for name, text in described.items():
+        assert text["description"].endswith(".")
+        if "default" in text:
+            assert defaults[name].strip("'") == json.dumps(text["default"]).strip('"')
+
+
+def test_schema_has_the_bounds_of_the_engine(described):
+    fields = {field.name: field for field in dataclasses.fields(Config)}
+    assert set(described["preset"]["enum"]) == set(PRESETS)
+    for name in set(described) & set(fields):
+        assert described[name].get("minimum") == fields[name].metadata["low"]
+        assert described[name].get("maximum") == fields[name].metadata["high"]

@@ -1,0 +1,62 @@
+"""The way of the samples through the processes, without the work."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """A launch folder with two inputs beside the samplesheet and one in the launch folder."""
+    folder = tmp_path_factory.mktemp("launch")
+    (folder / "sheets").mkdir()
+    for name in ("sheets/a.h5ad", "sheets/b (1).h5ad", "c.h5ad"):
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stub(launch, pipeline):
+    # As a spreadsheet on Windows writes it: BOM, CRLF, semicolons, quotes, empty rows at the end
+    rows = [
+        "sample;input;n_clusters;label_col;note",
+        'a;a.h5ad;4;"cell; type";x',
+        's_2.x-1;"b (1).h5ad";;',
+        "c;c.h5ad",
+        ";;;;",
+        "",
+    ]
+    (launch / "sheets" / "sheet.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
+    run = pipeline(
+        "-stub", "--input", "sheets/sheet.csv", "--label_col", "it's $HOME", "--n_clusters", "7", folder=launch
+    )
+    assert run.status == 0, run.text
+    return run
+
+
+def test_tasks(stub):
+    samples = ("a", "s_2.x-1", "c")
+    expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "PLOT") for sample in samples]
+    assert sorted(stub.tasks) == sorted([*expected, "REPORT", "MULTIQC"])
+
+
+def test_unused_column_is_mentioned(stub):
+    assert "the column 'note' is not used" in stub.text
+
+
+def test_results_lie_in_folders_of_samples(stub):
+    found = {path.name for path in (stub.outdir / "s_2.x-1").iterdir()}
+    assert "s_2.x-1.h5ad" in found
+    assert "s_2.x-1.clustered.h5ad" not in found
+
+
+def test_parameters_are_recorded(stub):
+    (path,) = (stub.outdir / "pipeline_info").glob("params_*.json")
+    assert json.loads(path.read_text())["n_clusters"] == 7
+
+
+def test_strict_parser(launch, pipeline, stub, monkeypatch):
+    monkeypatch.setenv("NXF_SYNTAX_PARSER", "v2")
+    run = pipeline("-stub", "--input", "sheets/sheet.csv", "--skip_multiqc", folder=launch)
+    assert run.status == 0, run.text
+    assert "MULTIQC" not in run.tasks
