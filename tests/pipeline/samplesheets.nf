@@ -10,7 +10,7 @@ def outcome(sheet) {
             .collect { meta, path -> meta + [input: path.toString()] }
     }
     catch (Exception e) {
-        return e.message
+        return e.cause?.message ?: e.message
     }
 }
 

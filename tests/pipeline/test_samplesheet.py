@@ -16,6 +16,7 @@ ACCEPTED = {
     "blanks.csv": b" sample , input \n\n s1 , data.h5ad \n",
     "short_row.csv": b"sample,input,n_clusters\ns1,data.h5ad\n",
     "long_row.csv": b"sample,input\ns1,data.h5ad,,\n",
+    "empty_first.csv": b"note,sample,input\n,s1,data.h5ad\n",
     "other_order.csv": b"input,sample\ndata.h5ad,s1\n",
 }
 REFUSED = {

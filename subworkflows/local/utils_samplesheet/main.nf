@@ -57,8 +57,8 @@ def readTable(sheet) {
 
 // The cells of a line; quotes around a cell may hold separators, and two quotes stand for one
 def splitLine(line, separator) {
-    def cell = '(?:^|SEP)(?:\\s*"((?:[^"]|"")*)"\\s*|([^SEP]*))(?=SEP|$)'.replace('SEP', separator)
-    return (line =~ cell)
+    def cell = 'SEP(?:\\s*"((?:[^"]|"")*)"\\s*|([^SEP]*))(?=SEP|$)'.replace('SEP', separator)
+    return ((separator + line) =~ cell)
         .collect { _all, quoted, plain -> (quoted != null ? quoted.replace('""', '"') : plain).trim() }
 }
 
