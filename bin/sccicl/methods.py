@@ -12,6 +12,7 @@ UMAP = (
     "McInnes L, Healy J, Melville J. UMAP: uniform manifold approximation and projection for dimension reduction. "
     "arXiv 1802.03426 (2018)."
 )
+LIBRARIES = {"torch": "PyTorch", "scanpy": "scanpy", "scikit-learn": "scikit-learn"}
 TSNE = (
     "van der Maaten L, Hinton G. Visualizing data using t-SNE. "
     "Journal of Machine Learning Research 9, 2579-2605 (2008)."
@@ -51,8 +52,12 @@ def _shared(tables: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _software(results: list[Result]) -> str:
     versions = _shared([r.metrics.get("versions") or r.uns.get("versions", {}) for r in results])
-    tools = [f"{name} {versions[name]}" for name in ("sccicl", "torch", "scanpy") if name in versions]
-    return f"Cells were clustered with CICL (Jiang et al. 2023){f' as implemented in {_list(tools)}' if tools else ''}."
+    version = f", version {versions['cicl']}" if "cicl" in versions else ""
+    tools = [f"{name} {versions[key]}" for key, name in LIBRARIES.items() if key in versions]
+    return (
+        f"Cells were clustered by the method of Jiang et al. (2023) with CICL for Nextflow{version}"
+        f"{f', using {_list(tools)}' if tools else ''}."
+    )
 
 
 def _preparation(params: dict[str, Any], prepare: dict[str, Any]) -> str:
@@ -87,7 +92,7 @@ def _training(params: dict[str, Any]) -> str:
 def _clusters(results: list[Result]) -> str:
     given = {result.k_given for result in results}
     criteria = {evidence[2] for result in results if (evidence := result.k_evidence)}
-    by = f" by the {criteria.pop()} criterion" if len(criteria) == 1 else ""
+    by = f" by the {criteria.pop()}" if len(criteria) == 1 else ""
     number = {
         (True,): ", with the number of clusters set beforehand",
         (False,): f", with the number of clusters estimated from the data{by}",

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def _draw_layout(result: Result, layout: str) -> Figure | None:
         ax.set_axis_off()
     for ax, (title, categories, shades) in zip(axes, panels, strict=False):
         if categories is None:
-            _scatter_confidence(figure, ax, xy, result.confidence)
+            _scatter_confidence(figure, ax, xy, result)
         else:
             _scatter_categories(ax, xy, categories, shades, numbered=categories is result.clusters)
         ax.set_title(_plain(_short(title)), fontsize=10, loc="left", color=INK)
@@ -127,9 +128,9 @@ def _middle(xy: np.ndarray) -> np.ndarray:
     return xy[((xy - np.median(xy, axis=0)) ** 2).sum(1).argmin()]
 
 
-def _scatter_confidence(figure: Figure, ax: Axes, xy: np.ndarray, confidence: np.ndarray) -> None:
+def _scatter_confidence(figure: Figure, ax: Axes, xy: np.ndarray, result: Result) -> None:
     order = _shuffle(len(xy))
-    points = _scatter(ax, xy[order], c=confidence[order], cmap=CONFIDENCE, vmin=0, vmax=1)
+    points = _scatter(ax, xy[order], c=result.confidence[order], cmap=CONFIDENCE, vmin=0, vmax=result.top_confidence)
     bar = figure.colorbar(points, ax=ax, shrink=0.6, aspect=18, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2)
@@ -214,7 +215,9 @@ def _draw_sizes(result: Result) -> Figure:
     figure = Figure(figsize=(sum(widths), 3.8), layout="constrained")
     figure.suptitle(_plain(f"{result.id}: {n} clusters of {result.n_cells:,} cells"), fontsize=12, color=INK)
     axes = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-    shades = _colours(result.clusters) if confidence is None else _shades(figure, axes[0], confidence)
+    shades = (
+        _colours(result.clusters) if confidence is None else _shades(figure, axes[0], confidence, result.top_confidence)
+    )
     bars = axes[0].bar(np.arange(n), sizes, color=shades, width=0.78)
     if n <= 30:
         axes[0].bar_label(bars, [f"{size:,}" for size in sizes], fontsize=7, color=INK, padding=2)
@@ -227,12 +230,12 @@ def _draw_sizes(result: Result) -> Figure:
     return figure
 
 
-def _shades(figure: Figure, ax: Axes, confidence: np.ndarray) -> np.ndarray:
+def _shades(figure: Figure, ax: Axes, confidence: np.ndarray, top: float) -> np.ndarray:
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
 
     mappable = ScalarMappable(cmap=colormaps[CONFIDENCE])
-    mappable.set_clim(0, 1)
+    mappable.set_clim(0, top)
     bar = figure.colorbar(mappable, ax=ax, shrink=0.8, aspect=18, pad=0.02)
     bar.set_label("Mean confidence", fontsize=8)
     bar.outline.set_visible(False)
@@ -247,7 +250,7 @@ def _draw_evidence(ax: Axes, evidence: tuple[np.ndarray, np.ndarray, str], chose
     ax.axvline(chosen, color=FAINT, linestyle="--", linewidth=1)
     ax.set_title(f"{chosen} chosen", fontsize=9, color=FAINT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _axes(ax, "Number of clusters", _plain(_short(criterion)))
+    _axes(ax, "Number of clusters", _plain("\n".join(wrap(criterion, MAX_NAME))))
 
 
 def _axes(ax: Axes, x: str, y: str) -> None:

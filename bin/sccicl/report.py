@@ -146,7 +146,7 @@ def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
         "has": {
             "history": any(key != "label_change" for key in result.history),
             "change": "label_change" in result.history,
-            "evidence": result.k_evidence is not None,
+            "evidence": result.k_evidence[2] if result.k_evidence else None,
             "labels": result.labels is not None,
         },
         "parameters": {**_flat(uns.get("prepare", {})), **_flat(uns.get("params", {})), **_flat(_seed(uns))},
@@ -271,6 +271,7 @@ def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
             ),
         ],
         "missing": MISSING,
+        "top": result.top_confidence,
         "sizes": {
             "names": result.clusters.names,
             "counts": result.clusters.counts.tolist(),
@@ -282,7 +283,6 @@ def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
         else {
             "candidates": evidence[0].tolist(),
             "scores": _finite(evidence[1]),
-            "criterion": evidence[2],
             "chosen": len(result.clusters.names),
         },
         "overlap": None if overlap is None else _overlap(result, overlap),

@@ -33,7 +33,7 @@ class Categories:
 
 @dataclass(frozen=True)
 class Result:
-    """One clustered sample; what the file does not hold is None or empty."""
+    """One clustered sample; what the file does not hold is None or empty, and so is a batch that all cells share."""
 
     id: str
     barcodes: np.ndarray
@@ -76,6 +76,13 @@ class Result:
         codes, n = self.clusters.codes[inside], len(self.clusters.names)
         total = np.bincount(codes, weights=self.confidence[inside], minlength=n)
         return np.divide(total, self.clusters.counts, out=np.full(n, np.nan), where=self.clusters.counts > 0)
+
+    @property
+    def top_confidence(self) -> float:
+        """Upper end of the colour scale of confidence: the first tenth that hardly any cell exceeds."""
+        if self.confidence is None or not len(self.confidence):
+            return 1.0
+        return float(np.clip(np.ceil(10 * np.quantile(self.confidence, 0.99)) / 10, 0.1, 1))
 
     @property
     def overlap(self) -> np.ndarray | None:
@@ -149,6 +156,7 @@ def _from_adata(
     if batch_col is None and "sample" in adata.obs and adata.obs["sample"].nunique() > 1:
         batch_col = "sample"
     history = dict(uns.get("history", {}))
+    batches = _categories(adata.obs, batch_col, name) if batch_col else None
     return Result(
         id=name,
         barcodes=adata.obs_names.to_numpy(dtype=str),
@@ -156,7 +164,7 @@ def _from_adata(
         clusters=_categories(adata.obs, "cicl", name),
         confidence=adata.obs["cicl_confidence"].to_numpy(np.float64) if "cicl_confidence" in adata.obs else None,
         labels=_categories(adata.obs, label_col, name) if label_col else None,
-        batches=_categories(adata.obs, batch_col, name) if batch_col else None,
+        batches=batches if batches and len(batches.names) > 1 else None,
         layouts={
             title: np.asarray(adata.obsm[key], dtype=np.float32)[:, :2]
             for key, title in LAYOUTS.items()

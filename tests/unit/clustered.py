@@ -43,7 +43,7 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
             "cluster_loss_weight": 0.1,
         },
         "seed": 1,
-        "versions": {"sccicl": "0.1.0", "torch": "2.10.0"},
+        "versions": {"cicl": "0.1.0", "torch": "2.10.0"},
         "device": "cpu",
         "history": {
             "epoch": np.arange(1, epochs + 1),
@@ -57,7 +57,7 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
             "n_clusters": k,
             "candidates": np.arange(2, 16),
             "score": 0.4 - 0.01 * (np.arange(2, 16) - k) ** 2 / 4,
-            "criterion": "silhouette",
+            "criterion": "mean silhouette of K-means on principal components",
         },
     }
     return adata
@@ -88,6 +88,6 @@ def metrics(adata: anndata.AnnData, *, labels: bool = True) -> dict:
         "seconds": {"prepare": 3.5, "fit": 61.2, "cluster": 1.4},
         "peak_memory_mb": {"prepare": 420.0, "fit": 812.0},
         "device": "cpu",
-        "versions": {"sccicl": "0.1.0", "torch": "2.10.0"},
+        "versions": {"cicl": "0.1.0", "torch": "2.10.0"},
         "warnings": ["3 cells without counts were dropped"],
     }

@@ -7,6 +7,7 @@ from PIL import Image
 from sccicl.errors import InputError
 from sccicl.palette import PALETTE, colours, matched_colours
 from sccicl.plot import plot_sample
+from sccicl.result import read_result
 
 ALL = {"pbmc.umap.png", "pbmc.tsne.png", "pbmc.training.png", "pbmc.sizes.png"}
 # Machado et al. 2009, full deficiency, on linear RGB
@@ -106,3 +107,16 @@ def test_labels_of_any_type(tmp_path):
     adata.obs["number"] = np.arange(adata.n_obs) % 4
     adata.obs["flag"] = np.arange(adata.n_obs) % 2 == 0
     assert {path.name for path in plot_sample(adata, tmp_path, "pbmc", "number", "flag")} == ALL
+
+
+def test_colour_scale_fits_the_confidence():
+    adata = clustered()
+    adata.obs["cicl_confidence"] = np.linspace(0, 0.17, adata.n_obs)
+    assert read_result(adata).top_confidence == pytest.approx(0.2)
+    assert read_result(bare(adata)).top_confidence == 1
+
+
+def test_one_batch_is_no_batch():
+    adata = clustered()
+    adata.obs["sample"] = "donor 1"
+    assert read_result(adata, batch_col="sample").batches is None

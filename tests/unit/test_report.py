@@ -205,10 +205,10 @@ def test_methods_paragraph():
     first, second = clustered("a"), clustered("b")
     second.uns["cicl"]["params"]["epochs"] = 7
     text = methods_text([read_result(first, metrics(first)), read_result(second, metrics(second))])
-    assert "sccicl 0.1.0" in text
+    assert "version 0.1.0, using PyTorch 2.10.0" in text
     assert "500 most variable genes" in text
     assert "0.1 times a cluster-aware" in text
-    assert "estimated from the data by the silhouette criterion" in text
+    assert "estimated from the data by the mean silhouette of K-means" in text
     # a number in which the samples differ is not stated for all
     assert "epochs" not in text
     assert methods_text([]) == ""

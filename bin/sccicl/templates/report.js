@@ -103,7 +103,7 @@ function markerOf(sample, n) {
   const c = sample.colouring, size = Math.max(2, Math.min(7, 160 / Math.sqrt(n)));
   if (!c.codes) {
     return {
-      size, color: sample.data.confidence, colorscale: VIRIDIS, cmin: 0, cmax: 1, showscale: true, colorbar: bar("Confidence"),
+      size, color: sample.data.confidence, colorscale: VIRIDIS, cmin: 0, cmax: sample.data.top, showscale: true, colorbar: bar("Confidence"),
     };
   }
   const lit = sample.highlighted, dim = colour("--dim") + "40", missing = sample.data.missing;
@@ -171,7 +171,7 @@ function drawSizes(sample, div) {
     customdata: names.map((_, i) => confidence ? `<br>mean confidence ${confidence[i]?.toFixed(2) ?? "–"}` : ""),
     hovertemplate: "Cluster %{x}: %{y:,} cells%{customdata}<extra></extra>",
     marker: confidence
-      ? { color: confidence, colorscale: VIRIDIS, cmin: 0, cmax: 1, colorbar: bar("Mean confidence") }
+      ? { color: confidence, colorscale: VIRIDIS, cmin: 0, cmax: sample.data.top, colorbar: bar("Mean confidence") }
       : { color: sample.data.colourings[0].colours },
   };
   return Plotly.react(div, [trace], layout({
@@ -201,14 +201,14 @@ function drawOverlap(sample, div) {
 }
 
 function drawEvidence(sample, div) {
-  const { candidates, scores, criterion, chosen } = sample.data.evidence;
+  const { candidates, scores, chosen } = sample.data.evidence;
   const order = candidates.map((_, i) => i).sort((a, b) => candidates[a] - candidates[b]);
   const trace = {
     type: "scatter", mode: "lines+markers", x: order.map(i => candidates[i]), y: order.map(i => scores[i]),
     line: { color: colour("--accent"), width: 2 }, marker: { size: 7 }, hovertemplate: "%{x} clusters: %{y:.4g}<extra></extra>",
   };
   return Plotly.react(div, [trace], layout({
-    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: plain(short(criterion)) } },
+    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: "Score" } },
     shapes: [{ type: "line", x0: chosen, x1: chosen, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } }],
     annotations: [{ x: chosen, yref: "paper", y: 1, yanchor: "bottom", xanchor: "center", text: `${chosen} chosen`, showarrow: false, font: { color: colour("--soft") } }],
   }), FIGURE);
@@ -229,7 +229,7 @@ function drawLosses(sample, div) {
   }));
   return Plotly.react(div, traces, layout({
     xaxis: { title: { text: "Epoch" } }, yaxis: { title: { text: "Loss" } }, showlegend: true, hovermode: "x unified",
-    legend: { x: 1, xanchor: "right", y: 1, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
   }), FIGURE);
 }
 
