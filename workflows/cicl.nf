@@ -43,7 +43,7 @@ workflow CICL_PIPELINE {
             )
             .collectFile { name, text -> [name, text] }
         MULTIQC(
-            PLOT.out.multiqc.map { _meta, json -> json }
+            PLOT.out.multiqc.transpose().map { _meta, json -> json }
                 .mix(ch_versions.collectFile(name: 'software_mqc_versions.yml'), ch_texts)
                 .toSortedList { a, b -> a.name <=> b.name },
             file("${projectDir}/assets/multiqc_config.yml", checkIfExists: true),

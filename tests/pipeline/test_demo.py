@@ -25,7 +25,8 @@ def metrics(demo, sample):
 
 @pytest.mark.parametrize("sample", CELLS)
 def test_files_of_a_sample(demo, sample):
-    expected = {f"{sample}.{ending}" for ending in FILES + FIGURES} | {f"{sample}_mqc.json"}
+    expected = {f"{sample}.{ending}" for ending in FILES + FIGURES}
+    expected |= {f"{sample}{kind}_mqc.json" for kind in ("", ".sizes", ".training")}
     found = {path.name: path.stat().st_size for path in (demo.outdir / sample).iterdir()}
     assert expected == set(found)
     assert all(found.values())

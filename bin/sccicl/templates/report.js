@@ -166,7 +166,7 @@ function drawSizes(sample, div) {
   const { names, counts, confidence } = sample.data.sizes;
   const shown = names.map(name => plain(short(name)));
   const trace = {
-    type: "bar", x: shown, y: counts, textposition: "outside", cliponaxis: false, textfont: { size: 11 },
+    type: "bar", x: shown, y: counts, width: Math.min(.8, names.length / 8), textposition: "outside", cliponaxis: false, textfont: { size: 11 },
     text: names.length <= 24 ? counts.map(whole) : null,
     customdata: names.map((_, i) => confidence ? `<br>mean confidence ${confidence[i]?.toFixed(2) ?? "–"}` : ""),
     hovertemplate: "Cluster %{x}: %{y:,} cells%{customdata}<extra></extra>",
@@ -175,7 +175,7 @@ function drawSizes(sample, div) {
       : { color: sample.data.colourings[0].colours },
   };
   return Plotly.react(div, [trace], layout({
-    xaxis: { type: "category", title: { text: "Cluster" }, showgrid: false }, yaxis: { title: { text: "Cells" } }, bargap: .2,
+    xaxis: { type: "category", title: { text: "Cluster" }, showgrid: false }, yaxis: { title: { text: "Cells" } },
   }), FIGURE);
 }
 

@@ -11,7 +11,7 @@ process PLOT {
     output:
     tuple val(meta), path("${prefix}/${prefix}.h5ad"), emit: h5ad
     tuple val(meta), path("${prefix}/${prefix}.*.png"), emit: png
-    tuple val(meta), path("${prefix}/${prefix}_mqc.json"), emit: multiqc
+    tuple val(meta), path("${prefix}/${prefix}*_mqc.json"), emit: multiqc
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('umap-learn'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"umap-learn\"))'"), topic: versions, emit: versions_umap
 
@@ -35,7 +35,7 @@ process PLOT {
     """
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,tsne,training,sizes}.png
-    echo '{}' > '${prefix}/${prefix}_mqc.json'
+    for kind in '' .sizes .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
     """
 }
 
