@@ -49,7 +49,7 @@ if [[ ! -d $jars ]]; then
 POM
     mvn --batch-mode --quiet --no-transfer-progress -Dstyle.color=never --file "$staging/pom.xml" \
         org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$staging/jars" | sed $'s/\033\\[0*m//g; /^$/d'
+        -DincludeScope=runtime -DoutputDirectory="$staging/jars" 2>&1 | sed $'s/\033\\[[0-9;]*m//g; /^$/d'
     mv "$staging/jars" "$jars"
 fi
 
