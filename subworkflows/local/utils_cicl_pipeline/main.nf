@@ -34,24 +34,19 @@ workflow PIPELINE_COMPLETION {
     outdir // folder of the results
 
     main:
+    // Not in onError, which an abort can call more than once
     workflow.onComplete {
-        announceReport(outdir)
-    }
-    workflow.onError {
-        repeatError()
+        lastWords(outdir)
     }
 }
 
-def announceReport(outdir) {
+// Where the report is, or what went wrong: the engine says so in one line, which Nextflow prints amid the script and its surroundings
+def lastWords(outdir) {
+    def sentences = "${workflow.errorReport}".readLines().collect { line -> line.trim() }.findAll { line -> line.startsWith('ERROR: ') }
     if (workflow.success) {
         println("The report of the run: ${outdir}/report/cicl_report.html")
     }
-}
-
-// The engine says what is wrong in one line; Nextflow prints it amid the script and its surroundings
-def repeatError() {
-    def sentences = "${workflow.errorReport}".readLines().collect { line -> line.trim() }.findAll { line -> line.startsWith('ERROR: ') }
-    if (sentences) {
+    else if (sentences) {
         println(sentences.last())
     }
 }
