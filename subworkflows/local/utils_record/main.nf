@@ -28,7 +28,8 @@ def methodsDescription() {
         nextflow: workflow.nextflow.version,
         preset: params.preset,
         seed: params.seed,
-        command: htmlText(workflow.commandLine),
+        // -resume aside, so that the page is not made again by it
+        command: htmlText(workflow.commandLine.replaceAll(/ -resume( [0-9a-f-]{36}| [a-z]+_[a-z]+)?/, '')),
     ]
     return values.inject(template) { text, name, value -> text.replace("{${name}}", "${value}") }
 }
