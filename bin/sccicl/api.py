@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import steps
 from .cluster import assign_clusters, cluster
 from .config import PRESETS
+from .engine import fit
 from .errors import InputError
-from .kchoice import choose_k
 from .model import encode
+from .pool import array_representations
 from .runtime import choose_device
-from .train import train
 
 
 def cicl(
@@ -72,7 +72,13 @@ def cicl(
     config = PRESETS[preset].changed(**parameters)
     target = adata.copy() if copy else adata
     counts = take_counts(target, input_kind=input_kind, counts_layer=counts_layer)
-    prepared = prepare(counts, input_kind=input_kind, n_genes=config.n_genes, max_value=config.max_value)
+    prepared = prepare(
+        counts,
+        input_kind=input_kind,
+        n_genes=config.n_genes,
+        max_value=config.max_value,
+        gene_selection=config.gene_selection,
+    )
     if prepared.n_obs != target.n_obs:
         raise InputError(
             f"{target.n_obs - prepared.n_obs} cells have no counts: drop them first, "
@@ -137,14 +143,22 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
         self._config = PRESETS[self.preset].changed(**(self.parameters or {}))
         device = choose_device(self.device)
-        x = torch.from_numpy(np.ascontiguousarray(X))
-        k = choose_k(x, steps.parse_n_clusters(self.n_clusters, len(x)), seed=self.seed)["n_clusters"]
-        trained = train(x, k, self._config, seed=self.seed, device=device, quiet=True)
-        self._encoder, self.history_ = trained.encoder, trained.history
-        h = encode(self._encoder, x.to(device))
-        found = cluster(h, k, student_df=self._config.student_df, seed=self.seed)
-        self.labels_, self.confidence_ = found.labels, found.confidence
-        self.cluster_centers_, self.embedding_, self.n_clusters_ = found.centroids, h.cpu().numpy(), k
+        found = fit(
+            X,
+            lambda cells: array_representations(X[cells], self.seed),
+            steps.parse_n_clusters(self.n_clusters, len(X)),
+            self._config,
+            seed=self.seed,
+            device=device,
+            quiet=True,
+        )
+        self._encoder, self.history_, self.n_clusters_ = found.encoder, found.history, found.k["n_clusters"]
+        start = found.pseudo_labels if self._config.pseudo_labels == "consensus" else None
+        clusters = cluster(
+            found.embedding, self.n_clusters_, start=start, student_df=self._config.student_df, seed=self.seed
+        )
+        self.labels_, self.confidence_, self.cluster_centers_ = clusters
+        self.embedding_ = found.embedding.numpy()
         return self
 
     def _encode(self, X: np.ndarray) -> torch.Tensor:

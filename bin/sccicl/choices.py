@@ -4,3 +4,7 @@ from typing import Literal
 
 View = Literal["unit-noise", "noise", "mask"]
 ClusterLossForm = Literal["ratio", "supcon", "other-view"]
+
+GeneSelection = Literal["seurat", "cell_ranger"]
+EncoderForm = Literal["post-norm", "pca"]
+PseudoLabels = Literal["minibatch", "consensus"]

@@ -72,7 +72,7 @@ def read_config(preset: str, options: dict[str, Any]) -> Config:
     )
 
 
-PREPARE_FIELDS = ("n_genes", "max_value")
+PREPARE_FIELDS = ("n_genes", "gene_selection", "max_value")
 preset_option = click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),

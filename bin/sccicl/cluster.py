@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kmeans import kmeans
+from .kmeans import kmeans, means
 from .pseudolabels import student_t
 
 
@@ -18,12 +18,20 @@ class Clusters(NamedTuple):
     centroids: np.ndarray
 
 
-def cluster(h: Tensor, k: int, *, student_df: float = 1.0, seed: int = 0) -> Clusters:
+def cluster(h: Tensor, k: int, *, start: Tensor | None = None, student_df: float = 1.0, seed: int = 0) -> Clusters:
     """K-means on the embedding (paper Algorithm 1, clustering phase).
 
     The confidence of a cell is q_ij of its own cluster, rescaled so that an even share 1/k is 0.
+
+    Parameters
+    ----------
+    h
+        Embedded cells, (cells, features).
+    start
+        Pseudo-labels (cells,) whose centroids K-means starts from; by default it is the best of 20 random starts.
     """
-    result = kmeans(h, k, seed=seed, n_init=20)
+    init = None if start is None else means(h, start, k)[0]
+    result = kmeans(h, k, seed=seed, n_init=20, init=init)
     order = torch.bincount(result.labels, minlength=k).argsort(descending=True, stable=True)
     centroids = result.centroids[order]
     labels, confidence = assign_clusters(h, centroids, student_df)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args
 
-from .choices import ClusterLossForm, View
+from .choices import ClusterLossForm, EncoderForm, GeneSelection, PseudoLabels, View
 from .errors import InputError
 
 
@@ -24,8 +24,13 @@ class Config:
     """
 
     n_genes: int = _number(500, "Highly variable genes that are kept.", low=2)
+    gene_selection: GeneSelection = _choice("seurat", "Whose dispersion orders the genes.", GeneSelection)
     max_value: float | None = _number(None, "Clip z-scores at this absolute value.", low=0.1)
 
+    encoder: EncoderForm = _choice(
+        "post-norm", "Encoder as wide as the genes, or one that starts at the principal components.", EncoderForm
+    )
+    embedding_size: int = _number(20, "Features of the embedding (encoder `pca`).", low=1)
     n_layers: int = _number(4, "Layers of the encoder.", low=1)
     value_size: int | None = _number(None, "Width of the attention's values; the number of genes if not given.", low=1)
     feed_forward: int = _number(1024, "Width of the encoder's feed-forward nets.", low=1)
@@ -38,12 +43,25 @@ class Config:
     noise_fraction: float = _number(0.8, "Fraction of a cell's genes that get noise (view `noise`).", low=0, high=1)
     mask_fraction: float = _number(0.6, "Fraction of a cell's genes that are masked (view `mask`).", low=0, high=1)
 
+    neighbours: int = _number(
+        0,
+        "The second view is of one of this many nearest neighbours instead of the cell; 0: of the cell itself.",
+        low=0,
+    )
+
+    pseudo_labels: PseudoLabels = _choice(
+        "minibatch",
+        "Pseudo-labels by K-means of every minibatch, or by the consensus of many partitions.",
+        PseudoLabels,
+    )
     temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
+    instance_loss_weight: float = _number(1.0, "Weight of the instance-wise loss.", low=0)
     cluster_loss_weight: float = _number(0.1, "Weight lambda of the cluster-aware loss; 0 leaves it out.", low=0)
     cluster_loss: ClusterLossForm = _choice("ratio", "Form of the cluster-aware loss.", ClusterLossForm)
     student_df: float = _number(1.0, "Degrees of freedom of the Student's t assignment.", low=1e-3)
 
     epochs: int = _number(1000, "Passes over all cells.", low=1)
+    min_steps: int = _number(1, "Steps of the optimiser at least: a small sample gets more epochs.", low=1)
     batch_size: int = _number(6000, "Cells in a minibatch.", low=2)
     learning_rate: float = _number(1e-4, "Learning rate of the encoder.", low=0)
     head_learning_rate: float = _number(1e-5, "Learning rate of the projection head.", low=0)
@@ -73,5 +91,27 @@ class Config:
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
-    "default": Config(epochs=50),
+    "default": Config(
+        n_genes=2000,
+        gene_selection="cell_ranger",
+        max_value=10.0,
+        encoder="pca",
+        n_layers=2,
+        feed_forward=80,
+        dropout=0.0,
+        projection_hidden=128,
+        projection_size=64,
+        view="mask",
+        neighbours=5,
+        pseudo_labels="consensus",
+        instance_loss_weight=0.1,
+        cluster_loss_weight=1.0,
+        cluster_loss="supcon",
+        epochs=10,
+        min_steps=150,
+        batch_size=256,
+        learning_rate=3e-4,
+        head_learning_rate=3e-4,
+        weight_decay=0.0,
+    ),
 }

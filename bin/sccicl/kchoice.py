@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .components import principal_components
 from .kmeans import kmeans
 
 MAX_CLUSTERS = 30
@@ -28,7 +29,7 @@ def choose_k(x: Tensor, n_clusters: int | str, *, seed: int = 0) -> dict[str, An
             raise ValueError(f"n_clusters must lie between 1 and the {len(x)} cells, not {n_clusters}")
         return {"given": True, "n_clusters": int(n_clusters)}
     candidates = list(range(2, min(MAX_CLUSTERS, len(x) // 3) + 1))
-    components = principal_components(x, min(20, *x.shape))
+    components = torch.from_numpy(principal_components(x.numpy(), 20, seed=seed))
     score = [_calinski_harabasz(components, k, seed) for k in candidates]
     best = candidates[max(range(len(score)), key=score.__getitem__)]
     return {
@@ -38,13 +39,6 @@ def choose_k(x: Tensor, n_clusters: int | str, *, seed: int = 0) -> dict[str, An
         "candidates": candidates,
         "score": score,
     }
-
-
-def principal_components(x: Tensor, n_components: int) -> Tensor:
-    """Scores of the cells on the leading principal components, (cells, components)."""
-    centred = x - x.mean(0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)
-    return centred @ vectors[:, -n_components:].flip(1)
 
 
 def _calinski_harabasz(x: Tensor, k: int, seed: int) -> float:

@@ -43,7 +43,7 @@ def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     return x[chosen].clone()
 
 
-def _means(x: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def means(x: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Mean of the cells of every cluster, (k, features), and their number, (k,)."""
     total = x.new_zeros(k, x.shape[1])
     for rows, chosen in zip(x.split(CHUNK_ROWS), labels.split(CHUNK_ROWS), strict=True):
@@ -64,17 +64,17 @@ def lloyd(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-
     labels = None
     for _ in range(max_iter):
         new_labels, distance = assign(x, centroids)
-        means, size = _means(x, new_labels, k)
+        centres, size = means(x, new_labels, k)
         empty = (size == 0).nonzero().flatten()
         # Where every cell lies on its centroid there are fewer distinct cells than clusters, and no cell to give.
         if len(empty) and distance.max() > 0:
-            means[empty] = x[distance.topk(len(empty)).indices]
+            centres[empty] = x[distance.topk(len(empty)).indices]
         elif labels is not None and torch.equal(labels, new_labels):
             break
         else:
-            means[empty] = centroids[empty]
-        shift = (means - centroids).square().sum()
-        centroids, labels = means, new_labels
+            centres[empty] = centroids[empty]
+        shift = (centres - centroids).square().sum()
+        centroids, labels = centres, new_labels
         if not len(empty) and shift <= threshold:
             break
     labels, distance = assign(x, centroids)

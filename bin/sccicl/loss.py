@@ -27,7 +27,7 @@ class Losses(NamedTuple):
 
 class _ContrastiveLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, z, labels, temperature, weight, form, tile_rows):
+    def forward(ctx, z, labels, temperature, weight, instance_weight, form, tile_rows):
         n_rows = len(z)
         n_cells = n_rows // 2
         scale = 1.0 / temperature
@@ -52,20 +52,20 @@ class _ContrastiveLoss(torch.autograd.Function):
                 log_same = similarity.masked_fill(~same, -torch.inf).logsumexp(1)
                 cluster += (log_all - log_same).sum()
                 target = (similarity - log_same[:, None]).exp_().masked_fill_(~same, 0.0)
-                d_similarity = probability.mul(1.0 + weight).sub_(target, alpha=weight)
+                d_similarity = probability.mul_(instance_weight + weight).sub_(target, alpha=weight)
             elif form == "supcon":
                 target = same.to(z.dtype).div_(same.sum(1, keepdim=True))
                 cluster += (log_all - similarity.masked_fill(~same, 0.0).mul_(target).sum(1)).sum()
-                d_similarity = probability.mul(1.0 + weight).sub_(target, alpha=weight)
+                d_similarity = probability.mul_(instance_weight + weight).sub_(target, alpha=weight)
             else:
                 same[here, other_view] = False
                 same[here, rows] = True
                 log_rest = similarity.masked_fill(same, -torch.inf).logsumexp(1)
                 cluster += (log_rest - positive).sum()
                 rest = (similarity - log_rest[:, None]).exp_().masked_fill_(same, 0.0)
-                d_similarity = probability.add_(rest, alpha=weight)
+                d_similarity = probability.mul_(instance_weight).add_(rest, alpha=weight)
                 d_similarity[here, other_view] -= weight
-            d_similarity[here, other_view] -= 1.0
+            d_similarity[here, other_view] -= instance_weight
             d_similarity.mul_(scale / n_rows)
             gradient[start:stop] += d_similarity @ z
             gradient.addmm_(d_similarity.T, z[start:stop])
@@ -73,12 +73,12 @@ class _ContrastiveLoss(torch.autograd.Function):
         cluster /= n_rows
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(instance, cluster)
-        return instance + weight * cluster, instance, cluster
+        return instance_weight * instance + weight * cluster, instance, cluster
 
     @staticmethod
     def backward(ctx, d_total, _d_instance, _d_cluster):
         (gradient,) = ctx.saved_tensors
-        return gradient * d_total, None, None, None, None, None
+        return gradient * d_total, None, None, None, None, None, None
 
 
 def contrastive_loss(
@@ -88,6 +88,7 @@ def contrastive_loss(
     *,
     temperature: float = 0.5,
     weight: float = 0.1,
+    instance_weight: float = 1.0,
     form: ClusterLossForm = "ratio",
     cosine: bool = True,
     tile_rows: int | None = None,
@@ -111,6 +112,8 @@ def contrastive_loss(
         Pseudo-labels of the cells, (N,).
     temperature, weight
         t and lambda.
+    instance_weight
+        Weight of the instance-wise loss, 1 in the paper.
     cosine
         Cosine similarity; the dot product otherwise (equation 13).
     tile_rows
@@ -132,4 +135,4 @@ def contrastive_loss(
         z = F.normalize(z, dim=1)
     if tile_rows is None:
         tile_rows = max(1, TILE_ENTRIES // (2 * n_cells))
-    return Losses(*_ContrastiveLoss.apply(z, labels.repeat(2), temperature, weight, form, tile_rows))
+    return Losses(*_ContrastiveLoss.apply(z, labels.repeat(2), temperature, weight, instance_weight, form, tile_rows))

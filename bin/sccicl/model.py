@@ -52,6 +52,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_features: int, n_layers: int, value_size: int | None, feed_forward: int, dropout: float):
         super().__init__()
+        self.size = n_features
         value_size = value_size or n_features
         self.layers = nn.Sequential(
             *(EncoderLayer(n_features, value_size, feed_forward, dropout) for _ in range(n_layers))
@@ -60,6 +61,62 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """H = f(X)."""
         return self.layers(x)
+
+
+class PreNormLayer(nn.Module):
+    """The same two nets with the normalisation before them (Xiong et al. 2020), and nothing added at the start.
+
+    The last map of each net starts at 0, so a stack of such layers starts as the identity.
+    """
+
+    def __init__(self, n_features: int, feed_forward: int, dropout: float):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(n_features)
+        self.attention = SelfAttention(n_features, n_features)
+        self.feed_forward_norm = nn.LayerNorm(n_features)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(n_features, feed_forward), nn.ReLU(), nn.Linear(feed_forward, n_features)
+        )
+        self.dropout = nn.Dropout(dropout)
+        for last in (self.attention.output, self.feed_forward[2]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(cells, features) -> (cells, features)."""
+        x = x + self.dropout(self.attention(self.attention_norm(x)))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class PCAEncoder(nn.Module):
+    """Encoder f that starts as the leading principal components: (cells, genes) -> (cells, size).
+
+    A linear map to `size` features, then transformer layers over cells that are one token each. Training adds to the
+    components only what lowers the loss.
+    """
+
+    def __init__(self, n_features: int, size: int, n_layers: int, feed_forward: int, dropout: float):
+        super().__init__()
+        self.size = size
+        self.embed = nn.Linear(n_features, size)
+        self.layers = nn.Sequential(*(PreNormLayer(size, feed_forward, dropout) for _ in range(n_layers)))
+
+    def start_at_components(self, x: Tensor) -> None:
+        """Make the linear map the principal components of `x`, (cells, genes), at a mean standard deviation of 1."""
+        mean = x.mean(0)
+        size = len(self.embed.weight)
+        _, _, axes = torch.svd_lowrank(x - mean, q=min(size + 10, *x.shape), niter=6)
+        axes = axes[:, :size]
+        scale = ((x - mean) @ axes).std(0).mean().clamp(min=1e-6)
+        with torch.no_grad():
+            self.embed.weight.zero_()
+            self.embed.weight[: axes.shape[1]] = axes.T / scale
+            self.embed.bias.zero_()
+            self.embed.bias[: axes.shape[1]] = -(mean @ axes) / scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """H = f(X)."""
+        return self.layers(self.embed(x))
 
 
 class ProjectionHead(nn.Sequential):

@@ -1,20 +1,19 @@
 """Counts to the z-scores that the model learns from (paper 2.1, after Tian et al. 2019)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from .check import InputKind, add_warning, check_input_kind, check_size, source_name
+from .choices import GeneSelection
 from .errors import InputError
+from .genes import BLOCK_VALUES, moments, select_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-BLOCK_VALUES = 1 << 22
-DISPERSION_BINS = 20
 NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
 MIN_SHARE_OF_GENES = 0.5
 
@@ -23,7 +22,12 @@ Block = tuple[np.ndarray, np.ndarray]
 
 
 def prepare(
-    adata: "AnnData", *, input_kind: InputKind = "counts", n_genes: int = 500, max_value: float | None = None
+    adata: "AnnData",
+    *,
+    input_kind: InputKind = "counts",
+    n_genes: int = 500,
+    max_value: float | None = None,
+    gene_selection: GeneSelection = "seurat",
 ) -> "AnnData":
     """Filter, normalise, select highly variable genes and z-score them.
 
@@ -42,6 +46,8 @@ def prepare(
         Genes to select; all are taken where there are no more.
     max_value
         z-scores are clipped at this absolute value, if given.
+    gene_selection
+        Whose dispersion orders the genes, see `genes`.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def prepare(
     counts = kept.X
     library, median = library_sizes(counts, input_kind)
     factors = size_factors(library, median)
-    selected = select_genes(counts, factors, n_genes, input_kind)
+    selected = select_genes(counts, factors, n_genes, input_kind, gene_selection)
     log_values = normalise(counts[:, selected], factors, input_kind)
     mean, std = mean_and_std(log_values)
     kept.obsm["X_cicl_input"] = z_score(log_values, mean, std, max_value)
@@ -71,7 +77,13 @@ def prepare(
         column = np.full(kept.n_vars, np.nan)
         column[selected] = values
         kept.var[name] = column
-    record = {"input_kind": input_kind, "n_genes": len(selected), "max_value": max_value, "size_factor_median": median}
+    record = {
+        "input_kind": input_kind,
+        "n_genes": len(selected),
+        "gene_selection": gene_selection,
+        "max_value": max_value,
+        "size_factor_median": median,
+    }
     kept.uns["cicl"]["prepare"].update({key: value for key, value in record.items() if value is not None})
     return kept
 
@@ -140,71 +152,12 @@ def normalise(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputK
     return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def select_genes(counts: sparse.csr_matrix, factors: np.ndarray, n_genes: int, input_kind: InputKind) -> np.ndarray:
-    """Find the `n_genes` genes with the highest normalised dispersion; indices in the order of the matrix.
-
-    Of genes that tie the first ones are taken. All genes are taken if there are no more than `n_genes`.
-    """
-    if counts.shape[1] <= n_genes:
-        return np.arange(counts.shape[1])
-    dispersion = normalised_dispersion(*_moments(lambda: _blocks(counts, factors, input_kind), counts.shape))
-    order = np.argsort(-np.nan_to_num(dispersion, nan=-np.inf), kind="stable")
-    return np.sort(order[:n_genes])
-
-
-def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Dispersion of every gene relative to genes of like mean, (genes,); NaN for genes that do not vary.
-
-    log(variance / mean) is z-scored within 20 bins of log1p(mean) (Satija et al. 2015, scanpy's flavour `seurat`, which
-    Tian et al. 2019 use). A gene that is alone in its bin, or like all others
-    there, has the value 1.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        dispersion = np.log(np.where(variance > 0, variance / mean, np.nan))
-    bins = pd.cut(np.log1p(mean), bins=DISPERSION_BINS, labels=False)
-    grouped = pd.Series(dispersion).groupby(bins)
-    centre, spread = grouped.transform("mean").to_numpy(), grouped.transform("std").to_numpy()
-    is_spread = spread > 0
-    relative = (dispersion - centre) / np.where(is_spread, spread, np.nan)
-    return np.where(is_spread | np.isnan(dispersion), relative, 1.0)
-
-
-def _moments(blocks: Callable[[], Iterable[Block]], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (n - 1) of every gene, (genes,) float64 each, from stored entries that `blocks` walks twice."""
-    n_cells, n_genes = shape
-    total, present = np.zeros(n_genes), np.zeros(n_genes)
-    for genes, values in blocks():
-        total += np.bincount(genes, values, n_genes)
-        present += np.bincount(genes, minlength=n_genes)
-    mean = total / n_cells
-    squares = (n_cells - present) * mean**2
-    for genes, values in blocks():
-        squares += np.bincount(genes, (values - mean[genes]) ** 2, n_genes)
-    variance = squares / (n_cells - 1)
-    variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
-    return mean, variance
-
-
-def _blocks(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind) -> Iterator[Block]:
-    """Normalised values, not their logarithms, a block of cells at a time: no second matrix of that size exists."""
-    rows = max(1, BLOCK_VALUES // max(1, counts.nnz // counts.shape[0]))
-    for start in range(0, counts.shape[0], rows):
-        stop = min(start + rows, counts.shape[0])
-        entries = slice(counts.indptr[start], counts.indptr[stop])
-        values = counts.data[entries].astype(np.float64)
-        if input_kind == "log":
-            values = np.expm1(values)
-        else:
-            values /= np.repeat(factors[start:stop], np.diff(counts.indptr[start : stop + 1]))
-        yield counts.indices[entries], values
-
-
 def mean_and_std(log_values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every gene, (genes,) each; 0 for a gene that does not vary.
 
     The variance is divided by cells - 1, as in scanpy's `scale`.
     """
-    mean, variance = _moments(lambda: [(log_values.indices, log_values.data)], log_values.shape)
+    mean, variance = moments(lambda: [(log_values.indices, log_values.data)], log_values.shape)
     return mean, np.sqrt(variance)
 
 

@@ -58,7 +58,13 @@ def prepare_sample(
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
         check_columns(adata, label_col=label_col, batch_col=batch_col)
-        prepared = prepare(adata, input_kind=input_kind, n_genes=config.n_genes, max_value=config.max_value)
+        prepared = prepare(
+            adata,
+            input_kind=input_kind,
+            n_genes=config.n_genes,
+            max_value=config.max_value,
+            gene_selection=config.gene_selection,
+        )
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
@@ -70,7 +76,7 @@ def prepare_sample(
 def prepared_with(prepared: "AnnData") -> dict[str, Any]:
     """The preparation's fields of Config as they were when `prepared` was made."""
     record = prepared.uns["cicl"]["prepare"]
-    return {name: record[name] for name in ("n_genes", "max_value") if name in record}
+    return {name: record[name] for name in ("n_genes", "gene_selection", "max_value") if name in record}
 
 
 def fit_sample(
@@ -84,32 +90,36 @@ def fit_sample(
 ) -> dict[str, Any]:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`.
 
-    Only `obsm["X_cicl_input"]` is looked at: no column of obs, so no label, reaches the training.
+    Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
     """
-    import torch
-
-    from .kchoice import choose_k
-    from .model import encode
+    from .engine import fit
+    from .pool import representations
     from .runtime import device_name, stage, versions
-    from .train import train
 
-    x = torch.from_numpy(np.ascontiguousarray(prepared.obsm["X_cicl_input"], dtype=np.float32))
+    kind = prepared.uns["cicl"]["prepare"]["input_kind"]
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
-        k = choose_k(x, n_clusters, seed=seed)
-        trained = train(x, k["n_clusters"], config, seed=seed, device=device, quiet=quiet)
-        embedding = encode(trained.encoder, x.to(device)).cpu()
+        found = fit(
+            prepared.obsm["X_cicl_input"],
+            lambda cells: representations(prepared.X[cells], kind, seed),
+            n_clusters,
+            config,
+            seed=seed,
+            device=device,
+            quiet=quiet,
+        )
     return {
         "params": config.as_dict(),
         "seed": seed,
         "device": device_name(device),
         "versions": versions(),
-        "n_features": x.shape[1],
-        "encoder": {name: value.cpu() for name, value in trained.encoder.state_dict().items()},
-        "embedding": embedding,
+        "n_features": prepared.obsm["X_cicl_input"].shape[1],
+        "encoder": {name: value.cpu() for name, value in found.encoder.state_dict().items()},
+        "embedding": found.embedding,
+        "pseudo_labels": found.pseudo_labels,
         "cells": list(prepared.obs_names),
-        "history": trained.history,
-        "k": k,
+        "history": found.history,
+        "k": found.k,
         "stages": stages,
     }
 
@@ -141,7 +151,10 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         k.update(n_clusters=n_clusters, given=True)
     stages = dict(fitted["stages"])
     with stage("cluster", stages):
-        found = cluster(fitted["embedding"], k["n_clusters"], student_df=config.student_df, seed=fitted["seed"])
+        start = fitted["pseudo_labels"] if config.pseudo_labels == "consensus" and n_clusters == "auto" else None
+        found = cluster(
+            fitted["embedding"], k["n_clusters"], start=start, student_df=config.student_df, seed=fitted["seed"]
+        )
     del prepared.obsm["X_cicl_input"]
     add_clusters(prepared, found.labels, found.confidence, fitted["embedding"].numpy(), len(found.centroids))
     record = prepared.uns["cicl"]

@@ -55,20 +55,29 @@ def by_equation(first, second, labels, temperature, form, cosine):
 )
 def test_value_and_gradient(form, labels, cosine, temperature, tile_rows):
     generator = torch.Generator().manual_seed(len(labels))
-    n, weight = len(labels), 0.3
+    n, weight, instance_weight = len(labels), 0.3, 0.7
     first, second = (torch.randn(n, 4, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
     labels = torch.tensor(labels)
 
     instance, cluster = by_equation(first, second, labels, temperature, form, cosine)
-    expected = torch.autograd.grad(instance + weight * cluster, (first, second))
+    total = instance_weight * instance + weight * cluster
+    expected = torch.autograd.grad(total, (first, second))
     losses = contrastive_loss(
-        first, second, labels, temperature=temperature, weight=weight, form=form, cosine=cosine, tile_rows=tile_rows
+        first,
+        second,
+        labels,
+        temperature=temperature,
+        weight=weight,
+        instance_weight=instance_weight,
+        form=form,
+        cosine=cosine,
+        tile_rows=tile_rows,
     )
     found = torch.autograd.grad(losses.total, (first, second))
 
     torch.testing.assert_close(losses.instance, instance.detach())
     torch.testing.assert_close(losses.cluster, cluster.detach())
-    torch.testing.assert_close(losses.total.detach(), (instance + weight * cluster).detach())
+    torch.testing.assert_close(losses.total.detach(), total.detach())
     for ours, theirs in itertools.zip_longest(found, expected):
         torch.testing.assert_close(ours, theirs)
 

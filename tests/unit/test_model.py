@@ -1,7 +1,8 @@
 """The encoder against PyTorch's own attention and transformer layer."""
 
 import torch
-from sccicl.model import Encoder, EncoderLayer, SelfAttention, encode
+from sccicl.model import Encoder, EncoderLayer, PCAEncoder, SelfAttention, encode
+from sklearn.decomposition import PCA
 
 
 def copy_attention(ours: SelfAttention, theirs: torch.nn.MultiheadAttention) -> None:
@@ -44,3 +45,23 @@ def test_encode_is_in_blocks_without_dropout_and_gradient():
     assert encoder.training and not h.requires_grad
     torch.testing.assert_close(h, encode(encoder, x))
     torch.testing.assert_close(h, encoder.eval()(x).detach())
+
+
+def test_pca_encoder_starts_at_the_components():
+    """At the start it is PCA, each component up to its sign, and all at one scale."""
+    torch.manual_seed(3)
+    x = torch.randn(80, 12) @ torch.diag(torch.arange(12, 0, -1.0)) + 5
+    encoder = PCAEncoder(12, 4, n_layers=3, feed_forward=16, dropout=0.0)
+    encoder.start_at_components(x)
+    theirs = torch.from_numpy(PCA(4, svd_solver="full").fit_transform(x.numpy()))
+    ours = encode(encoder, x)
+    torch.testing.assert_close(ours.std(0).mean(), torch.tensor(1.0))
+    scale = (theirs.std(0) / ours.std(0)).mean()
+    torch.testing.assert_close(ours.abs() * scale, theirs.abs(), atol=2e-2, rtol=1e-2)
+
+
+def test_pca_encoder_with_fewer_cells_than_components():
+    encoder = PCAEncoder(30, 20, n_layers=1, feed_forward=8, dropout=0.0)
+    x = torch.randn(10, 30)
+    encoder.start_at_components(x)
+    assert encode(encoder, x).isfinite().all()

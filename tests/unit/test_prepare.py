@@ -9,14 +9,13 @@ import pytest
 import scanpy as sc
 from sccicl.demo import pbmc_counts
 from sccicl.errors import InputError
+from sccicl.genes import normalised_dispersion, order_genes, select_genes
 from sccicl.prepare import (
     apply_preparation,
     library_sizes,
     mean_and_std,
     normalise,
-    normalised_dispersion,
     prepare,
-    select_genes,
     size_factors,
     z_score,
 )
@@ -273,3 +272,17 @@ def test_too_few_genes_of_the_model_with_a_hint_where_they_are(pbmc):
     del new.var["gene_symbols"]
     with pytest.raises(InputError, match="use the same gene names"):
         applied(prepared, new)
+
+
+@pytest.mark.parametrize("selection", ["seurat", "cell_ranger"])
+def test_order_of_genes_is_scanpys(cells, selection):
+    kept = prepare(cells, n_genes=100)
+    factors = size_factors(*library_sizes(kept.X, "counts"))
+    log_values = anndata.AnnData(normalise(kept.X, factors, "counts"))
+    theirs = sc.pp.highly_variable_genes(log_values, flavor=selection, n_top_genes=100, inplace=False)
+    chosen = order_genes(kept.X, factors, "counts", selection)[:100]
+    dispersion = theirs["dispersions_norm"].to_numpy()
+    # Genes that tie at the border may differ: the sum of what was chosen may not.
+    assert dispersion[chosen].sum() == pytest.approx(
+        np.sort(np.nan_to_num(dispersion, nan=-np.inf))[-100:].sum(), rel=1e-5
+    )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sccicl.config import PRESETS, Config
 from sccicl.errors import InputError
-from sccicl.train import label_change, minibatches, train
+from sccicl.train import label_change, minibatches, one_of, same_names, train
 
 SMALL = Config(n_layers=2, feed_forward=32, projection_hidden=32, projection_size=16, epochs=3, batch_size=40)
 
@@ -70,3 +70,28 @@ def test_paper_preset_is_the_published_setup():
 def test_values_out_of_range(field, value, told):
     with pytest.raises(InputError, match=f"--{field} must be {told}"):
         Config(**{field: value})
+
+
+def test_names_of_clusters_stay_from_batch_to_batch():
+    reference = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    moved = reference[[2, 0, 1]] + 0.5
+    torch.testing.assert_close(same_names(moved, reference), reference + 0.5)
+
+
+def test_given_pseudo_labels_and_neighbours(x):
+    """Separate clusters stay what they are, and the second view is drawn from the neighbours."""
+    truth = torch.arange(90) % 3
+    apart = x + 20 * torch.eye(12)[truth]
+    config = Config(
+        encoder="pca", embedding_size=6, n_layers=1, feed_forward=8, projection_hidden=16, projection_size=8,
+        view="mask", mask_fraction=0.2, epochs=2, min_steps=11, batch_size=32, cluster_loss="supcon",
+    )  # fmt: skip
+    neighbours = torch.stack([(torch.arange(90) + 3) % 90, (torch.arange(90) + 6) % 90], 1)
+    trained = train(apart, 3, config, labels=truth, neighbours=neighbours, quiet=True)
+    assert torch.equal(trained.labels, truth)
+    assert len(trained.history["epoch"]) == 4  # 3 minibatches an epoch, at least 11 steps
+
+
+def test_one_of_draws_from_its_row():
+    drawn = one_of(torch.tensor([[0, 1], [2, 3]]).repeat(100, 1), torch.Generator().manual_seed(0))
+    assert set(drawn[::2].tolist()) == {0, 1} and set(drawn[1::2].tolist()) == {2, 3}

@@ -1,0 +1,65 @@
+"""Fit and cluster prepared cells: what the commands and the Python API share."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .components import principal_components
+from .config import Config
+from .cuts import neighbour_indices
+from .kchoice import choose_k
+from .model import Encoder, PCAEncoder, encode
+from .pool import Representation, consensus_labels
+from .train import train
+
+
+class Fit(NamedTuple):
+    """A trained encoder, and the embedding (cells, features) and last pseudo-labels (cells,) of its cells.
+
+    `history` is that of `train.train`, `k` the choice of the number of clusters of `kchoice.choose_k`.
+    """
+
+    encoder: Encoder | PCAEncoder
+    embedding: Tensor
+    pseudo_labels: Tensor
+    history: dict[str, list[float]]
+    k: dict[str, Any]
+
+
+def fit(
+    x: np.ndarray,
+    views: Callable[[np.ndarray], Iterable[Representation]],
+    n_clusters: int | str,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    quiet: bool = False,
+) -> Fit:
+    """Choose k, find the first pseudo-labels, train.
+
+    Parameters
+    ----------
+    x
+        Prepared cells, (cells, genes), float32.
+    views
+        Representations of the cells of given indices, for pseudo-labels by consensus.
+    n_clusters
+        Number of clusters, or `auto`.
+    """
+    cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+    k = choose_k(cells, n_clusters, seed=seed)
+    labels = neighbours = None
+    if config.pseudo_labels == "consensus":
+        labels = torch.from_numpy(consensus_labels(x, views, k["n_clusters"], seed=seed, quiet=quiet))
+    if config.neighbours:
+        nearest = neighbour_indices(principal_components(x, 20, seed=seed), config.neighbours)
+        neighbours = torch.from_numpy(nearest.astype(np.int64))
+    trained = train(
+        cells, k["n_clusters"], config, labels=labels, neighbours=neighbours, seed=seed, device=device, quiet=quiet
+    )
+    embedding = encode(trained.encoder, cells.to(device)).cpu()
+    return Fit(trained.encoder, embedding, trained.labels, trained.history, k)

@@ -1,0 +1,102 @@
+"""Which genes tell cell types apart: dispersion relative to genes of like mean."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from .check import InputKind
+from .choices import GeneSelection
+
+Block = tuple[np.ndarray, np.ndarray]
+
+BLOCK_VALUES = 1 << 22
+DISPERSION_BINS = 20
+
+
+def select_genes(
+    counts: sparse.csr_matrix,
+    factors: np.ndarray,
+    n_genes: int,
+    input_kind: InputKind,
+    selection: GeneSelection = "seurat",
+) -> np.ndarray:
+    """Find the `n_genes` genes with the highest normalised dispersion; indices in the order of the matrix.
+
+    Of genes that tie the first ones are taken. All genes are taken if there are no more than `n_genes`.
+    """
+    if counts.shape[1] <= n_genes:
+        return np.arange(counts.shape[1])
+    return np.sort(order_genes(counts, factors, input_kind, selection)[:n_genes])
+
+
+def order_genes(
+    counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind, selection: GeneSelection
+) -> np.ndarray:
+    """Indices of all genes, the most variable first, by the dispersion of Seurat or of Cell Ranger."""
+    as_log = selection == "cell_ranger"
+    mean, variance = moments(lambda: _blocks(counts, factors, input_kind, as_log), counts.shape)
+    dispersion = (cell_ranger_dispersion if as_log else normalised_dispersion)(mean, variance)
+    return np.argsort(-np.nan_to_num(dispersion, nan=-np.inf), kind="stable")
+
+
+def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Dispersion of every gene relative to genes of like mean, (genes,); NaN for genes that do not vary.
+
+    log(variance / mean) is z-scored within 20 bins of log1p(mean) (Satija et al. 2015, scanpy's flavour `seurat`, which
+    Tian et al. 2019 use). A gene that is alone in its bin, or like all others
+    there, has the value 1.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dispersion = np.log(np.where(variance > 0, variance / mean, np.nan))
+    bins = pd.cut(np.log1p(mean), bins=DISPERSION_BINS, labels=False)
+    grouped = pd.Series(dispersion).groupby(bins)
+    centre, spread = grouped.transform("mean").to_numpy(), grouped.transform("std").to_numpy()
+    is_spread = spread > 0
+    relative = (dispersion - centre) / np.where(is_spread, spread, np.nan)
+    return np.where(is_spread | np.isnan(dispersion), relative, 1.0)
+
+
+def cell_ranger_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Dispersion of every gene relative to genes of like mean, (genes,); NaN for genes that do not vary.
+
+    variance / mean of the log-normalised values, less its median and divided by its median absolute deviation within 20
+    bins between quantiles of the mean (Zheng et al. 2017, scanpy's flavour `cell_ranger`).
+    """
+    dispersion = np.divide(variance, mean, out=np.full(len(mean), np.nan), where=variance > 0)
+    edges = np.unique(np.percentile(mean, np.arange(10, 105, 5)))
+    bins = np.searchsorted(edges, mean, side="left")
+    centre = pd.Series(dispersion).groupby(bins).transform("median").to_numpy()
+    spread = pd.Series(np.abs(dispersion - centre)).groupby(bins).transform("median").to_numpy()
+    return np.divide(dispersion - centre, spread, out=np.zeros(len(mean)), where=spread > 0)
+
+
+def moments(blocks: Callable[[], Iterable[Block]], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (n - 1) of every gene, (genes,) float64 each, from stored entries that `blocks` walks twice."""
+    n_cells, n_genes = shape
+    total, present = np.zeros(n_genes), np.zeros(n_genes)
+    for genes, values in blocks():
+        total += np.bincount(genes, values, n_genes)
+        present += np.bincount(genes, minlength=n_genes)
+    mean = total / n_cells
+    squares = (n_cells - present) * mean**2
+    for genes, values in blocks():
+        squares += np.bincount(genes, (values - mean[genes]) ** 2, n_genes)
+    variance = squares / (n_cells - 1)
+    variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
+    return mean, variance
+
+
+def _blocks(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind, as_log: bool) -> Iterator[Block]:
+    """Normalised values, or their log1p, a block of cells at a time: no second matrix of that size exists."""
+    rows = max(1, BLOCK_VALUES // max(1, counts.nnz // counts.shape[0]))
+    for start in range(0, counts.shape[0], rows):
+        stop = min(start + rows, counts.shape[0])
+        entries = slice(counts.indptr[start], counts.indptr[stop])
+        values = counts.data[entries].astype(np.float64)
+        if input_kind != "log":
+            values /= np.repeat(factors[start:stop], np.diff(counts.indptr[start : stop + 1]))
+        if as_log != (input_kind == "log"):
+            values = np.log1p(values) if as_log else np.expm1(values)
+        yield counts.indices[entries], values

@@ -1,0 +1,69 @@
+"""Cuts, components and the pool on clusters that are known."""
+
+import numpy as np
+import pytest
+from sccicl import pool
+from sccicl.components import principal_components
+from sccicl.cuts import kmeans_cut, mixture_cut, neighbour_graph, neighbour_indices, shrunk_to_sphere, ward_cut
+from sccicl.pool import array_representations, consensus_labels, partitions, representations
+from simulate import simulate_cells
+from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """A big, a middle and a small cluster, far apart."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [300, 60, 15])
+    return (rng.normal(size=(375, 5)) + 12 * np.eye(5)[truth]).astype(np.float32), truth
+
+
+@pytest.mark.parametrize(
+    "cut", [lambda x: kmeans_cut(x, 3, 0), lambda x: mixture_cut(x, 3, 0), lambda x: ward_cut(x, 3)]
+)
+def test_every_cut_finds_separate_clusters_of_unequal_size(unequal, cut):
+    x, truth = unequal
+    assert adjusted_rand_score(truth, cut(x)) == 1
+
+
+def test_components_are_those_of_scikit_learn(unequal):
+    x, _ = unequal
+    theirs = PCA(3, svd_solver="full").fit_transform(x)
+    ours = principal_components(x, 3)
+    np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-3)
+
+
+def test_neighbours_by_brute_force(unequal):
+    x = unequal[0][:50]
+    distance = np.linalg.norm(x[:, None] - x, axis=2)
+    np.fill_diagonal(distance, np.inf)
+    np.testing.assert_array_equal(np.sort(neighbour_indices(x, 4)), np.sort(np.argsort(distance)[:, :4]))
+    graph = neighbour_graph(x, 4).toarray()
+    assert (graph == graph.T).all() and graph.diagonal().sum() == 0
+
+
+def test_sphere():
+    x = np.array([[3.0, 4.0], [0.0, 1.0], [10.0, 0.0]])
+    np.testing.assert_allclose(np.linalg.norm(shrunk_to_sphere(x, 1.0), axis=1), 5)
+    np.testing.assert_allclose(shrunk_to_sphere(x, 0.0), x)
+
+
+def test_pool_of_counts_agrees_on_the_types():
+    cells = simulate_cells()
+    views = list(representations(cells.X, "counts", 0))
+    # 120 genes are fewer than every gene set takes, so the sets are one and the same.
+    assert [view.name for view in views] == [f"seurat 2000 {form}" for form in ("z 10", "z 20", "z 30", "root 20")]
+    found = partitions(views, 5, 0, quiet=True)
+    assert all(len(labels) == cells.n_obs for labels in found)
+    x = views[1].scores
+    labels = consensus_labels(x, lambda chosen: representations(cells.X[chosen], "counts", 0), 5, quiet=True)
+    assert adjusted_rand_score(cells.obs["cell_type"], labels) == 1
+
+
+def test_cells_outside_the_pool_are_labelled_too(unequal, monkeypatch):
+    monkeypatch.setattr(pool, "POOL_CELLS", 200)
+    x, truth = unequal
+    labels = consensus_labels(x, lambda chosen: array_representations(x[chosen], 0), 3, quiet=True)
+    assert adjusted_rand_score(truth, labels) == 1
+    assert (consensus_labels(x, lambda chosen: [], 1) == 0).all()
