@@ -15,8 +15,10 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --no-annotate --p
           --custom-compile-command 'make lock' --constraints scripts/constraints.in pyproject.toml
 NEXTFLOW_CODE = main.nf nextflow.config conf modules subworkflows workflows
 
+BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-unit test-pipeline test-full lock clean
+.PHONY: help setup demo benchmark test lint test-unit test-pipeline test-full lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +29,12 @@ setup: ## set up the locked Python environment (.venv) and Nextflow (.tools); in
 demo: setup ## cluster 700 real blood cells through Nextflow; no download of data (OUTDIR=results/demo)
 	@nextflow run . -profile test --outdir '$(OUTDIR)' -ansi-log false
 	@python scripts/show_demo.py '$(OUTDIR)'
+
+benchmark: setup ## compare with other methods: DATA=folder of h5ad [SEEDS=5 TRACKS= METHODS= SETS= STUDIES=lambda,epochs]
+	@test -d '$(DATA)' || { echo 'ERROR: DATA=$(DATA) is no folder: make benchmark DATA=folder of h5ad files' >&2; exit 2; }
+	@# From a folder of its own, where -resume finds the last benchmark whatever else was run since.
+	@mkdir -p results/benchmark && data=$$(realpath '$(DATA)') && cd results/benchmark && nextflow run '$(CURDIR)' -resume \
+	    --benchmark "$$data" --outdir '$(CURDIR)/results/benchmark' $(BENCHMARK_OPTIONS)
 
 test: setup lint test-unit test-pipeline ## all checks and tests: ruff, nextflow lint, unit tests, pipeline tests
 

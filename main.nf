@@ -3,8 +3,9 @@
 // CICL for Nextflow: clusters of single cells by cluster-aware iterative contrastive learning
 //
 
-include { CICL_PIPELINE                                                      } from './workflows/cicl'
-include { PIPELINE_INITIALISATION ; PIPELINE_COMPLETION ; help ; versionText } from './subworkflows/local/utils_cicl_pipeline'
+include { CICL_PIPELINE                                                                           } from './workflows/cicl'
+include { BENCHMARK                                                                               } from './subworkflows/local/benchmark'
+include { PIPELINE_INITIALISATION ; PIPELINE_COMPLETION ; checkAndRecord ; help ; versionText } from './subworkflows/local/utils_cicl_pipeline'
 
 workflow {
     main:
@@ -14,9 +15,14 @@ workflow {
     else if (params.version) {
         println(versionText())
     }
+    else if (params.benchmark) {
+        checkAndRecord(params)
+        BENCHMARK(file(params.benchmark, type: 'dir', glob: false, checkIfExists: true))
+        PIPELINE_COMPLETION("${params.outdir}/report.html")
+    }
     else {
         PIPELINE_INITIALISATION(params)
         CICL_PIPELINE(PIPELINE_INITIALISATION.out.samples)
-        PIPELINE_COMPLETION(params.outdir)
+        PIPELINE_COMPLETION("${params.outdir}/report/cicl_report.html")
     }
 }

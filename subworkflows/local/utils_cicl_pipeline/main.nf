@@ -12,10 +12,7 @@ workflow PIPELINE_INITIALISATION {
     parameters // params of the run
 
     main:
-    if (parameters.validate_params) {
-        checkParameters(parameters)
-    }
-    writeParameters(parameters)
+    checkAndRecord(parameters)
 
     if (parameters.input) {
         samples = channel.fromList(readSamplesheet(file(parameters.input, glob: false), parameters))
@@ -31,30 +28,38 @@ workflow PIPELINE_INITIALISATION {
 
 workflow PIPELINE_COMPLETION {
     take:
-    outdir // folder of the results
+    report // path of the run's report
 
     main:
     // Not in onError, which an abort can call more than once
     workflow.onComplete {
-        lastWords(outdir)
+        lastWords(report)
     }
 }
 
 // Where the report is, or what went wrong: the engine says so in one line, which Nextflow prints amid the script and its surroundings
-def lastWords(outdir) {
+def lastWords(report) {
     def sentences = "${workflow.errorReport}".readLines().collect { line -> line.trim() }.findAll { line -> line.startsWith('ERROR: ') }
     if (workflow.success) {
-        println("The report of the run: ${outdir}/report/cicl_report.html")
+        println("The report of the run: ${report}")
     }
     else if (sentences) {
         println(sentences.last())
     }
 }
 
+// Before anything is started: the parameters are right, and are kept with the results
+def checkAndRecord(parameters) {
+    if (parameters.validate_params) {
+        checkParameters(parameters)
+    }
+    writeParameters(parameters)
+}
+
 // Stops the run, before anything is started, where parameters are unknown, wrong or missing
 def checkParameters(parameters) {
     def errors = parameterErrors(parameters, schemaParameters(file("${projectDir}/nextflow_schema.json")))
-    if (!parameters.input && !parameters.demo) {
+    if (!parameters.input && !parameters.demo && !parameters.benchmark) {
         errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
     }
     if (errors) {

@@ -1,5 +1,4 @@
 process BENCHMARK_PLAN {
-    tag "${folder.name}"
     label 'process_single'
     // What is installed may have changed since: a second, and the plan is up to date.
     cache false

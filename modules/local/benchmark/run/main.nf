@@ -21,12 +21,12 @@ process BENCHMARK_RUN {
         meta.methods.tokenize(',').collect { method -> "--method ${method}" },
         meta.tracks.tokenize(',').collect { track -> "--track ${track}" },
         meta.seeds.tokenize(',').collect { seed -> "--seed ${seed}" },
-        meta.setting ? ["--set ${meta.setting}"] : [],
+        meta.setting.tokenize(',').collect { setting -> "--set ${setting}" },
     ].flatten().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl_benchmark.py run '${h5ad}' --input-kind ${meta.input_kind} ${options} \\
-        --device ${device} --threads ${task.cpus} --out '${prefix}.tsv' ${args}
+        --device ${device} --threads ${task.cpus} --code ${meta.code} --out '${prefix}.tsv' ${args}
     """
 
     stub:

@@ -1,0 +1,110 @@
+"""The benchmark's command line: what to run, one task, the report."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..cli import Commands
+from ..errors import InputError
+from ..write import atomic_path
+from .methods import METHODS, TRACKS
+
+existing = click.Path(path_type=Path)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def main() -> None:
+    """Compare CICL with the methods that a user would take instead, on cells whose types are known."""
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _write(rows: list[dict[str, Any]], columns: tuple[str, ...], path: Path) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--methods", help=f"Of {', '.join(METHODS)}; separated by commas, all by default.")
+@click.option("--sets", help="Names of data sets, separated by commas; all by default.")
+@click.option("--tracks", help=f"Of {', '.join(TRACKS)}; all by default.")
+@click.option("--studies", help="Of lambda, epochs; none by default.")
+@click.option("--seeds", "n_seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Number of seeds.")
+@click.option("--outdir", type=click.Path(file_okay=False, path_type=Path), default=".", help="Folder of the outputs.")
+def plan(folder: Path, n_seeds: int, outdir: Path, **chosen: str | None) -> None:
+    """List the tasks for a FOLDER of h5ad files: writes plan.tsv, and left_out.tsv with methods that cannot be run."""
+    from .plan import PLAN_COLUMNS
+    from .plan import plan as make_plan
+
+    rows, left_out = make_plan(folder, n_seeds=n_seeds, **{name: _names(text) for name, text in chosen.items()})
+    _write(rows, PLAN_COLUMNS, outdir / "plan.tsv")
+    reasons = [{"method": method, "reason": reason} for method, reason in left_out.items()]
+    _write(reasons, ("method", "reason"), outdir / "left_out.tsv")
+    for method, reason in left_out.items():
+        click.echo(f"{method} is left out: {reason}")
+
+
+@main.command()
+@click.argument("dataset", type=existing)
+@click.option("--method", "methods", multiple=True, required=True, type=click.Choice(list(METHODS)))
+@click.option("--track", "tracks", multiple=True, type=click.Choice(TRACKS), default=TRACKS, show_default=True)
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of CICL to change.")
+@click.option("--input-kind", type=click.Choice(["counts", "normalised", "log"]), default="counts", show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them.")
+@click.option("--code", help="Version of the code in the plan: with another one nothing is run.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The table to write.")
+def run(
+    dataset: Path, settings: tuple[str, ...], threads: int | None, code: str | None, out: Path, **options: Any
+) -> None:
+    """Run methods on one DATASET (h5ad with obs["cell_type"]) and score them: a row for each method, track and seed."""
+    from ..runtime import set_threads
+    from .plan import code_version
+    from .run import COLUMNS
+    from .run import run as run_methods
+
+    for setting in settings:
+        if "=" not in setting:
+            raise InputError(f"--set {setting}: give NAME=VALUE, such as epochs=20")
+    if code is not None and code != code_version(options["methods"][0]):
+        raise InputError("the code has changed since the plan was made: start the benchmark again")
+    set_threads(threads)
+    changes = dict(setting.split("=", 1) for setting in settings)
+    _write(run_methods(dataset, settings=changes, **options), COLUMNS, out)
+
+
+@main.command()
+@click.argument("folder", type=existing)
+@click.option("--plan", "plan_file", type=existing, help="The plan.tsv, to tell what is missing.")
+@click.option("--left-out", "left_out_file", type=existing, help="The left_out.tsv.")
+@click.option("--outdir", type=click.Path(file_okay=False, path_type=Path), default=".", help="Folder of the outputs.")
+def report(folder: Path, plan_file: Path | None, left_out_file: Path | None, outdir: Path) -> None:
+    """Put the tables of runs in FOLDER together: writes results.tsv, summary.tsv and report.html."""
+    import pandas as pd
+
+    from .plan import missing
+    from .report import write_report
+
+    tables = [pd.read_csv(table, sep="\t", keep_default_na=False) for table in sorted(folder.glob("*.tsv"))]
+    if not any(map(len, tables)):
+        raise InputError(f"there is no result in the folder {folder}: run something first")
+    results = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    left_out = {row["method"]: row["reason"] for row in _read(left_out_file)} if left_out_file else {}
+    lost = missing(_read(plan_file), results.to_dict("records")) if plan_file else []
+    write_report(results, outdir, left_out=left_out, missing=lost)

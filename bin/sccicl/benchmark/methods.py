@@ -1,0 +1,77 @@
+"""The methods that are compared, and on which tracks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from types import UnionType
+from typing import Any, Literal, get_args
+
+from ..config import PRESETS, Config
+from ..errors import InputError
+from . import rivals
+
+Track = Literal["given", "estimated"]
+TRACKS: tuple[Track, ...] = get_args(Track)
+
+# The authors' code trains for 50 epochs, the paper for 1,000: that long where it takes minutes.
+PAPER_EPOCHS, PAPER_EPOCHS_LONG, PAPER_FEW_CELLS = 50, 1000, 500
+
+
+@dataclass(frozen=True)
+class Rival:
+    """`cut(embed(cells, seed), k, seed)` gives the clusters, (cells,); k is None on the track `estimated`."""
+
+    track: Track
+    embed: Callable[..., Any]
+    cut: Callable[..., Any]
+    package: str | None = None
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """A rival needs the number of clusters, or has a way of its own to find it: one track."""
+        return (self.track,)
+
+
+@dataclass(frozen=True)
+class Cicl:
+    """The engine with a preset and changes to it."""
+
+    preset: str
+    changes: tuple[tuple[str, Any], ...] = ()
+    package: None = None
+    tracks: tuple[Track, ...] = TRACKS
+
+
+METHODS: dict[str, Cicl | Rival] = {
+    "cicl": Cicl("default"),
+    "cicl-paper": Cicl("paper"),
+    "cicl-instance": Cicl("default", (("cluster_loss_weight", 0.0),)),
+    "pca20-kmeans": Rival("given", rivals.pca20, rivals.kmeans),
+    "pca30-kmeans": Rival("given", rivals.pca30, rivals.kmeans),
+    "kmeans-medoid": Rival("given", rivals.pca_of_many, rivals.kmeans_medoid),
+    "leiden-k": Rival("given", rivals.neighbours, rivals.leiden_k),
+    "leiden-1": Rival("estimated", rivals.neighbours, rivals.leiden_1),
+    "scvi-kmeans": Rival("given", rivals.scvi_latent, rivals.kmeans, package="scvi"),
+    "scvi-leiden": Rival("estimated", rivals.scvi_latent, rivals.leiden_1_of_embedding, package="scvi"),
+}
+
+
+def config_of(method: Cicl, settings: dict[str, str], *, n_cells: int, on_gpu: bool) -> Config:
+    """The parameters of a run of CICL: preset, the method's changes, then `settings` (field of Config -> value)."""
+    config = PRESETS[method.preset]
+    if method.preset == "paper":
+        config = config.changed(epochs=PAPER_EPOCHS_LONG if on_gpu or n_cells < PAPER_FEW_CELLS else PAPER_EPOCHS)
+    return config.changed(**dict(method.changes)).changed(**_typed(settings))
+
+
+def _typed(settings: dict[str, str]) -> dict[str, Any]:
+    kinds = {item.name: item.type for item in fields(Config)}
+    typed = {}
+    for name, text in settings.items():
+        if name not in kinds:
+            raise InputError(f"--set {name}={text}: CICL has no parameter {name}")
+        kind = get_args(kinds[name])[0] if isinstance(kinds[name], UnionType) else kinds[name]
+        try:
+            typed[name] = kind(text) if kind in (int, float) else text
+        except ValueError:
+            raise InputError(f"--set {name}={text}: the value must be {kind.__name__}") from None
+    return typed

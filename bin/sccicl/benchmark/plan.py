@@ -1,0 +1,138 @@
+"""What is to be run: one row for each task, and the methods that cannot be run here."""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .dataset import input_kinds
+from .methods import METHODS, TRACKS, Cicl, config_of
+
+PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code")
+
+# A study changes one parameter of the default, with k given: its name, its values and what else has to be set.
+STUDIES: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "lambda": ("cluster_loss_weight", ("0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"), ""),
+    # Small samples would get more epochs than asked for.
+    "epochs": ("epochs", ("1", "2", "5", "10", "20", "50", "100", "200"), ",min_steps=1"),
+}
+
+# Files of the engine that no cluster depends on: when they change, nothing has to be run again.
+# The values of config.py are taken by themselves.
+OUTWARD = {
+    *("__init__", "api", "cli", "config", "demo", "errors", "layout", "methods", "modelfile"),
+    *("multiqc", "palette", "plot", "progress", "report", "result", "write"),
+}
+SHARED_FILES = ("score.py", "benchmark/accuracy.py", "benchmark/dataset.py", "benchmark/run.py")
+RIVALS_PACKAGES = ("scanpy", "scikit-learn", "leidenalg", "scvi-tools")
+CICL_PACKAGES = ("torch", "numpy")
+
+
+def plan(
+    folder: Path,
+    *,
+    methods: list[str],
+    sets: list[str],
+    tracks: list[str],
+    n_seeds: int,
+    studies: list[str],
+) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """Tasks of a benchmark, and the methods that are left out with the reason.
+
+    CICL has a task for each data set, track and seed. Rivals are quick: a task has all seeds, and the two methods that
+    cut the same scVI model. Empty lists mean all methods, sets and tracks, and no studies.
+
+    Returns
+    -------
+    tuple
+        Rows with the columns `PLAN_COLUMNS` (lists joined by commas), biggest data set first; method -> reason.
+
+    Raises
+    ------
+    InputError
+        When a name is not known.
+    """
+    kinds = input_kinds(folder)
+    sets = _chosen(sets, list(kinds), "data set")
+    tracks = _chosen(tracks, list(TRACKS), "track")
+    methods = _chosen(methods, list(METHODS), "method")
+    studies = _chosen(studies, list(STUDIES), "study") if studies else []
+    left_out = {name: reason for name in methods if (reason := _reason(name, tracks))}
+    groups = _groups([name for name in methods if name not in left_out])
+    rows = []
+    for dataset in sorted(sets, key=lambda name: -(folder / f"{name}.h5ad").stat().st_size):
+        first = {"dataset": dataset, "input_kind": kinds[dataset], "setting": ""}
+        for group in groups:
+            rows += [{**first, **task} for task in _tasks(group, tracks, n_seeds)]
+        for name in studies:
+            parameter, values, other = STUDIES[name]
+            for value in values:
+                setting = {"setting": f"{parameter}={value}{other}"}
+                rows += [{**first, **task, **setting} for task in _tasks(("cicl",), ["given"], n_seeds)]
+    return rows, left_out
+
+
+def _chosen(names: list[str], known: list[str], what: str) -> list[str]:
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no {what} '{name}' in the benchmark: choose from {', '.join(known)}")
+    return [name for name in known if name in names] if names else known
+
+
+def _reason(name: str, tracks: list[str]) -> str | None:
+    method = METHODS[name]
+    if not set(method.tracks) & set(tracks):
+        return f"it has no way to run with k {tracks[0]}"
+    if method.package and find_spec(method.package) is None:
+        return f"the Python package {method.package} is not installed (pip install '.[benchmark]')"
+    return None
+
+
+def _groups(methods: list[str]) -> list[tuple[str, ...]]:
+    """Methods that go into one task: those that cut one slow embedding, each other by itself."""
+    scvi = tuple(name for name in methods if METHODS[name].package == "scvi")
+    return [(name,) for name in methods if name not in scvi] + ([scvi] if scvi else [])
+
+
+def _tasks(group: tuple[str, ...], tracks: list[str], n_seeds: int) -> list[dict[str, str]]:
+    task = {"methods": ",".join(group), "code": code_version(group[0])}
+    if isinstance(METHODS[group[0]], Cicl):
+        return [{**task, "tracks": track, "seeds": str(seed)} for track in tracks for seed in range(n_seeds)]
+    return [{**task, "tracks": ",".join(tracks), "seeds": ",".join(map(str, range(n_seeds)))}]
+
+
+def code_version(name: str) -> str:
+    """Digest of all that the method's results depend on here, code and packages: with another one they are run anew."""
+    engine, method = Path(__file__).parents[1], METHODS[name]
+    if isinstance(method, Cicl):
+        files = [path for path in sorted(engine.glob("*.py")) if path.stem not in OUTWARD]
+        configs = [config_of(method, {}, n_cells=n_cells, on_gpu=False) for n_cells in (1, 10**9)]
+        packages = CICL_PACKAGES
+    else:
+        files, configs, packages = [engine / "benchmark" / "rivals.py"], [], RIVALS_PACKAGES
+    files += [engine / file for file in SHARED_FILES]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files))
+    digest.update(repr(configs).encode())
+    for package in packages:
+        try:
+            digest.update(f"{package} {version(package)}".encode())
+        except PackageNotFoundError:
+            continue
+    return digest.hexdigest()[:12]
+
+
+def missing(rows: list[dict[str, str]], results: list[dict[str, Any]]) -> list[str]:
+    """Describe, a line each, what the plan has and the results have not; a rival may have run one seed only."""
+    done = {(row["dataset"], row["method"], row["setting"], row["track"], int(row["seed"])) for row in results}
+    lost = []
+    for row in rows:
+        for name, track in product(row["methods"].split(","), row["tracks"].split(",")):
+            run = (row["dataset"], name, row["setting"], track)
+            seeds = [int(seed) for seed in row["seeds"].split(",")]
+            if track in METHODS[name].tracks and not any((*run, seed) in done for seed in seeds):
+                what = " ".join(filter(None, (name, row["setting"])))
+                lost.append(f"{what} on {row['dataset']}, k {track}, seed {row['seeds']}")
+    return lost

@@ -1,0 +1,174 @@
+"""One data set: methods find clusters on cells without labels, then the clusters are scored."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..check import InputKind
+from ..progress import log
+from ..runtime import stage
+from . import rivals
+from .accuracy import score
+from .dataset import n_types, read_types, write_blind
+from .methods import METHODS, Cicl, Rival, Track, config_of
+
+# A rival that takes longer runs one seed only.
+SLOW_SECONDS = 300.0
+COLUMNS = (
+    *("dataset", "method", "setting", "track", "seed", "n_cells", "k", "n_clusters"),
+    *("ari", "nmi", "ami", "acc", "seconds", "peak_memory_mb"),
+)
+
+
+class Found(NamedTuple):
+    """`clusters` (cells that were kept,), `cells` their rows in the data set; `seconds`, `memory` (MB) to find them."""
+
+    clusters: np.ndarray
+    cells: np.ndarray
+    seconds: float
+    memory: float
+
+
+def run(
+    path: Path,
+    methods: tuple[str, ...],
+    tracks: tuple[Track, ...],
+    seeds: tuple[int, ...],
+    *,
+    input_kind: InputKind = "counts",
+    settings: dict[str, str] | None = None,
+    device: str = "auto",
+) -> list[dict[str, Any]]:
+    """Rows of results.tsv for every seed, method and track; a method is left out of a track that it cannot do.
+
+    No method sees a label: all work on a copy that has none. The labels give k of the track `given`, and the scores.
+    Seconds begin with the reading of the file, when Python's packages are loaded.
+
+    Parameters
+    ----------
+    path
+        h5ad with the known types in `obs["cell_type"]`.
+    settings
+        Parameters of CICL to change.
+    """
+    types = read_types(path)
+    load_packages(methods)
+    rows = []
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        blind = Path(folder) / path.name
+        write_blind(path, blind)
+        rival = rival_runner(blind, input_kind)
+        slow: set[str] = set()
+        for seed, name, track in _runs(methods, tracks, seeds):
+            if name in slow:
+                continue
+            method = METHODS[name]
+            k = n_types(types) if track == "given" else None
+            if isinstance(method, Cicl):
+                found = run_cicl(method, blind, k, seed, settings or {}, input_kind, device, len(types))
+            else:
+                found = rival(method, k, seed)
+                if found.seconds > SLOW_SECONDS and len(seeds) > 1:
+                    slow.add(name)
+                    log(f"{name} took {found.seconds:.0f} s on {path.stem}: only seed {seed} is run")
+            rows.append(
+                {
+                    "dataset": path.stem,
+                    "method": name,
+                    "setting": ",".join(f"{key}={value}" for key, value in (settings or {}).items()),
+                    "track": track,
+                    "seed": seed,
+                    "n_cells": len(types),
+                    "k": n_types(types),
+                    "seconds": round(found.seconds, 2),
+                    "peak_memory_mb": round(found.memory, 1),
+                    **score(types.to_numpy()[found.cells], found.clusters),
+                }
+            )
+            log(f"{path.stem}, {name}, k {track}, seed {seed}: ARI {rows[-1]['ari']:.3f} in {found.seconds:.0f} s")
+    return rows
+
+
+def load_packages(methods: tuple[str, ...]) -> None:
+    """Import what the methods need, which takes seconds and is none of their work."""
+    import scanpy  # noqa: F401
+    import sklearn.cluster  # noqa: F401
+
+    for package in {METHODS[name].package for name in methods} - {None}:
+        import_module(package)
+    if any(isinstance(METHODS[name], Cicl) for name in methods):
+        import torch  # noqa: F401
+
+
+def _runs(
+    methods: tuple[str, ...], tracks: tuple[Track, ...], seeds: tuple[int, ...]
+) -> Iterator[tuple[int, str, Track]]:
+    for seed in seeds:
+        for name in methods:
+            for track in tracks:
+                if track in METHODS[name].tracks:
+                    yield seed, name, track
+
+
+def run_cicl(
+    method: Cicl,
+    blind: Path,
+    k: int | None,
+    seed: int,
+    settings: dict[str, str],
+    input_kind: InputKind,
+    device: str,
+    n_cells: int,
+) -> Found:
+    """Run the engine's steps in memory, from the file to the clusters."""
+    from .. import steps
+    from ..runtime import choose_device
+
+    chosen = choose_device(device)
+    config = config_of(method, settings, n_cells=n_cells, on_gpu=chosen.type == "cuda")
+    prepared = steps.prepare_sample(blind, blind.stem, config=config, input_kind=input_kind)
+    fitted = steps.fit_sample(prepared, k or "auto", config=config, seed=seed, device=chosen, quiet=True)
+    steps.cluster_sample(prepared, fitted)
+    stages = prepared.uns["cicl"]["stages"].values()
+    return Found(
+        prepared.obs["cicl"].astype(str).to_numpy(),
+        prepared.obs_names.astype(int).to_numpy(),
+        sum(taken["seconds"] for taken in stages),
+        max(taken["peak_memory_mb"] for taken in stages),
+    )
+
+
+def rival_runner(blind: Path, input_kind: InputKind) -> Callable[[Rival, int | None, int], Found]:
+    """A function (rival, k, seed) -> Found that reads the cells once and makes every embedding once.
+
+    What is shared is counted for each: seconds are those of a run by itself.
+    """
+    read: dict[str, dict[str, float]] = {}
+    shared: dict[tuple[Callable, int], tuple[Any, dict[str, float]]] = {}
+    cells = None
+
+    def find(rival: Rival, k: int | None, seed: int) -> Found:
+        nonlocal cells
+        if cells is None:
+            with stage("read", read):
+                cells = rivals.read_cells(str(blind), input_kind)
+        stages: dict[str, dict[str, float]] = dict(read)
+        if (rival.embed, seed) not in shared:
+            with stage("embed", stages):
+                embedding = rival.embed(cells, seed)
+            shared[rival.embed, seed] = embedding, stages["embed"]
+        embedding, stages["embed"] = shared[rival.embed, seed]
+        with stage("cut", stages):
+            clusters = rival.cut(embedding, k, seed)
+        return Found(
+            clusters,
+            cells.obs_names.astype(int).to_numpy(),
+            sum(taken["seconds"] for taken in stages.values()),
+            max(taken["peak_memory_mb"] for taken in stages.values()),
+        )
+
+    return find
