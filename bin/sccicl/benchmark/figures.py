@@ -33,6 +33,7 @@ def _figure(height: int, **layout: object) -> "Figure":
         font={"color": ink, "size": 13},
         xaxis={"gridcolor": grid, "zerolinecolor": grid, "automargin": True},
         yaxis={"gridcolor": grid, "zerolinecolor": grid, "automargin": True},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": ink},
         showlegend=False,
         **layout,
     )

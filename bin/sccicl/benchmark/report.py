@@ -96,7 +96,11 @@ def _rows(summary: "pd.DataFrame", track: str) -> list[dict[str, Any]]:
 def _html(figure: "Figure") -> Any:
     from markupsafe import Markup
 
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False}))
+    return Markup(
+        figure.to_html(
+            full_html=False, include_plotlyjs=False, config={"displaylogo": False, "displayModeBar": "hover"}
+        )
+    )
 
 
 def _number(value: float, digits: int = 3) -> str:
