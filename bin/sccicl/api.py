@@ -13,8 +13,8 @@ from .cluster import assign_clusters, cluster
 from .config import PRESETS
 from .engine import fit
 from .errors import InputError
+from .evidence import ArrayEvidence
 from .model import encode
-from .pool import array_representations
 from .runtime import choose_device
 
 
@@ -145,7 +145,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         device = choose_device(self.device)
         found = fit(
             X,
-            lambda cells: array_representations(X[cells], self.seed),
+            ArrayEvidence(X),
             steps.parse_n_clusters(self.n_clusters, len(X)),
             self._config,
             seed=self.seed,

@@ -16,7 +16,7 @@ MIN_CELLS = 3
 MIN_SHARE = 0.005
 
 
-def consensus(partitions: list[np.ndarray], k: int, *, seed: int = 0) -> np.ndarray:
+def consensus(partitions: list[np.ndarray], k: int, *, weights: list[float] | None = None, seed: int = 0) -> np.ndarray:
     """Labels (cells,) 0..k-1 on which the partitions agree most.
 
     Parameters
@@ -25,14 +25,20 @@ def consensus(partitions: list[np.ndarray], k: int, *, seed: int = 0) -> np.ndar
         Labels (cells,) of each partition, with any number of clusters.
     k
         Number of clusters; fewer come out only where the partitions tell fewer cells apart.
+    weights
+        Weight of each partition, (partitions,); 1 by default.
     """
-    together = np.concatenate([_one_hot(labels) for labels in partitions], axis=1)
+    weights = np.ones(len(partitions)) if weights is None else np.asarray(weights, dtype=np.float64)
+    # The root, as the products of these rows are the weighted shares of the partitions.
+    together = np.concatenate(
+        [_one_hot(p) * np.float32(w**0.5) for p, w in zip(partitions, weights, strict=True)], axis=1
+    )
     micro = _micro_clusters(together, partitions, seed)
     size = np.bincount(micro).astype(np.float64)
     profile = np.zeros((len(size), together.shape[1]))
     np.add.at(profile, micro, together)
     profile /= size[:, None]
-    similarity = profile @ profile.T / len(partitions)
+    similarity = profile @ profile.T / weights.sum()
     min_size = max(MIN_CELLS, MIN_SHARE * len(micro))
     return average_linkage(similarity, size, k, min_size)[micro]
 

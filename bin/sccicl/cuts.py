@@ -59,6 +59,21 @@ def neighbour_graph(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
     return graph.maximum(graph.T)
 
 
+def shared_neighbour_graph(x: np.ndarray) -> sparse.csr_matrix:
+    """Graph of nearest neighbours weighted by the Jaccard index of the two neighbourhoods, (cells, cells)."""
+    indices = neighbour_indices(x, min(NEIGHBOURS, max(5, len(x) // 15)))
+    n_cells, width = indices.shape
+    rows = np.repeat(np.arange(n_cells), width)
+    near = sparse.csr_matrix((np.ones(rows.size), (rows, indices.ravel())), shape=(n_cells, n_cells)) + sparse.eye(
+        n_cells
+    )
+    shared = (near @ near.T).multiply((near + near.T) > 0).tocsr()
+    shared.setdiag(0)
+    shared.eliminate_zeros()
+    shared.data = shared.data / (2 * (width + 1) - shared.data)
+    return shared
+
+
 def shrunk_to_sphere(x: np.ndarray, power: float) -> np.ndarray:
     """Cells with their length raised to 1 - `power`: 0 leaves them, 1 puts them on the sphere (cosine similarity)."""
     length = np.linalg.norm(x, axis=1, keepdims=True)

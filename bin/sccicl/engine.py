@@ -1,6 +1,5 @@
 """Fit and cluster prepared cells: what the commands and the Python API share."""
 
-from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +9,10 @@ from torch import Tensor
 from .components import principal_components
 from .config import Config
 from .cuts import neighbour_indices
+from .evidence import Evidence
 from .kchoice import choose_k
 from .model import Encoder, PCAEncoder, encode
-from .pool import Representation, consensus_labels
+from .pool import consensus_labels
 from .train import train
 
 
@@ -31,7 +31,7 @@ class Fit(NamedTuple):
 
 def fit(
     x: np.ndarray,
-    views: Callable[[np.ndarray], Iterable[Representation]],
+    evidence: Evidence,
     n_clusters: int | str,
     config: Config,
     *,
@@ -45,16 +45,17 @@ def fit(
     ----------
     x
         Prepared cells, (cells, genes), float32.
-    views
-        Representations of the cells of given indices, for pseudo-labels by consensus.
+    evidence
+        The same cells with all that is known of them, for k and pseudo-labels by consensus.
     n_clusters
         Number of clusters, or `auto`.
     """
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    k = choose_k(cells, n_clusters, seed=seed)
+    k = choose_k(evidence, n_clusters, seed=seed)
     labels = neighbours = None
     if config.pseudo_labels == "consensus":
-        labels = torch.from_numpy(consensus_labels(x, views, k["n_clusters"], seed=seed, quiet=quiet))
+        labels = torch.from_numpy(consensus_labels(x, evidence, k["n_clusters"], seed=seed, quiet=quiet))
+        k["n_clusters"] = int(labels.max()) + 1
     if config.neighbours:
         nearest = neighbour_indices(principal_components(x, 20, seed=seed), config.neighbours)
         neighbours = torch.from_numpy(nearest.astype(np.int64))

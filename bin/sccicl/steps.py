@@ -93,7 +93,7 @@ def fit_sample(
     Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
     """
     from .engine import fit
-    from .pool import representations
+    from .evidence import CountEvidence
     from .runtime import device_name, stage, versions
 
     kind = prepared.uns["cicl"]["prepare"]["input_kind"]
@@ -101,7 +101,7 @@ def fit_sample(
     with stage("fit", stages, device):
         found = fit(
             prepared.obsm["X_cicl_input"],
-            lambda cells: representations(prepared.X[cells], kind, seed),
+            CountEvidence(prepared.X, kind),
             n_clusters,
             config,
             seed=seed,

@@ -5,9 +5,13 @@ import pytest
 from sccicl import pool
 from sccicl.components import principal_components
 from sccicl.cuts import kmeans_cut, mixture_cut, neighbour_graph, neighbour_indices, shrunk_to_sphere, ward_cut
-from sccicl.pool import array_representations, consensus_labels, partitions, representations
+from sccicl.evidence import ArrayEvidence, CountEvidence
+from sccicl.genes import discriminating_genes
+from sccicl.pool import consensus_labels, partitions
+from scipy import sparse
 from simulate import simulate_cells
 from sklearn.decomposition import PCA
+from sklearn.feature_selection import f_classif
 from sklearn.metrics import adjusted_rand_score
 
 
@@ -51,19 +55,35 @@ def test_sphere():
 
 def test_pool_of_counts_agrees_on_the_types():
     cells = simulate_cells()
-    views = list(representations(cells.X, "counts", 0))
+    evidence = CountEvidence(cells.X)
+    views = list(evidence.views(0))
     # 120 genes are fewer than every gene set takes, so the sets are one and the same.
     assert [view.name for view in views] == [f"seurat 2000 {form}" for form in ("z 10", "z 20", "z 30", "root 20")]
-    found = partitions(views, 5, 0, quiet=True)
+    found = partitions(views, 5, 0)
     assert all(len(labels) == cells.n_obs for labels in found)
-    x = views[1].scores
-    labels = consensus_labels(x, lambda chosen: representations(cells.X[chosen], "counts", 0), 5, quiet=True)
+    labels = consensus_labels(views[1].scores, evidence, 5, quiet=True)
     assert adjusted_rand_score(cells.obs["cell_type"], labels) == 1
+
+
+def test_reselected_genes_are_the_markers():
+    """The 75 genes that differ between the five types come before the 45 that do not."""
+    cells = simulate_cells(fold=8.0)
+    log_values = sparse.csr_matrix(np.log1p(cells.X.toarray()))
+    order = discriminating_genes(log_values, cells.obs["cell_type"].cat.codes.to_numpy())
+    assert (order[:60] < 75).all()
+
+
+def test_f_statistic_orders_as_scikit_learn():
+    rng = np.random.default_rng(2)
+    labels = np.arange(300) % 3
+    x = rng.normal(size=(300, 40)) + np.linspace(0, 3, 40) * (labels[:, None] == 1) + 5
+    ours = discriminating_genes(sparse.csr_matrix(x), labels)
+    theirs = np.argsort(-f_classif(x, labels)[0])
+    np.testing.assert_array_equal(ours[:25], theirs[:25])
 
 
 def test_cells_outside_the_pool_are_labelled_too(unequal, monkeypatch):
     monkeypatch.setattr(pool, "POOL_CELLS", 200)
     x, truth = unequal
-    labels = consensus_labels(x, lambda chosen: array_representations(x[chosen], 0), 3, quiet=True)
-    assert adjusted_rand_score(truth, labels) == 1
-    assert (consensus_labels(x, lambda chosen: [], 1) == 0).all()
+    assert adjusted_rand_score(truth, consensus_labels(x, ArrayEvidence(x), 3, quiet=True)) == 1
+    assert (consensus_labels(x, ArrayEvidence(x), 1) == 0).all()

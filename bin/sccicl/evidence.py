@@ -1,0 +1,166 @@
+"""What a sample shows without a label: its cells on principal components, from several gene sets and scalings."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from .check import InputKind
+from .choices import GeneSelection
+from .components import principal_components
+from .genes import discriminating_genes, order_genes
+from .prepare import library_sizes, normalise, size_factors
+
+GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
+RESELECTED = (500, 1000, 2000)
+CLIP = 10.0
+NULL_CELLS = 800
+
+
+class View(NamedTuple):
+    """Cells on principal components: `scores` (cells, components)."""
+
+    name: str
+    scores: np.ndarray
+
+
+class Evidence(Protocol):
+    """Cells from which views can be made; those of a count matrix or of an array."""
+
+    n_cells: int
+
+    def subset(self, cells: np.ndarray) -> "Evidence":
+        """The evidence of some cells, whose genes are ranked anew."""
+
+    def views(self, seed: int) -> Iterator[View]:
+        """Principal components of every gene set."""
+
+    def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
+        """Principal components of the genes that differ most between the clusters of `labels`, (cells,)."""
+
+    def scaled(self) -> tuple[np.ndarray, ...]:
+        """Dense cells x genes in each scaling."""
+
+    def log_depth(self) -> np.ndarray | None:
+        """Logarithm of the library sizes, (cells,), if they are known."""
+
+    def structureless(self, seed: int) -> "Evidence | None":
+        """Simulated cells that differ by chance and depth only, if they can be made."""
+
+
+def z_scored(values: np.ndarray) -> np.ndarray:
+    """Full scaling, in which a faint gene counts as much as a strong one; clipped at 10."""
+    values = values - values.mean(0)
+    return np.clip(values / np.maximum(values.std(0), 1e-8), -CLIP, CLIP)
+
+
+def root_scaled(values: np.ndarray) -> np.ndarray:
+    """Divided by the root of the standard deviation: between full scaling and none."""
+    values = values - values.mean(0)
+    return values / np.sqrt(np.maximum(values.std(0), 1e-8))
+
+
+class CountEvidence:
+    """Evidence of counts, cells x genes CSR, or of `normalised` or `log` values."""
+
+    def __init__(self, counts: sparse.csr_matrix, input_kind: InputKind = "counts"):
+        self.counts = counts
+        self.input_kind = input_kind
+        self.n_cells = counts.shape[0]
+        self.library, median = library_sizes(counts, input_kind)
+        self._factors = size_factors(self.library, median)
+        self._log_values = normalise(counts, self._factors, input_kind)
+
+    def subset(self, cells: np.ndarray) -> "CountEvidence":
+        """See `Evidence`."""
+        return CountEvidence(self.counts[cells], self.input_kind)
+
+    def _values(self, genes: np.ndarray) -> np.ndarray:
+        return self._log_values[:, np.sort(genes)].toarray().astype(np.float32)
+
+    def _order(self, selection: GeneSelection) -> np.ndarray:
+        return order_genes(self.counts, self._factors, self.input_kind, selection)
+
+    def views(self, seed: int) -> Iterator[View]:
+        """See `Evidence`."""
+        orders = {selection: self._order(selection) for selection, _ in GENE_SETS}
+        seen = set()
+        for selection, n_genes in GENE_SETS:
+            genes = np.sort(orders[selection][:n_genes])
+            if genes.tobytes() in seen:
+                continue
+            seen.add(genes.tobytes())
+            values, name = self._values(genes), f"{selection} {n_genes}"
+            yield from _leading(f"{name} z", principal_components(z_scored(values), 30, seed=seed), (10, 20, 30))
+            yield from _leading(f"{name} root", principal_components(root_scaled(values), 20, seed=seed), (20,))
+
+    def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
+        """See `Evidence`."""
+        order = discriminating_genes(self._log_values, labels)
+        for n_genes in RESELECTED:
+            if n_genes > RESELECTED[0] and n_genes >= len(order):
+                break
+            scores = principal_components(z_scored(self._values(order[:n_genes])), 20, seed=seed)
+            yield from _leading(f"reselected {n_genes}", scores, (10, 20))
+
+    def scaled(self) -> tuple[np.ndarray, ...]:
+        """See `Evidence`."""
+        values = self._values(self._order("cell_ranger")[: GENE_SETS[-1][1]])
+        return root_scaled(values), z_scored(values)
+
+    def log_depth(self) -> np.ndarray | None:
+        """See `Evidence`."""
+        return None if self.input_kind == "log" else np.log(self.library)
+
+    def structureless(self, seed: int) -> "CountEvidence | None":
+        """Multinomial draws from the mean profile of all cells, as deep as the cells are."""
+        if self.input_kind == "log":
+            return None
+        rng = np.random.default_rng(seed)
+        profile = np.asarray(self.counts.sum(0), dtype=np.float64).ravel()
+        cells = rng.choice(self.n_cells, min(self.n_cells, NULL_CELLS), replace=False)
+        drawn = [
+            sparse.csr_matrix(rng.multinomial(round(depth), profile / profile.sum()).astype(np.float32))
+            for depth in self.library[cells]
+        ]
+        counts = sparse.vstack(drawn, format="csr")
+        return CountEvidence(counts[:, np.unique(counts.indices)], "counts")
+
+
+class ArrayEvidence:
+    """Evidence of an array that is taken as it is, (cells, features)."""
+
+    def __init__(self, x: np.ndarray):
+        self.x = x
+        self.n_cells = len(x)
+
+    def subset(self, cells: np.ndarray) -> "ArrayEvidence":
+        """See `Evidence`."""
+        return ArrayEvidence(self.x[cells])
+
+    def views(self, seed: int) -> Iterator[View]:
+        """See `Evidence`."""
+        yield from _leading("array z", principal_components(self.x, 30, seed=seed), (10, 20, 30))
+
+    def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
+        """See `Evidence`."""
+        order = discriminating_genes(sparse.csr_matrix(self.x), labels, min_share=0)
+        yield from _leading(
+            "reselected", principal_components(self.x[:, order[: max(2, len(order) // 2)]], 20), (10, 20)
+        )
+
+    def scaled(self) -> tuple[np.ndarray, ...]:
+        """See `Evidence`."""
+        return (self.x,)
+
+    def log_depth(self) -> None:
+        """See `Evidence`."""
+
+    def structureless(self, seed: int) -> None:
+        """See `Evidence`."""
+
+
+def _leading(name: str, scores: np.ndarray, numbers: tuple[int, ...]) -> Iterator[View]:
+    for n in numbers:
+        yield View(f"{name} {n}", scores[:, :n])

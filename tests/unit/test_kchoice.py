@@ -1,0 +1,79 @@
+"""The estimate of k on simulated cells of a known number of types, and its parts by hand."""
+
+import numpy as np
+import pytest
+from sccicl.evidence import ArrayEvidence, CountEvidence
+from sccicl.kchoice import Merges, choose_k, n_communities, right_share, wilson_lower_bound
+from scipy import sparse
+from simulate import simulate_cells
+from statsmodels.stats.proportion import proportion_confint
+
+
+@pytest.mark.parametrize("n_types", [2, 4, 6])
+def test_finds_the_number_of_types(n_types):
+    cells = simulate_cells(n_cells=360, n_types=n_types, n_genes=400, markers=30, fold=6.0)
+    found = choose_k(CountEvidence(cells.X), "auto")
+    assert found["n_clusters"] == found["separable"] == n_types
+    assert not found["given"] and len(found["candidates"]) == len(found["score"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("spread", [0.2, 1.0])
+def test_cells_of_one_type_are_one_cluster(seed, spread):
+    """Poisson counts of one profile, of even and of very uneven depth."""
+    rng = np.random.default_rng(seed)
+    mean = rng.gamma(0.5, 2.0, 500) * rng.lognormal(0, spread, (250, 1))
+    counts = sparse.csr_matrix(rng.poisson(mean).astype(np.float32))
+    assert choose_k(CountEvidence(counts), "auto", seed=seed)["n_clusters"] == 1
+
+
+def test_array_without_structure_and_with_it():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(300, 40)).astype(np.float32)
+    assert choose_k(ArrayEvidence(noise), "auto")["n_clusters"] == 1
+    truth = np.arange(300) % 3
+    apart = noise + 4 * rng.normal(size=(3, 40)).astype(np.float32)[truth]
+    assert choose_k(ArrayEvidence(apart), "auto")["n_clusters"] == 3
+
+
+def test_given_k_is_taken():
+    evidence = ArrayEvidence(np.zeros((5, 3), dtype=np.float32))
+    assert choose_k(evidence, 5) == {"given": True, "n_clusters": 5}
+    for wrong in (0, 6):
+        with pytest.raises(ValueError, match="between 1 and the 5 cells"):
+            choose_k(evidence, wrong)
+
+
+def test_wilson_bound_is_that_of_statsmodels():
+    theirs = proportion_confint([7, 40, 50], [10, 50, 50], alpha=0.1, method="wilson")[0]
+    np.testing.assert_allclose(wilson_lower_bound(np.array([0.7, 0.8, 1.0]), np.array([10, 50, 50]), 1.6448536), theirs)
+
+
+def test_right_share_by_hand():
+    """Isotropic clusters on a line: one cell of the second lies beyond the middle."""
+    x = np.array([[-1.0, 1], [1, -1], [0, 0], [9, 1], [11, -1], [3, 0]])
+    share = right_share(x, np.array([0, 0, 0, 1, 1, 1]))
+    assert share[0, 1] == 1 and share[1, 0] == pytest.approx(2 / 3)
+
+
+def test_depth_is_taken_out():
+    """Two clusters that differ in nothing but depth are not told apart once depth is known."""
+    rng = np.random.default_rng(1)
+    depth = rng.normal(size=400)
+    x = np.outer(depth, rng.normal(size=8)) * 5 + rng.normal(size=(400, 8))
+    labels = (depth > 0).astype(int)
+    covariate = depth[:, None]
+    assert right_share(x, labels).max() > 0.9
+    assert right_share(x, labels, covariate).max() < 0.7
+
+
+def test_estimate_is_where_every_pair_is_separable():
+    assert Merges(np.array([0.3, 0.5, 0.9, 0.95]), np.array([5, 4, 3, 2])).estimate() == 3
+    assert Merges(np.array([0.3, 0.5]), np.array([3, 2])).estimate() == 1
+    assert Merges(np.array([]), np.array([])).estimate() == 1
+
+
+def test_communities_of_separate_blobs():
+    centres = 30 * np.eye(6)[:4]
+    x = np.concatenate([np.random.default_rng(2).normal(size=(80, 6)) + centre for centre in centres])
+    assert n_communities(x.astype(np.float32)) == 4
