@@ -18,7 +18,7 @@ NEXTFLOW_CODE = main.nf nextflow.config conf modules subworkflows workflows
 BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark test lint test-unit test-pipeline test-full lock clean
+.PHONY: help setup demo benchmark test lint test-unit test-browser test-pipeline test-full lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +36,7 @@ benchmark: setup ## compare with other methods: DATA=folder of h5ad [SEEDS=5 TRA
 	@mkdir -p results/benchmark && data=$$(realpath '$(DATA)') && cd results/benchmark && nextflow run '$(CURDIR)' -resume \
 	    --benchmark "$$data" --outdir '$(CURDIR)/results/benchmark' $(BENCHMARK_OPTIONS)
 
-test: setup lint test-unit test-pipeline ## all checks and tests: ruff, nextflow lint, unit tests, pipeline tests
+test: setup lint test-unit test-browser test-pipeline ## all checks and tests: ruff, nextflow lint, unit, report and pipeline tests
 
 lint: setup ## ruff and nextflow lint
 	ruff check .
@@ -45,6 +45,9 @@ lint: setup ## ruff and nextflow lint
 
 test-unit: setup ## unit tests of the engine
 	python -m pytest -q -m 'not slow' tests/unit
+
+test-browser: setup ## the report in headless Chromium (left out where there is none)
+	python -m pytest -q tests/browser
 
 test-pipeline: setup ## tests of the pipeline, through Nextflow
 	python -m pytest -q -m 'not slow' tests/pipeline
