@@ -228,6 +228,7 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         "n_genes": adata.n_vars,
         "n_clusters": len(adata.obs["cicl"].cat.categories),
         "k_given": bool(record["k"]["given"]),
+        "k": dict(record["k"]),
     }
     if label_col is not None:
         metrics["label_col"] = label_col
