@@ -19,7 +19,7 @@ class Clusters(NamedTuple):
 
 
 def cluster(h: Tensor, k: int, *, start: Tensor | None = None, student_df: float = 1.0, seed: int = 0) -> Clusters:
-    """K-means on the embedding (paper Algorithm 1, clustering phase).
+    """K-means on the embedding (paper Algorithm 1, clustering phase); fewer than k clusters where cells are identical.
 
     The confidence of a cell is q_ij of its own cluster, rescaled so that an even share 1/k is 0.
 
@@ -32,8 +32,9 @@ def cluster(h: Tensor, k: int, *, start: Tensor | None = None, student_df: float
     """
     init = None if start is None else means(h, start, k)[0]
     result = kmeans(h, k, seed=seed, n_init=20, init=init)
-    order = torch.bincount(result.labels, minlength=k).argsort(descending=True, stable=True)
-    centroids = result.centroids[order]
+    size = torch.bincount(result.labels, minlength=k)
+    order = size.argsort(descending=True, stable=True)
+    centroids = result.centroids[order[: int((size > 0).sum())]]
     labels, confidence = assign_clusters(h, centroids, student_df)
     return Clusters(labels, confidence, centroids.cpu().numpy())
 

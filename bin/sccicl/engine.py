@@ -55,7 +55,8 @@ def fit(
     labels = neighbours = None
     if config.pseudo_labels == "consensus":
         labels = torch.from_numpy(consensus_labels(x, evidence, k["n_clusters"], seed=seed, quiet=quiet))
-        k["n_clusters"] = int(labels.max()) + 1
+        if (found := int(labels.max()) + 1) < k["n_clusters"]:
+            k.update(requested=k["n_clusters"], n_clusters=found)
     if config.neighbours:
         nearest = neighbour_indices(principal_components(x, 20, seed=seed), config.neighbours)
         neighbours = torch.from_numpy(nearest.astype(np.int64))

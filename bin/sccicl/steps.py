@@ -149,6 +149,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     k = dict(fitted["k"])
     if n_clusters != "auto":
         k.update(n_clusters=n_clusters, given=True)
+    asked = k["n_clusters"] if n_clusters != "auto" else k.pop("requested", k["n_clusters"])
     stages = dict(fitted["stages"])
     with stage("cluster", stages):
         start = fitted["pseudo_labels"] if config.pseudo_labels == "consensus" and n_clusters == "auto" else None
@@ -158,6 +159,10 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     del prepared.obsm["X_cicl_input"]
     add_clusters(prepared, found.labels, found.confidence, fitted["embedding"].numpy(), len(found.centroids))
     record = prepared.uns["cicl"]
+    k["n_clusters"] = len(found.centroids)
+    if k["n_clusters"] < asked:
+        told = f"{asked} clusters were asked for, but only {k['n_clusters']} can be told apart"
+        record["warnings"] = [*record.get("warnings", []), told]
     record.update(params=fitted["params"], seed=fitted["seed"], versions=fitted["versions"], device=fitted["device"])
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}

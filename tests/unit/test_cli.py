@@ -215,3 +215,14 @@ def test_script_runs_from_anywhere_with_a_read_only_home(tmp_path):
 )
 def test_sample_id(name, expected):
     assert sample_id(Path(name), None) == expected
+
+
+def test_more_clusters_than_cells_tell_apart(tmp_path):
+    """Of 30 cells in 3 groups of identical ones there are 3 clusters, and the user is told."""
+    cells = simulate_cells(n_cells=30, n_types=3)
+    cells.X = cells.X[np.arange(30) % 3]
+    cells.write_h5ad(tmp_path / "same.h5ad")
+    cicl("run", tmp_path / "same.h5ad", "--outdir", tmp_path, "--n-clusters", 5, *QUICK)
+    metrics = json.loads((tmp_path / "same.metrics.json").read_text())
+    assert metrics["n_clusters"] == 3 and metrics["cluster_sizes"] == {"0": 10, "1": 10, "2": 10}
+    assert "5 clusters were asked for, but only 3" in metrics["warnings"][-1]
