@@ -66,19 +66,12 @@ def cicl(
     InputError
         When the values are not of `input_kind`, or cells have no counts at all.
     """
-    from .prepare import prepare
     from .read import take_counts
 
     config = PRESETS[preset].changed(**parameters)
     target = adata.copy() if copy else adata
     counts = take_counts(target, input_kind=input_kind, counts_layer=counts_layer)
-    prepared = prepare(
-        counts,
-        input_kind=input_kind,
-        n_genes=config.n_genes,
-        max_value=config.max_value,
-        gene_selection=config.gene_selection,
-    )
+    prepared = steps.prepare_counts(counts, input_kind, config)
     if prepared.n_obs != target.n_obs:
         raise InputError(
             f"{target.n_obs - prepared.n_obs} cells have no counts: drop them first, "

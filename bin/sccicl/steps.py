@@ -39,6 +39,19 @@ def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
     return k
 
 
+def prepare_counts(counts: "AnnData", input_kind: InputKind, config: Config) -> "AnnData":
+    """Prepare validated counts as `config` says."""
+    from .prepare import prepare
+
+    return prepare(
+        counts,
+        input_kind=input_kind,
+        n_genes=config.n_genes,
+        max_value=config.max_value,
+        gene_selection=config.gene_selection,
+    )
+
+
 def prepare_sample(
     path: str | Path,
     sample_id: str,
@@ -50,7 +63,6 @@ def prepare_sample(
     batch_col: str | None = None,
 ) -> "AnnData":
     """Read and prepare one sample; the columns are checked here so that a wrong name costs no training."""
-    from .prepare import prepare
     from .read import check_columns, read_counts
     from .runtime import stage
 
@@ -58,13 +70,7 @@ def prepare_sample(
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
         check_columns(adata, label_col=label_col, batch_col=batch_col)
-        prepared = prepare(
-            adata,
-            input_kind=input_kind,
-            n_genes=config.n_genes,
-            max_value=config.max_value,
-            gene_selection=config.gene_selection,
-        )
+        prepared = prepare_counts(adata, input_kind, config)
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
