@@ -1,7 +1,6 @@
 """The command line: options in, files out; what is done stands in `steps`."""
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from . import __version__
 from .config import PRESETS, Config
 from .errors import InputError
+from .runtime import set_environment
 
 SUFFIXES = (
     ".gz",
@@ -149,6 +149,7 @@ def main() -> None:
 
     `run` does a sample from the counts to the report. The other commands are its steps.
     """
+    set_environment()
 
 
 def _device(name: str, threads: int | None) -> Any:
@@ -438,6 +439,3 @@ def demo_data(outdir: Path) -> None:
 
     write_demo_data(outdir)
 
-
-if __name__ == "__main__":
-    sys.exit(main())
