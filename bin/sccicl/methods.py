@@ -12,6 +12,18 @@ UMAP = (
     "McInnes L, Healy J, Melville J. UMAP: uniform manifold approximation and projection for dimension reduction. "
     "arXiv 1802.03426 (2018)."
 )
+FRED = (
+    "Fred ALN, Jain AK. Combining multiple clusterings using evidence accumulation. "
+    "IEEE Transactions on Pattern Analysis and Machine Intelligence 27, 835-850 (2005)."
+)
+KHOSLA = (
+    "Khosla P, Teterwak P, Wang C, et al. Supervised contrastive learning. "
+    "Advances in Neural Information Processing Systems 33 (2020)."
+)
+TRAAG = (
+    "Traag VA, Waltman L, van Eck NJ. From Louvain to Leiden: guaranteeing well-connected communities. "
+    "Scientific Reports 9, 5233 (2019)."
+)
 LIBRARIES = {"torch": "PyTorch", "scanpy": "scanpy", "scikit-learn": "scikit-learn"}
 TSNE = (
     "van der Maaten L, Hinton G. Visualizing data using t-SNE. "
@@ -27,8 +39,10 @@ def methods_text(results: list[Result]) -> str:
     sentences = [
         _software(results),
         _preparation(params, prepare),
-        _training(params),
-        _clusters(results),
+        _views(params),
+        _pseudo_labels(params),
+        _training(results, params),
+        _clusters(results, params),
         _scores(results),
         _layouts(results),
     ]
@@ -37,8 +51,9 @@ def methods_text(results: list[Result]) -> str:
 
 def references(results: list[Result]) -> list[str]:
     """Works to cite for what the report shows."""
-    shown = {name for result in results for name in result.layouts}
-    return [CICL, *([UMAP] if "UMAP" in shown else []), *([TSNE] if "t-SNE" in shown else [])]
+    text = methods_text(results)
+    cited = {"Fred and Jain": FRED, "Khosla et al.": KHOSLA, "Traag et al.": TRAAG, "McInnes": UMAP, "Maaten": TSNE}
+    return [CICL, *(work for authors, work in cited.items() if authors in text)]
 
 
 def _prepare(result: Result) -> dict[str, Any]:
@@ -71,28 +86,81 @@ def _preparation(params: dict[str, Any], prepare: dict[str, Any]) -> str:
         "Counts were divided by each cell's size factor (its library size over the median library size) and "
         "log-transformed",
     )
-    return f"{scaled}, {genes} were kept, and every gene was scaled to mean 0 and variance 1."
+    whose = {"seurat": " (by Seurat's dispersion)", "cell_ranger": " (by Cell Ranger's dispersion)"}
+    selected = whose.get(str(prepare.get("gene_selection")), "")
+    clipped = f", clipped at {float(prepare['max_value']):g} standard deviations" if "max_value" in prepare else ""
+    return f"{scaled}, {genes}{selected} were kept, and every gene was scaled to mean 0 and variance 1{clipped}."
 
 
-def _training(params: dict[str, Any]) -> str:
+def _views(params: dict[str, Any]) -> str:
+    made = {
+        "mask": "setting a random {mask_fraction:.0%} of its genes to their mean",
+        "noise": "adding Gaussian noise with standard deviation {noise_sd:g} to {noise_fraction:.0%} of its genes",
+        "unit-noise": "adding Gaussian noise mapped to [0, 1]",
+    }.get(str(params.get("view")))
+    if made is None:
+        return ""
+    try:
+        how = made.format_map(params)
+    except KeyError:
+        return ""
+    neighbours = int(params.get("neighbours", 0))
+    partner = f", the second one from a random one of its {neighbours} nearest neighbours" if neighbours else ""
+    return f"Two views of every cell were made by {how}{partner}."
+
+
+def _pseudo_labels(params: dict[str, Any]) -> str:
+    return {
+        "minibatch": "Pseudo-labels were those of K-means of each minibatch in the embedding.",
+        "consensus": (
+            "The first pseudo-labels were the consensus (evidence accumulation with average linkage, Fred and Jain "
+            "2005) of many partitions of the cells on principal components of several gene sets, some of them selected "
+            "by the F statistic between the clusters of a first consensus; K-means in the embedding, from the "
+            "centroids before, renewed them at every epoch."
+        ),
+    }.get(str(params.get("pseudo_labels")), "")
+
+
+def _epochs(results: list[Result], params: dict[str, Any]) -> str:
+    """What was run, as small samples get more epochs than the parameter says."""
+    if "epochs" not in params:
+        return ""
+    done = {len(result.history["loss"]) for result in results if "loss" in result.history}
+    if len(done) == 1:
+        return f" for {done.pop():,} epochs"
+    least = int(params.get("min_steps", 1))
+    return f" for {int(params['epochs']):,} epochs{f' and at least {least:,} steps' if least > 1 else ''}"
+
+
+def _times(params: dict[str, Any], name: str) -> str:
+    return f"{float(params[name]):g} times " if float(params.get(name, 1)) != 1 else ""
+
+
+def _training(results: list[Result], params: dict[str, Any]) -> str:
     layers = f" of {int(params['n_layers'])} layers" if "n_layers" in params else ""
-    parts = []
-    if "epochs" in params:
-        parts.append(f" for {int(params['epochs']):,} epochs")
+    if params.get("encoder") == "pca":
+        layers += " that starts as the principal components"
+    parts = [_epochs(results, params)]
     if "batch_size" in params:
         parts.append(f" in minibatches of at most {int(params['batch_size']):,} cells")
-    weight = f"{float(params['cluster_loss_weight']):g} times " if "cluster_loss_weight" in params else ""
+    form = " in the form of supervised contrastive learning (Khosla et al. 2020)"
+    form = form if params.get("cluster_loss") == "supcon" else ""
     temperature = f", both at temperature {float(params['temperature']):g}" if "temperature" in params else ""
     return (
-        f"A transformer encoder{layers} was trained{''.join(parts)} with Adam to minimise an instance-wise contrastive "
-        f"loss plus {weight}a cluster-aware contrastive loss{temperature}."
+        f"A transformer encoder{layers} was trained{''.join(parts)} with Adam to minimise "
+        f"{_times(params, 'instance_loss_weight')}an instance-wise contrastive loss plus "
+        f"{_times(params, 'cluster_loss_weight')}a cluster-aware contrastive loss{form}{temperature}."
     )
 
 
-def _clusters(results: list[Result]) -> str:
+def _clusters(results: list[Result], params: dict[str, Any]) -> str:
     given = {result.k_given for result in results}
-    criteria = {evidence[2] for result in results if (evidence := result.k_evidence)}
-    by = f" by the {criteria.pop()}" if len(criteria) == 1 else ""
+    by = ""
+    if any("separable" in result.k for result in results):
+        by = (
+            " as the geometric mean of the number of clusters that held-out genes separate and the number of Leiden "
+            "communities of the graph of shared neighbours (Traag et al. 2019)"
+        )
     number = {
         (True,): ", with the number of clusters set beforehand",
         (False,): f", with the number of clusters estimated from the data{by}",
@@ -100,7 +168,9 @@ def _clusters(results: list[Result]) -> str:
     if given == {True, False}:
         number = f", with the number of clusters set beforehand for some samples and estimated{by} for the others"
     seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
-    return f"The embedded cells were grouped by K-means{number}{f' (seed {seeds.pop()})' if len(seeds) == 1 else ''}."
+    start = " from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "consensus" else ""
+    seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
+    return f"The embedded cells were grouped by K-means{start}{number}{seed}."
 
 
 def _scores(results: list[Result]) -> str:

@@ -130,6 +130,7 @@ def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
         "n_genes": result.n_genes,
         "n_clusters": len(result.clusters.names),
         "k_source": {True: "given", False: "estimated", None: ""}[result.k_given],
+        "k_explained": result.k_explained,
         "scores": {name: metrics.get(name) for name in ("ari", "nmi", "ami", "silhouette")},
         "label_col": result.labels.column if result.labels else None,
         "seconds": {name: value for name, value in seconds.items() if not _unknown(value)},
@@ -174,7 +175,7 @@ def _duration(seconds: float) -> str:
 
 def _observations(result: Result) -> list[str]:
     """What a reader should know and no step has said."""
-    notes = []
+    notes = [result.k_explained] if len(result.clusters.names) == 1 and result.k_explained else []
     small = [
         name
         for name, size in zip(result.clusters.names, result.clusters.counts, strict=True)

@@ -68,6 +68,22 @@ class Result:
         return candidates.astype(int), score.astype(float), str(self.k.get("criterion", "score"))
 
     @property
+    def k_explained(self) -> str:
+        """How the estimate of the number of clusters came about; empty where the file does not say."""
+        if "separable" not in self.k:
+            return ""
+        separable = int(self.k["separable"])
+        if "communities" not in self.k:
+            found = f"separate {separable} clusters, but no better than those of cells that differ by chance"
+            found = "separate no two clusters" if separable == 1 else found
+            return f"No clusters were found: held-out genes {found}. All cells are in one cluster."
+        communities = int(self.k["communities"])
+        return (
+            f"Held-out genes separate {separable} clusters, the graph of shared neighbours has {communities} "
+            f"communit{'y' if communities == 1 else 'ies'}; the estimate is their geometric mean."
+        )
+
+    @property
     def mean_confidence(self) -> np.ndarray | None:
         """Mean confidence of each cluster, shape (clusters,); NaN for an empty one."""
         if self.confidence is None:

@@ -4,11 +4,13 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from clustered import bare, clustered, metrics
 from sccicl import report
+from sccicl.config import PRESETS
 from sccicl.errors import InputError
-from sccicl.methods import methods_text
+from sccicl.methods import methods_text, references
 from sccicl.report import write_report
 from sccicl.result import read_result
 
@@ -208,8 +210,59 @@ def test_methods_paragraph():
     assert "version 0.1.0, using PyTorch 2.10.0" in text
     assert "500 most variable genes" in text
     assert "0.1 times a cluster-aware" in text
-    assert "estimated from the data by the mean silhouette of K-means" in text
+    assert "geometric mean of the number of clusters that held-out genes separate" in text
     # a number in which the samples differ is not stated for all
     assert "epochs" not in text
     assert methods_text([]) == ""
     assert "K-means" in methods_text([read_result(bare(first))])
+
+
+@pytest.mark.parametrize(
+    ("preset", "told", "untold"),
+    [
+        ("paper", ["adding Gaussian noise mapped to [0, 1]", "K-means of each minibatch"], ["Fred", "Khosla"]),
+        (
+            "default",
+            [
+                "2,000 most variable genes (by Cell Ranger's dispersion)",
+                "clipped at 10 standard deviations",
+                "setting a random 60% of its genes to their mean, the second one from a random one of its 5 nearest",
+                "consensus (evidence accumulation",
+                "of 2 layers that starts as the principal components was trained for 50 epochs",
+                "0.1 times an instance-wise contrastive loss plus a cluster-aware",
+                "supervised contrastive learning (Khosla et al. 2020), both at temperature 0.5",
+                "by K-means from the centroids of the last pseudo-labels",
+            ],
+            ["mapped to [0, 1]"],
+        ),
+    ],
+)
+def test_methods_paragraph_is_true_to_the_preset(preset, told, untold):
+    adata = clustered()
+    config = PRESETS[preset]
+    adata.uns["cicl"]["params"] = config.as_dict()
+    for name in ("n_genes", "gene_selection", "max_value"):
+        if getattr(config, name) is not None:
+            adata.uns["cicl"]["prepare"][name] = getattr(config, name)
+    result = read_result(adata, metrics(adata))
+    text, works = methods_text([result]), " ".join(references([result]))
+    assert [part for part in told if part not in text] == [] and not any(part in text for part in untold)
+    assert ("Supervised contrastive" in works) == ("evidence accumulation" in works) == (preset == "default")
+    assert "Leiden" in works
+
+
+def test_evidence_for_the_number_of_clusters_in_words(tmp_path):
+    adata = clustered()
+    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
+    assert "separate 9 clusters, the graph of shared neighbours has 13 communities" in text
+    assert "best" not in text
+
+
+@pytest.mark.parametrize(("separable", "told"), [(1, "no two clusters"), (3, "no better than those of cells that dif")])
+def test_no_clusters_found(tmp_path, separable, told):
+    adata = clustered()
+    adata.obs["cicl"] = pd.Categorical(["0"] * adata.n_obs)
+    adata.uns["cicl"]["k"] |= {"n_clusters": 1, "separable": separable}
+    del adata.uns["cicl"]["k"]["communities"]
+    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
+    assert "no clusters found" in text and told in text and "1 clusters" not in text
