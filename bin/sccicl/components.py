@@ -11,5 +11,7 @@ def principal_components(x: np.ndarray, n_components: int, *, seed: int = 0) -> 
     from sklearn.utils.extmath import randomized_svd
 
     x = x - x.mean(0)
-    u, s, _ = randomized_svd(x, min(n_components, min(x.shape) - 1), n_iter=6, random_state=seed)
+    # Centred cells span one dimension less than there are of them; a single gene spans one all the same.
+    rank = max(1, min(n_components, min(x.shape) - 1))
+    u, s, _ = randomized_svd(x, rank, n_iter=6, random_state=seed)
     return (u * s).astype(np.float32)

@@ -114,8 +114,11 @@ class CountEvidence:
         return None if self.input_kind == "log" else np.log(self.library)
 
     def structureless(self, seed: int) -> "CountEvidence | None":
-        """Multinomial draws from the mean profile of all cells, as deep as the cells are."""
-        if self.input_kind == "log":
+        """Multinomial draws from the mean profile of all cells, as deep as the cells are.
+
+        None where no such draw can be made: of logarithms, and of values that sum up to less than one count.
+        """
+        if self.input_kind == "log" or self.library.min() < 1:
             return None
         rng = np.random.default_rng(seed)
         profile = np.asarray(self.counts.sum(0), dtype=np.float64).ravel()
@@ -146,9 +149,8 @@ class ArrayEvidence:
     def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
         """See `Evidence`."""
         order = discriminating_genes(sparse.csr_matrix(self.x), labels, min_share=0)
-        yield from _leading(
-            "reselected", principal_components(self.x[:, order[: max(2, len(order) // 2)]], 20), (10, 20)
-        )
+        chosen = self.x[:, order[: max(2, len(order) // 2)]]
+        yield from _leading("reselected", principal_components(chosen, 20, seed=seed), (10, 20))
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""

@@ -113,7 +113,7 @@ def discriminating_genes(log_values: sparse.csr_matrix, labels: np.ndarray, *, m
     log_values
         (cells, genes).
     labels
-        Clusters 0..k-1 of the cells, k >= 2.
+        Clusters 0..k-1 of the cells; the order means nothing where k is 1 or each cell is its own.
     """
     n_cells, n_genes = log_values.shape
     k = int(labels.max()) + 1
@@ -124,8 +124,8 @@ def discriminating_genes(log_values: sparse.csr_matrix, labels: np.ndarray, *, m
     total = np.asarray(log_values.multiply(log_values).sum(0)).ravel() - n_cells * mean**2
     between = (size * (means - mean) ** 2).sum(0)
     # The small constant keeps a gene that hardly varies from a high F by rounding.
-    within = np.maximum(total - between, 0) / (n_cells - k) + 1e-3 * total.mean() / n_cells + 1e-12
-    f = between / (k - 1) / within
+    within = np.maximum(total - between, 0) / max(n_cells - k, 1) + 1e-3 * total.mean() / n_cells + 1e-12
+    f = between / max(k - 1, 1) / within
     found = np.bincount(log_values.indices, minlength=n_genes)
     usable = np.flatnonzero((found >= max(3, min_share * n_cells)) & (total > 0))
     return usable[np.argsort(-f[usable], kind="stable")]

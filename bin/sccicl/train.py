@@ -1,11 +1,13 @@
 """The training phase (paper Algorithm 1)."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .config import Config
+from .errors import InputError
 from .kmeans import kmeans, lloyd, means, squared_distances
 from .loss import contrastive_loss
 from .model import Encoder, PCAEncoder, ProjectionHead, encode
@@ -83,6 +85,11 @@ def train(
     neighbours
         Nearest neighbours of every cell, (cells, neighbours); the second view of a cell is made of one of them. By
         default both are of the cell itself.
+
+    Raises
+    ------
+    InputError
+        When the loss is not finite: the parameters let the training diverge.
     """
     device = torch.device(device)
     torch.manual_seed(seed)
@@ -140,6 +147,11 @@ def train(
             sums += torch.stack(losses).detach() * len(batch)
         for name, value in zip(("loss", "instance_loss", "cluster_loss"), (sums / len(x)).tolist(), strict=True):
             history[name].append(value)
+        if not math.isfinite(history["loss"][-1]):
+            raise InputError(
+                f"the loss of epoch {epoch + 1} is not a number: give a smaller --learning-rate than "
+                f"{config.learning_rate:g}, or a higher --temperature than {config.temperature:g}"
+            )
         history["epoch"].append(epoch + 1)
         history["label_change"].append(label_change(previous, labels))
     return Trained(encoder, labels.cpu(), history)

@@ -72,6 +72,11 @@ def test_values_out_of_range(field, value, told):
         Config(**{field: value})
 
 
+def test_a_training_that_diverges_is_ended(x):
+    with pytest.raises(InputError, match="the loss of epoch 2 is not a number: give a smaller --learning-rate"):
+        train(x, 3, Config(epochs=5, weight_decay=float("inf")), quiet=True)
+
+
 def test_names_of_clusters_stay_from_batch_to_batch():
     reference = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     moved = reference[[2, 0, 1]] + 0.5
