@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import steps
 from .cluster import assign_clusters, cluster
-from .config import PRESETS
+from .config import preset_config
 from .engine import fit
 from .errors import InputError
 from .evidence import ArrayEvidence
@@ -68,7 +68,7 @@ def cicl(
     """
     from .read import take_counts
 
-    config = PRESETS[preset].changed(**parameters)
+    config = preset_config(preset).changed(**parameters)
     target = adata.copy() if copy else adata
     counts = take_counts(target, input_kind=input_kind, counts_layer=counts_layer)
     prepared = steps.prepare_counts(counts, input_kind, config)
@@ -134,7 +134,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: None = None) -> "CICL":
         """Train on X, (cells, features), and cluster it; `y` is not looked at."""
         X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        self._config = PRESETS[self.preset].changed(**(self.parameters or {}))
+        self._config = preset_config(self.preset).changed(**(self.parameters or {}))
         device = choose_device(self.device)
         found = fit(
             X,
@@ -145,12 +145,13 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
             device=device,
             quiet=True,
         )
-        self._encoder, self.history_, self.n_clusters_ = found.encoder, found.history, found.k["n_clusters"]
+        self._encoder, self.history_ = found.encoder, found.history
         start = found.pseudo_labels if self._config.pseudo_labels == "consensus" else None
         clusters = cluster(
-            found.embedding, self.n_clusters_, start=start, student_df=self._config.student_df, seed=self.seed
+            found.embedding, found.k["n_clusters"], start=start, student_df=self._config.student_df, seed=self.seed
         )
         self.labels_, self.confidence_, self.cluster_centers_ = clusters
+        self.n_clusters_ = len(self.cluster_centers_)
         self.embedding_ = found.embedding.numpy()
         return self
 

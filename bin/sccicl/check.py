@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 InputKind = Literal["counts", "normalised", "log"]
 
 MIN_CELLS = 10
+# Columns of obs that the clusters are written to.
+RESULT_COLUMNS = ("cicl", "cicl_confidence")
 MIN_GENES = 2
 WHOLE_NUMBER_TOLERANCE = 1e-6
 # exp of more than this does not fit float32, and no log1p of an expression value comes near it.
@@ -176,10 +178,15 @@ def as_counts(matrix: sparse.csr_matrix, input_kind: InputKind) -> sparse.csr_ma
 
 
 def check_columns(adata: "AnnData", *, label_col: str | None = None, batch_col: str | None = None) -> None:
-    """Raise InputError when `label_col` or `batch_col` is given and is not a column of `adata.obs`, or is empty."""
+    """Raise InputError when `label_col` or `batch_col` is no column of `adata.obs`, is empty, or is one of CICL's."""
     for option, column in (("--label-col", label_col), ("--batch-col", batch_col)):
         if column is None:
             continue
+        if column in RESULT_COLUMNS:
+            raise InputError(
+                f"{source_name(adata)}: the clusters are written to the obs column '{column}', which so cannot be "
+                f"{option}: give that column another name"
+            )
         if column not in adata.obs:
             raise InputError(_unknown_column(adata, option, column))
         if pd.isna(adata.obs[column]).all():

@@ -36,7 +36,8 @@ def sample_id(path: Path, given: str | None) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", given):
             raise InputError(f"--id '{given}' cannot name files: use letters, digits, '_', '.' and '-', a letter first")
         return given
-    stem = path.resolve().name
+    # A link keeps the name that its user gave it; only `.` and `..` have to be resolved for one.
+    stem = path.name if path.name not in ("", "..") else path.resolve().name
     while (suffix := Path(stem).suffix) in SUFFIXES:
         stem = stem.removesuffix(suffix)
     return stem
@@ -84,11 +85,21 @@ prepare_config_options = _options(
     preset_option, *(_config_option(item) for item in fields(Config) if item.name in PREPARE_FIELDS)
 )
 fit_config_options = _options(*(_config_option(item) for item in fields(Config) if item.name not in PREPARE_FIELDS))
+
+
+def _folder_of_outputs(_ctx: click.Context, _param: click.Parameter, folder: Path) -> Path:
+    from .write import check_folder
+
+    check_folder(folder)
+    return folder
+
+
 outdir_option = click.option(
     "--outdir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     default=".",
     show_default=True,
+    callback=_folder_of_outputs,
     help="Folder of the outputs.",
 )
 id_option = click.option(
@@ -168,12 +179,33 @@ def _read_step_file(path: Path, key: str) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None
     except Exception as error:
-        raise InputError(f"{path}: this is no h5ad, or it is damaged ({error}); run the step before again") from error
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{path}: this is no h5ad, or it is damaged ({reason}); run the step before again") from error
     if key not in adata.uns.get("cicl", {}):
         raise InputError(
             f"{path}: this h5ad does not come from the step before (no {key} in uns['cicl']); run that first"
         )
+    if key == "prepare" and "X_cicl_input" not in adata.obsm:
+        raise InputError(f"{path}: this h5ad is of a later step; give the <id>.prepared.h5ad of the step prepare")
     return adata
+
+
+def _check_replaceable(target: Path, source: Path) -> None:
+    """Refuse to replace the file that is read, or an h5ad that is no result of CICL: it may be all there is of it."""
+    if not target.exists():
+        return
+    remedy = "give another --outdir or --id"
+    if target.is_dir():
+        raise InputError(f"{target} is a folder, where a file of that name is to be written: {remedy}")
+    if target.samefile(source):
+        raise InputError(f"{target} is the input, and the result would replace it: {remedy}")
+    import h5py
+
+    if h5py.is_hdf5(target):
+        with h5py.File(target, "r") as file:
+            if "uns/cicl" in file:
+                return
+    raise InputError(f"{target} exists and is no result of CICL, so it is not replaced: {remedy}")
 
 
 @main.command()
@@ -202,6 +234,7 @@ def run(
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
     config = read_config(options.pop("preset"), options)
     sample = sample_id(path, given_id)
+    _check_replaceable(outdir / f"{sample}.h5ad", path)
     prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
@@ -215,9 +248,11 @@ def run(
 
 
 def _summary(metrics: dict[str, Any], report: Path) -> str:
+    n = metrics["n_clusters"]
     how = "given" if metrics["k_given"] else "estimated"
+    clusters = "no clusters found" if n == 1 and how == "estimated" else f"{n} cluster{'s' * (n != 1)} ({how})"
     scores = "".join(f", {name.upper()} {metrics[name]:.3f}" for name in ("ari", "nmi", "ami") if name in metrics)
-    found = f"{metrics['n_cells']} cells, {metrics['n_clusters']} clusters ({how}){scores}"
+    found = f"{metrics['n_cells']} cells, {clusters}{scores}"
     return f"{metrics['id']}: {found}\nreport: {report}"
 
 
@@ -255,7 +290,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     n_clusters = options.pop("n_clusters")
     steps.parse_n_clusters(n_clusters)
     prepared = _read_step_file(path, "prepare")
-    config = read_config(options.pop("preset"), options).changed(**steps.prepared_with(prepared))
+    config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
     fitted = steps.fit_sample(
         prepared, steps.parse_n_clusters(n_clusters, prepared.n_obs), config=config, seed=seed, device=device
     )
@@ -340,8 +375,8 @@ def _plot(
         plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
     adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
     if metrics is not None:
-        metrics["seconds"]["plot"] = stages["plot"]["seconds"]
-        metrics["peak_memory_mb"]["plot"] = stages["plot"]["peak_memory_mb"]
+        for quantity in ("seconds", "peak_memory_mb"):
+            metrics.setdefault(quantity, {})["plot"] = stages["plot"][quantity]
         write_multiqc(adata, metrics, outdir / f"{sample}_mqc.json")
     write_h5ad(adata, outdir / f"{sample}.h5ad")
 
@@ -366,19 +401,26 @@ def plot(
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
     from .read import check_columns
 
+    sample = sample_id(path, given_id)
+    target = outdir / f"{sample}.h5ad"
+    if not (target.is_file() and target.samefile(path)):  # a finished sample can be drawn again
+        _check_replaceable(target, path)
     adata = _read_step_file(path, "k")
     check_columns(adata, label_col=label_col, batch_col=batch_col)
     metrics = _read_metrics(metrics_file) if metrics_file else None
-    _plot(adata, outdir, sample_id(path, given_id), label_col, batch_col, metrics)
+    _plot(adata, outdir, sample, label_col, batch_col, metrics)
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
     import json
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: this is no metrics file ({error}); run the step score again") from error
+    if not isinstance(found, dict) or "id" not in found:
+        raise InputError(f"{path}: this is no metrics file (it names no id); give the <id>.metrics.json of step score")
+    return found
 
 
 @main.command()
@@ -398,6 +440,8 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
             raise InputError(
                 f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json"
             )
+        if name in (metrics_of["id"] for _, metrics_of in samples):
+            raise InputError(f"{file}: there is another h5ad of sample '{name}' among the files; give one of each")
         samples.append((adata, metrics[name]))
     if not samples:
         raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
@@ -426,6 +470,8 @@ def map_cells(
     model = modelfile.load(model_file, "model")
     adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
     labels, confidence = steps.map_sample(adata, model, device=_device(device, None))
+    for warning in adata.uns["cicl"].get("warnings", []):
+        click.echo(f"WARNING: {warning}", err=True)
     table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
     with atomic_path(outdir / f"{sample_id(path, given_id)}.mapped.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
@@ -438,4 +484,3 @@ def demo_data(outdir: Path) -> None:
     from .demo import write_demo_data
 
     write_demo_data(outdir)
-

@@ -63,8 +63,8 @@ class Config:
     epochs: int = _number(1000, "Passes over all cells.", low=1)
     min_steps: int = _number(1, "Steps of the optimiser at least: a small sample gets more epochs.", low=1)
     batch_size: int = _number(6000, "Cells in a minibatch.", low=2)
-    learning_rate: float = _number(1e-4, "Learning rate of the encoder.", low=0)
-    head_learning_rate: float = _number(1e-5, "Learning rate of the projection head.", low=0)
+    learning_rate: float = _number(1e-4, "Learning rate of the encoder.", low=0, high=1)
+    head_learning_rate: float = _number(1e-5, "Learning rate of the projection head.", low=0, high=1)
     weight_decay: float = _number(1e-3, "Weight decay.", low=0)
 
     def __post_init__(self) -> None:
@@ -115,3 +115,10 @@ PRESETS: dict[str, Config] = {
         weight_decay=0.0,
     ),
 }
+
+
+def preset_config(name: str) -> Config:
+    """The preset of that name; InputError where there is none."""
+    if name not in PRESETS:
+        raise InputError(f"the preset must be one of {', '.join(PRESETS)}, not '{name}'")
+    return PRESETS[name]

@@ -56,9 +56,11 @@ def choose_device(device: str) -> "torch.device":
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise InputError(f"--device is '{device}': give auto, cpu, cuda or cuda:N") from None
-    if chosen.type != "cuda":
-        return chosen
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise InputError(f"--device is '{device}': give auto, cpu, cuda or cuda:N")
+    if chosen.type == "cpu":
+        return torch.device("cpu")
     if torch.version.cuda is None:
         raise InputError(
             f"--device {device} asks for a GPU, but this torch {torch.__version__} is a CPU build: "

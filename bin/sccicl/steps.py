@@ -1,5 +1,7 @@
 """The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,12 +26,11 @@ def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
     InputError
         When it is neither.
     """
-    if text == "auto":
+    if isinstance(text, str) and text == "auto":
         return "auto"
-    try:
-        k = int(text)
-    except ValueError:
-        raise InputError(f"n_clusters is '{text}': give a whole number or auto") from None
+    if not re.fullmatch("[+-]?[0-9]+", str(text).strip(), re.ASCII):
+        raise InputError(f"n_clusters is '{text}': give a whole number or auto")
+    k = int(text)
     if k < 1:
         raise InputError(f"n_clusters is {k}: give a number from 1 up, or auto")
     if n_cells is not None and k > n_cells:
@@ -69,8 +70,8 @@ def prepare_sample(
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
-        check_columns(adata, label_col=label_col, batch_col=batch_col)
         prepared = prepare_counts(adata, input_kind, config)
+        check_columns(prepared, label_col=label_col, batch_col=batch_col)
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
@@ -79,10 +80,16 @@ def prepare_sample(
     return prepared
 
 
-def prepared_with(prepared: "AnnData") -> dict[str, Any]:
-    """The preparation's fields of Config as they were when `prepared` was made."""
+def as_prepared(config: Config, prepared: "AnnData") -> Config:
+    """`config` with the preparation's fields as they were when `prepared` was made."""
     record = prepared.uns["cicl"]["prepare"]
-    return {name: record[name] for name in ("n_genes", "gene_selection", "max_value") if name in record}
+    return replace(
+        config,
+        n_genes=int(record["n_genes"]),
+        gene_selection=str(record["gene_selection"]),
+        # Values that are None are not stored.
+        max_value=record.get("max_value"),
+    )
 
 
 def fit_sample(
@@ -167,7 +174,8 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     record = prepared.uns["cicl"]
     k["n_clusters"] = len(found.centroids)
     if k["n_clusters"] < asked:
-        told = f"{asked} clusters were asked for, but only {k['n_clusters']} can be told apart"
+        how = "asked for" if k["given"] else "estimated"
+        told = f"{asked} clusters were {how}, but only {k['n_clusters']} can be told apart"
         record["warnings"] = [*record.get("warnings", []), told]
     record.update(params=fitted["params"], seed=fitted["seed"], versions=fitted["versions"], device=fitted["device"])
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}

@@ -59,3 +59,20 @@ def test_estimator_follows_scikit_learn(array):
     assert clone(model).get_params() == model.get_params()
     with pytest.raises(Exception, match="not fitted"):
         model.predict(array[0])
+
+
+@pytest.mark.parametrize("n_clusters", [2.5, None, True, "3.0", 0])
+def test_numbers_of_clusters_that_are_none(cells, n_clusters):
+    with pytest.raises(InputError, match="n_clusters is"):
+        cicl(cells, n_clusters=n_clusters, device="cpu", **SMALL)
+
+
+def test_unknown_preset(cells):
+    with pytest.raises(InputError, match="the preset must be one of paper, default, not 'papr'"):
+        cicl(cells, preset="papr")
+
+
+def test_estimator_counts_the_clusters_that_there_are():
+    x = np.repeat(np.eye(3), 10, axis=0)
+    model = CICL(5, parameters=SMALL, device="cpu").fit(x)
+    assert model.n_clusters_ == len(model.cluster_centers_) == len(set(model.labels_)) == 3

@@ -113,7 +113,7 @@ def test_labels_reach_nothing_but_the_score(finished, cells, tmp_path):
         "run",
         tmp_path / "five.h5ad",
         "--outdir",
-        tmp_path,
+        tmp_path / "out",
         "--label-col",
         "cell_type",
         "--n-clusters",
@@ -121,8 +121,8 @@ def test_labels_reach_nothing_but_the_score(finished, cells, tmp_path):
         "--threads",
         1,
     )
-    assert (tmp_path / "five.clusters.csv").read_bytes() == (finished / "five.clusters.csv").read_bytes()
-    assert json.loads((tmp_path / "five.metrics.json").read_text())["ari"] < 0.2
+    assert (tmp_path / "out" / "five.clusters.csv").read_bytes() == (finished / "five.clusters.csv").read_bytes()
+    assert json.loads((tmp_path / "out" / "five.metrics.json").read_text())["ari"] < 0.2
 
 
 def test_model_labels_new_cells(finished, cells, tmp_path):
@@ -140,8 +140,8 @@ def test_model_labels_new_cells(finished, cells, tmp_path):
 def test_run_without_labels_estimates_k(cells, tmp_path):
     del cells.obs["cell_type"]
     cells.write_h5ad(tmp_path / "plain.h5ad")
-    cicl("run", tmp_path / "plain.h5ad", "--outdir", tmp_path, *QUICK)
-    metrics = json.loads((tmp_path / "plain.metrics.json").read_text())
+    cicl("run", tmp_path / "plain.h5ad", "--outdir", tmp_path / "out", *QUICK)
+    metrics = json.loads((tmp_path / "out" / "plain.metrics.json").read_text())
     assert metrics["k_given"] is False and "ari" not in metrics
 
 
@@ -155,6 +155,10 @@ def test_run_without_labels_estimates_k(cells, tmp_path):
         (["--epochs", "0"], "--epochs must be at least 1"),
         (["--temperature", "0"], "--temperature must be at least"),
         (["--device", "cuda:77"], "cuda"),
+        (["--device", "meta"], "--device is 'meta': give auto, cpu, cuda"),
+        (["--n-clusters", "1_0"], "n_clusters is '1_0': give a whole number"),
+        (["--learning-rate", "inf"], "--learning-rate must be at most 1"),
+        (["--label-col", "cicl"], "the clusters are written to the obs column 'cicl'"),
         (["--id", "../x"], "--id '../x'"),
     ],
 )
@@ -222,7 +226,121 @@ def test_more_clusters_than_cells_tell_apart(tmp_path):
     cells = simulate_cells(n_cells=30, n_types=3)
     cells.X = cells.X[np.arange(30) % 3]
     cells.write_h5ad(tmp_path / "same.h5ad")
-    cicl("run", tmp_path / "same.h5ad", "--outdir", tmp_path, "--n-clusters", 5, *QUICK)
-    metrics = json.loads((tmp_path / "same.metrics.json").read_text())
+    cicl("run", tmp_path / "same.h5ad", "--outdir", tmp_path / "out", "--n-clusters", 5, *QUICK)
+    metrics = json.loads((tmp_path / "out" / "same.metrics.json").read_text())
     assert metrics["n_clusters"] == 3 and metrics["cluster_sizes"] == {"0": 10, "1": 10, "2": 10}
     assert "5 clusters were asked for, but only 3" in metrics["warnings"][-1]
+
+
+@pytest.mark.parametrize("occupied_by", ["the input", "other cells", "a folder"])
+def test_nothing_but_a_result_is_replaced(occupied_by, cells, tmp_path):
+    """The result is called <id>.h5ad, as the counts may be: they must not be lost, also not by the steps."""
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    target = tmp_path / "a.h5ad" if occupied_by == "the input" else tmp_path / "out" / "a.h5ad"
+    target.parent.mkdir(exist_ok=True)
+    if occupied_by == "a folder":
+        target.mkdir()
+    elif occupied_by == "other cells":
+        cells[:20].write_h5ad(target)
+    before = None if target.is_dir() else target.read_bytes()
+    told = cicl("run", tmp_path / "a.h5ad", "--outdir", target.parent, *QUICK, code=2).stderr
+    assert f"ERROR: {target}" in told and "--outdir" in told and len(told.splitlines()) == 1
+    assert target.is_dir() if before is None else target.read_bytes() == before
+    assert list(target.parent.glob(".*")) == []
+
+
+def test_plot_does_not_replace_the_counts(finished, cells, tmp_path):
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    (tmp_path / "a.clustered.h5ad").write_bytes((finished / "five.h5ad").read_bytes())
+    told = cicl("plot", tmp_path / "a.clustered.h5ad", "--outdir", tmp_path, code=2).stderr
+    assert "a.h5ad exists and is no result of CICL" in told
+
+
+def test_a_result_is_replaced_by_the_next(cells, tmp_path):
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    for k in (2, 3):
+        cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", "--n-clusters", k, *QUICK)
+    assert json.loads((tmp_path / "out" / "a.metrics.json").read_text())["n_clusters"] == 3
+    cicl("plot", tmp_path / "out" / "a.h5ad", "--outdir", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("outdir", "told"), [("file", "is a file"), ("file/below", "is a file")])
+def test_a_useless_outdir_costs_no_training(outdir, told, cells, tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = cicl("run", tmp_path / "no.h5ad", "--outdir", tmp_path / outdir, *QUICK, code=2)
+    assert told in result.stderr and "--outdir" in result.stderr
+
+
+def test_files_of_the_wrong_step(finished, tmp_path):
+    clustered = tmp_path / "a.clustered.h5ad"
+    clustered.write_bytes((finished / "five.h5ad").read_bytes())
+    assert "<id>.prepared.h5ad" in cicl("fit", clustered, "--outdir", tmp_path, *QUICK, code=2).stderr
+    for content in ("[]", "{}", "{"):
+        (tmp_path / "x.json").write_text(content)
+        for arguments in (["plot", clustered, "--metrics", tmp_path / "x.json"], ["report", tmp_path / "x.json"]):
+            told = cicl(*arguments, "--outdir", tmp_path, code=2).stderr
+            assert "x.json: this is no metrics file" in told
+    (tmp_path / "b.clustered.h5ad").write_bytes(clustered.read_bytes())
+    files = [clustered, tmp_path / "b.clustered.h5ad", finished / "five.metrics.json"]
+    assert "another h5ad of sample 'five'" in cicl("report", *files, "--outdir", tmp_path, code=2).stderr
+    assert not (tmp_path / "cicl_report.html").exists()
+
+
+def test_fit_keeps_to_what_was_prepared(cells, tmp_path):
+    """Clipping of z-scores that the preparation did not do is not recorded, or new cells would be clipped."""
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    cicl("prepare", tmp_path / "a.h5ad", "--outdir", tmp_path, "--preset", "paper", "--n-genes", 30)
+    cicl("fit", tmp_path / "a.prepared.h5ad", "--outdir", tmp_path, "--n-clusters", 2, *QUICK)
+    params = modelfile.load(tmp_path / "a.fit.pt", "fit")["params"]
+    assert params["n_genes"] == 30 and params["gene_selection"] == "seurat" and "max_value" not in params
+
+
+def test_map_tells_which_genes_are_missing(finished, cells, tmp_path):
+    cells[:, 10:].write_h5ad(tmp_path / "new.h5ad")
+    result = cicl(
+        "map", tmp_path / "new.h5ad", "--model", finished / "five.model.pt", "--outdir", tmp_path, "--device", "cpu"
+    )
+    assert "10 of the model's" in result.stderr
+
+
+@pytest.mark.parametrize("n_genes", [2, 3])
+def test_two_genes_are_enough(n_genes, tmp_path):
+    cells = simulate_cells()[:, :n_genes].copy()
+    cells[np.asarray(cells.X.sum(1)).ravel() > 0].write_h5ad(tmp_path / "a.h5ad")
+    cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", *QUICK)
+
+
+@pytest.mark.parametrize(("n_cells", "k"), [(10, "auto"), (10, 1), (10, 10), (11, 3)])
+def test_few_cells(n_cells, k, tmp_path):
+    simulate_cells()[:n_cells].write_h5ad(tmp_path / "a.h5ad")
+    cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", "--n-clusters", k, *QUICK)
+
+
+def test_identical_cells_are_no_clusters(tmp_path):
+    cells = simulate_cells(n_cells=40)
+    cells.X = cells.X[np.zeros(40, dtype=int)]
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    assert "no clusters found" in cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", *QUICK).stdout
+
+
+def test_normalised_values_of_any_scale(tmp_path):
+    cells = simulate_cells()
+    cells.X = cells.X.multiply(0.4 / cells.X.sum(1)).tocsr()
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", "--input-kind", "normalised", *QUICK)
+
+
+def test_a_link_gives_its_own_name(tmp_path):
+    (tmp_path / "real.h5ad").write_text("x")
+    (tmp_path / "linked.h5ad").symlink_to(tmp_path / "real.h5ad")
+    assert sample_id(tmp_path / "linked.h5ad", None) == "linked"
+
+
+def test_interrupted_writing_leaves_nothing(finished, tmp_path, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupt)
+    (tmp_path / "a.h5ad").write_bytes((finished / "five.h5ad").read_bytes())
+    cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", "--n-clusters", 2, *QUICK, code=1)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.clusters.csv"}
