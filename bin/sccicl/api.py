@@ -133,7 +133,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: None = None) -> "CICL":
         """Train on X, (cells, features), and cluster it; `y` is not looked at."""
-        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2, ensure_min_features=2)
         self._config = preset_config(self.preset).changed(**(self.parameters or {}))
         device = choose_device(self.device)
         found = fit(

@@ -76,3 +76,8 @@ def test_estimator_counts_the_clusters_that_there_are():
     x = np.repeat(np.eye(3), 10, axis=0)
     model = CICL(5, parameters=SMALL, device="cpu").fit(x)
     assert model.n_clusters_ == len(model.cluster_centers_) == len(set(model.labels_)) == 3
+
+
+def test_estimator_needs_two_columns():
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        CICL(2, device="cpu").fit(np.ones((20, 1)))
