@@ -208,7 +208,7 @@ function drawEvidence(sample, div) {
     line: { color: colour("--accent"), width: 2 }, marker: { size: 7 }, hovertemplate: "%{x} clusters: %{y:.4g}<extra></extra>",
   };
   return Plotly.react(div, [trace], layout({
-    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: "Score" } },
+    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: "Separability" } },
     shapes: [{ type: "line", x0: chosen, x1: chosen, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } }],
     annotations: [{ x: chosen, yref: "paper", y: 1, yanchor: "bottom", xanchor: "center", text: `${chosen} chosen`, showarrow: false, font: { color: colour("--soft") } }],
   }), FIGURE);
