@@ -117,7 +117,7 @@ read_options = _options(
         type=click.Choice(["counts", "normalised", "log"]),
         default="counts",
         show_default=True,
-        help="What the values are: raw counts; normalised (RPKM, TPM), of which the logarithm is taken; or logarithms.",
+        help="What the values are: raw counts; normalised (RPKM, TPM), treated as counts; or logarithms of such.",
     ),
     click.option(
         "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."

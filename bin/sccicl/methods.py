@@ -38,7 +38,7 @@ def methods_text(results: list[Result]) -> str:
     params, prepare = _shared([r.uns.get("params", {}) for r in results]), _shared([_prepare(r) for r in results])
     sentences = [
         _software(results),
-        _preparation(params, prepare),
+        _preparation(results, params, prepare),
         _views(params),
         _pseudo_labels(params),
         _training(results, params),
@@ -75,12 +75,13 @@ def _software(results: list[Result]) -> str:
     )
 
 
-def _preparation(params: dict[str, Any], prepare: dict[str, Any]) -> str:
+def _preparation(results: list[Result], params: dict[str, Any], prepare: dict[str, Any]) -> str:
     n_genes = prepare.get("n_genes", params.get("n_genes"))
     genes = f"the {int(n_genes):,} most variable genes" if n_genes is not None else "the most variable genes"
+    takes_all = n_genes is not None and all(int(n_genes) >= result.n_genes for result in results)
     scaled = {
         "log": "Log-normalised values were taken as given",
-        "normalised": "Normalised values were log-transformed",
+        "normalised": "Normalised values were scaled to the same sum in every cell and log-transformed",
     }.get(
         str(prepare.get("input_kind", "counts")),
         "Counts were divided by each cell's size factor (its library size over the median library size) and "
@@ -89,7 +90,8 @@ def _preparation(params: dict[str, Any], prepare: dict[str, Any]) -> str:
     whose = {"seurat": " (by Seurat's dispersion)", "cell_ranger": " (by Cell Ranger's dispersion)"}
     selected = whose.get(str(prepare.get("gene_selection")), "")
     clipped = f", clipped at {float(prepare['max_value']):g} standard deviations" if "max_value" in prepare else ""
-    return f"{scaled}, {genes}{selected} were kept, and every gene was scaled to mean 0 and variance 1{clipped}."
+    genes = "all genes" if takes_all else f"{genes}{selected}"
+    return f"{scaled}, {genes} were kept, and every gene was scaled to mean 0 and variance 1{clipped}."
 
 
 def _views(params: dict[str, Any]) -> str:

@@ -224,7 +224,7 @@ def test_methods_paragraph():
         (
             "default",
             [
-                "2,000 most variable genes (by Cell Ranger's dispersion)",
+                "500 most variable genes (by Cell Ranger's dispersion)",
                 "clipped at 10 standard deviations",
                 "setting a random 60% of its genes to their mean, the second one from a random one of its 5 nearest",
                 "consensus (evidence accumulation",
@@ -241,7 +241,7 @@ def test_methods_paragraph_is_true_to_the_preset(preset, told, untold):
     adata = clustered()
     config = PRESETS[preset]
     adata.uns["cicl"]["params"] = config.as_dict()
-    for name in ("n_genes", "gene_selection", "max_value"):
+    for name in ("gene_selection", "max_value"):
         if getattr(config, name) is not None:
             adata.uns["cicl"]["prepare"][name] = getattr(config, name)
     result = read_result(adata, metrics(adata))
@@ -266,3 +266,12 @@ def test_no_clusters_found(tmp_path, separable, told):
     del adata.uns["cicl"]["k"]["communities"]
     text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
     assert "no clusters found" in text and told in text and "1 clusters" not in text
+
+
+def test_methods_paragraph_is_true_to_the_preparation():
+    adata = clustered()
+    adata.uns["cicl"]["prepare"] |= {"n_genes": adata.n_vars, "input_kind": "normalised", "gene_selection": "seurat"}
+    text = methods_text([read_result(adata, metrics(adata))])
+    assert (
+        "Normalised values were scaled to the same sum in every cell and log-transformed, all genes were kept" in text
+    )
