@@ -11,9 +11,9 @@ from .kmeans import kmeans
 
 MICRO_CLUSTERS = 800
 MICRO_COMPONENTS = 40
-# Fewer cells, or a smaller share of them, are no cluster of their own: they join the one they are most often with.
-MIN_CELLS = 3
-MIN_SHARE = 0.005
+# A cell alone, or a smaller share of the cells, is no cluster of its own: they join the one they are most often with.
+MIN_CELLS = 2
+MIN_SHARE = 0.0025
 
 
 def consensus(partitions: list[np.ndarray], k: int, *, weights: list[float] | None = None, seed: int = 0) -> np.ndarray:
