@@ -74,7 +74,7 @@ def test_refusal(refused, sentence):
 
 
 def test_nothing_is_started_or_written(refused):
-    assert refused.status != 0
+    assert refused.status == 2
     assert refused.tasks == []
     assert visible(refused.folder) == set()
 

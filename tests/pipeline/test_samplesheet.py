@@ -99,7 +99,7 @@ def test_values_of_a_row_override_the_parameters(outcomes):
 def test_a_bad_sheet_stops_the_run_before_any_task(pipeline, tmp_path):
     (tmp_path / "sheet.csv").write_text("sample,input\na;rm -rf x,nothing.h5ad\n")
     run = pipeline("--input", "sheet.csv", folder=tmp_path)
-    assert run.status != 0
+    assert run.status == 2
     assert run.tasks == []
     assert "ERROR: sheet.csv, row 2, column sample: 'a;rm -rf x' cannot name files" in run.text
     assert "ERROR: sheet.csv, row 2, column input: 'nothing.h5ad' does not exist" in run.text

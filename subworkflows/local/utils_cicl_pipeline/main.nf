@@ -63,7 +63,7 @@ def checkParameters(parameters) {
         errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
     }
     if (errors) {
-        error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
+        exit(2, errors.collect { text -> "ERROR: ${text}" }.join('\n'))
     }
 }
 
