@@ -15,7 +15,7 @@ workflow PIPELINE_INITIALISATION {
     checkAndRecord(parameters)
 
     if (parameters.input) {
-        samples = channel.fromList(readSamplesheet(file(parameters.input, glob: false), parameters))
+        samples = channel.fromList(samplesOf(parameters))
     }
     else {
         DEMO_DATA()
@@ -54,6 +54,16 @@ def checkAndRecord(parameters) {
         checkParameters(parameters)
     }
     writeParameters(parameters)
+}
+
+// The samples of --input; where the sheet is wrong the run stops with status 2, as the engine does on bad input
+def samplesOf(parameters) {
+    try {
+        return readSamplesheet(file(parameters.input, glob: false), parameters)
+    }
+    catch (Exception e) {
+        exit(2, e.cause?.message ?: e.message)
+    }
 }
 
 // Stops the run, before anything is started, where parameters are unknown, wrong or missing

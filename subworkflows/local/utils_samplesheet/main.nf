@@ -135,5 +135,5 @@ def resolveInput(input, sheet) {
 // Stops the run with the first of the messages
 def stop(messages) {
     def shown = messages.take(20) + (messages.size() > 20 ? ["... and ${messages.size() - 20} more errors."] : [])
-    exit(2, shown.collect { text -> "ERROR: ${text}" }.join('\n'))
+    error(shown.collect { text -> "ERROR: ${text}" }.join('\n'))
 }
