@@ -23,10 +23,10 @@ workflow CICL_PIPELINE {
     // UMAP and t-SNE, figures, the final h5ad
     PLOT(CICL.out.h5ad.join(CICL.out.metrics))
 
-    // One report for the run
+    // One report for the run; where every sample has failed there is nothing to report
     REPORT(
-        PLOT.out.h5ad.map { _meta, h5ad -> h5ad }.toSortedList { a, b -> a.name <=> b.name },
-        CICL.out.metrics.map { _meta, metrics -> metrics }.toSortedList { a, b -> a.name <=> b.name },
+        PLOT.out.h5ad.map { _meta, h5ad -> h5ad }.toSortedList { a, b -> a.name <=> b.name }.filter { files -> files },
+        CICL.out.metrics.map { _meta, metrics -> metrics }.toSortedList { a, b -> a.name <=> b.name }.filter { files -> files },
     )
 
     // Versions of every process, to the run's folder and to MultiQC
@@ -42,10 +42,13 @@ workflow CICL_PIPELINE {
                 ['parameters_mqc.yaml', parametersSection()],
             )
             .collectFile { name, text -> [name, text] }
+        ch_figures = PLOT.out.multiqc.transpose().map { _meta, json -> json }.toList().filter { files -> files }
+        ch_record = ch_versions.collectFile(name: 'software_mqc_versions.yml').mix(ch_texts).toList()
         MULTIQC(
-            PLOT.out.multiqc.transpose().map { _meta, json -> json }
-                .mix(ch_versions.collectFile(name: 'software_mqc_versions.yml'), ch_texts)
-                .toSortedList { a, b -> a.name <=> b.name },
+            ch_figures.map { files -> [files] }
+                .combine(ch_record.map { files -> [files] })
+                .map { figures, record -> (figures + record).sort { a, b -> a.name <=> b.name } }
+                .first(),
             file("${projectDir}/assets/multiqc_config.yml", checkIfExists: true),
             params.multiqc_config ? file(params.multiqc_config, checkIfExists: true) : [],
         )
