@@ -1,13 +1,7 @@
 #!/usr/bin/env python3
 """Command line of the benchmark of CICL against other methods."""
 
-import sys
-
-from sccicl.runtime import set_environment
-
-set_environment()
-
-from sccicl.benchmark.cli import main  # noqa: E402  (the caches come first)
+from sccicl.benchmark.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import steps
+from .choices import InputKind
 from .cluster import assign_clusters, cluster
 from .config import preset_config
 from .engine import fit
@@ -25,7 +26,7 @@ def cicl(
     key_added: str = "cicl",
     preset: str = "default",
     counts_layer: str | None = None,
-    input_kind: steps.InputKind = "counts",
+    input_kind: InputKind = "counts",
     seed: int = 0,
     device: str = "auto",
     copy: bool = False,
@@ -146,9 +147,12 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
             quiet=True,
         )
         self._encoder, self.history_ = found.encoder, found.history
-        start = found.pseudo_labels if self._config.pseudo_labels == "consensus" else None
         clusters = cluster(
-            found.embedding, found.k["n_clusters"], start=start, student_df=self._config.student_df, seed=self.seed
+            found.embedding,
+            found.k["n_clusters"],
+            start=found.pseudo_labels,
+            student_df=self._config.student_df,
+            seed=self.seed,
         )
         self.labels_, self.confidence_, self.cluster_centers_ = clusters
         self.n_clusters_ = len(self.cluster_centers_)

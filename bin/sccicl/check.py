@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from .choices import InputKind
 from .errors import InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-InputKind = Literal["counts", "normalised", "log"]
 
 MIN_CELLS = 10
 # Columns of obs that the clusters are written to.

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+InputKind = Literal["counts", "normalised", "log"]
 View = Literal["unit-noise", "noise", "mask"]
 ClusterLossForm = Literal["ratio", "supcon", "other-view"]
 

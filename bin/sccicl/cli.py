@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 
 from . import __version__
+from .choices import InputKind
 from .config import PRESETS, Config
 from .errors import InputError
 from .runtime import set_environment
@@ -114,7 +115,7 @@ batch_option = click.option(
 read_options = _options(
     click.option(
         "--input-kind",
-        type=click.Choice(["counts", "normalised", "log"]),
+        type=click.Choice(get_args(InputKind)),
         default="counts",
         show_default=True,
         help="What the values are: raw counts; normalised (RPKM, TPM), treated as counts; or logarithms of such.",

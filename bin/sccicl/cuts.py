@@ -50,27 +50,28 @@ def neighbour_indices(x: np.ndarray, n_neighbours: int) -> np.ndarray:
     return NearestNeighbors(n_neighbors=n_neighbours).fit(x).kneighbors(return_distance=False)
 
 
-def neighbour_graph(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
-    """Symmetric graph of nearest neighbours, (cells, cells), entries 1."""
+def _towards_neighbours(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
+    """1 from each cell to its nearest neighbours, (cells, cells)."""
     indices = neighbour_indices(x, n_neighbours)
     n_cells, width = indices.shape
     rows = np.repeat(np.arange(n_cells), width)
-    graph = sparse.csr_matrix((np.ones(rows.size), (rows, indices.ravel())), shape=(n_cells, n_cells))
+    return sparse.csr_matrix((np.ones(rows.size), (rows, indices.ravel())), shape=(n_cells, n_cells))
+
+
+def neighbour_graph(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
+    """Symmetric graph of nearest neighbours, (cells, cells), entries 1."""
+    graph = _towards_neighbours(x, n_neighbours)
     return graph.maximum(graph.T)
 
 
 def shared_neighbour_graph(x: np.ndarray) -> sparse.csr_matrix:
     """Graph of nearest neighbours weighted by the Jaccard index of the two neighbourhoods, (cells, cells)."""
-    indices = neighbour_indices(x, min(NEIGHBOURS, max(5, len(x) // 15)))
-    n_cells, width = indices.shape
-    rows = np.repeat(np.arange(n_cells), width)
-    near = sparse.csr_matrix((np.ones(rows.size), (rows, indices.ravel())), shape=(n_cells, n_cells)) + sparse.eye(
-        n_cells
-    )
+    near = _towards_neighbours(x, min(NEIGHBOURS, max(5, len(x) // 15))) + sparse.eye(len(x))
+    size = near.nnz // len(x)  # of a neighbourhood, the cell itself included
     shared = (near @ near.T).multiply((near + near.T) > 0).tocsr()
     shared.setdiag(0)
     shared.eliminate_zeros()
-    shared.data = shared.data / (2 * (width + 1) - shared.data)
+    shared.data = shared.data / (2 * size - shared.data)
     return shared
 
 

@@ -19,12 +19,13 @@ from .train import train
 class Fit(NamedTuple):
     """A trained encoder, and the embedding (cells, features) and last pseudo-labels (cells,) of its cells.
 
-    `history` is that of `train.train`, `k` the choice of the number of clusters of `kchoice.choose_k`.
+    The pseudo-labels are None where every minibatch had its own. `history` is that of `train.train`, `k` the choice of
+    the number of clusters of `kchoice.choose_k`.
     """
 
     encoder: Encoder | PCAEncoder
     embedding: Tensor
-    pseudo_labels: Tensor
+    pseudo_labels: Tensor | None
     history: dict[str, list[float]]
     k: dict[str, Any]
 
@@ -53,15 +54,17 @@ def fit(
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     k = choose_k(evidence, n_clusters, seed=seed)
     labels = neighbours = None
+    scores = (
+        principal_components(x, 20, seed=seed) if config.pseudo_labels == "consensus" or config.neighbours else None
+    )
     if config.pseudo_labels == "consensus":
-        labels = torch.from_numpy(consensus_labels(x, evidence, k["n_clusters"], seed=seed, quiet=quiet))
+        labels = torch.from_numpy(consensus_labels(evidence, k["n_clusters"], scores, seed=seed, quiet=quiet))
         if (found := int(labels.max()) + 1) < k["n_clusters"]:
             k.update(requested=k["n_clusters"], n_clusters=found)
     if config.neighbours:
-        nearest = neighbour_indices(principal_components(x, 20, seed=seed), config.neighbours)
-        neighbours = torch.from_numpy(nearest.astype(np.int64))
+        neighbours = torch.from_numpy(neighbour_indices(scores, config.neighbours).astype(np.int64))
     trained = train(
         cells, k["n_clusters"], config, labels=labels, neighbours=neighbours, seed=seed, device=device, quiet=quiet
     )
     embedding = encode(trained.encoder, cells.to(device)).cpu()
-    return Fit(trained.encoder, embedding, trained.labels, trained.history, k)
+    return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k)

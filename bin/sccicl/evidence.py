@@ -1,16 +1,18 @@
 """What a sample shows without a label: its cells on principal components, from several gene sets and scalings."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from scipy import sparse
 
-from .check import InputKind
-from .choices import GeneSelection
+from .choices import GeneSelection, InputKind
 from .components import principal_components
 from .genes import discriminating_genes, order_genes
 from .prepare import library_sizes, normalise, size_factors
+
+Scaling = Literal["z", "root"]
 
 GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
 RESELECTED = (500, 1000, 2000)
@@ -18,25 +20,26 @@ CLIP = 10.0
 NULL_CELLS = 800
 
 
-class View(NamedTuple):
-    """Cells on principal components: `scores` (cells, components)."""
+class Representation(NamedTuple):
+    """Cells on principal components: `scores` (cells, components) of a gene set in a scaling."""
 
-    name: str
+    genes: str
+    scaling: Scaling
     scores: np.ndarray
 
 
 class Evidence(Protocol):
-    """Cells from which views can be made; those of a count matrix or of an array."""
+    """What representations of cells are made from: a count matrix or an array."""
 
     n_cells: int
 
     def subset(self, cells: np.ndarray) -> "Evidence":
         """The evidence of some cells, whose genes are ranked anew."""
 
-    def views(self, seed: int) -> Iterator[View]:
+    def representations(self, seed: int) -> Iterator[Representation]:
         """Principal components of every gene set."""
 
-    def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
+    def reselected_representations(self, labels: np.ndarray, seed: int) -> Iterator[Representation]:
         """Principal components of the genes that differ most between the clusters of `labels`, (cells,)."""
 
     def scaled(self) -> tuple[np.ndarray, ...]:
@@ -70,7 +73,11 @@ class CountEvidence:
         self.n_cells = counts.shape[0]
         self.library, median = library_sizes(counts, input_kind)
         self._factors = size_factors(self.library, median)
-        self._log_values = normalise(counts, self._factors, input_kind)
+
+    @cached_property
+    def _log_values(self) -> sparse.csr_matrix:
+        # A second matrix of the size of the counts, made only where it is looked at.
+        return normalise(self.counts, self._factors, self.input_kind)
 
     def subset(self, cells: np.ndarray) -> "CountEvidence":
         """See `Evidence`."""
@@ -82,7 +89,7 @@ class CountEvidence:
     def _order(self, selection: GeneSelection) -> np.ndarray:
         return order_genes(self.counts, self._factors, self.input_kind, selection)
 
-    def views(self, seed: int) -> Iterator[View]:
+    def representations(self, seed: int) -> Iterator[Representation]:
         """See `Evidence`."""
         orders = {selection: self._order(selection) for selection, _ in GENE_SETS}
         seen = set()
@@ -92,17 +99,17 @@ class CountEvidence:
                 continue
             seen.add(genes.tobytes())
             values, name = self._values(genes), f"{selection} {n_genes}"
-            yield from _leading(f"{name} z", principal_components(z_scored(values), 30, seed=seed), (10, 20, 30))
-            yield from _leading(f"{name} root", principal_components(root_scaled(values), 20, seed=seed), (20,))
+            yield from _leading(name, "z", principal_components(z_scored(values), 30, seed=seed), (10, 20, 30))
+            yield from _leading(name, "root", principal_components(root_scaled(values), 20, seed=seed), (20,))
 
-    def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
+    def reselected_representations(self, labels: np.ndarray, seed: int) -> Iterator[Representation]:
         """See `Evidence`."""
         order = discriminating_genes(self._log_values, labels)
         for n_genes in RESELECTED:
             if n_genes > RESELECTED[0] and n_genes >= len(order):
                 break
             scores = principal_components(z_scored(self._values(order[:n_genes])), 20, seed=seed)
-            yield from _leading(f"reselected {n_genes}", scores, (10, 20))
+            yield from _leading(f"reselected {n_genes}", "z", scores, (10, 20))
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""
@@ -142,15 +149,15 @@ class ArrayEvidence:
         """See `Evidence`."""
         return ArrayEvidence(self.x[cells])
 
-    def views(self, seed: int) -> Iterator[View]:
+    def representations(self, seed: int) -> Iterator[Representation]:
         """See `Evidence`."""
-        yield from _leading("array z", principal_components(self.x, 30, seed=seed), (10, 20, 30))
+        yield from _leading("array", "z", principal_components(self.x, 30, seed=seed), (10, 20, 30))
 
-    def reselected_views(self, labels: np.ndarray, seed: int) -> Iterator[View]:
+    def reselected_representations(self, labels: np.ndarray, seed: int) -> Iterator[Representation]:
         """See `Evidence`."""
         order = discriminating_genes(sparse.csr_matrix(self.x), labels, min_share=0)
         chosen = self.x[:, order[: max(2, len(order) // 2)]]
-        yield from _leading("reselected", principal_components(chosen, 20, seed=seed), (10, 20))
+        yield from _leading("reselected", "z", principal_components(chosen, 20, seed=seed), (10, 20))
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""
@@ -163,6 +170,6 @@ class ArrayEvidence:
         """See `Evidence`."""
 
 
-def _leading(name: str, scores: np.ndarray, numbers: tuple[int, ...]) -> Iterator[View]:
+def _leading(genes: str, scaling: Scaling, scores: np.ndarray, numbers: tuple[int, ...]) -> Iterator[Representation]:
     for n in numbers:
-        yield View(f"{name} {n}", scores[:, :n])
+        yield Representation(genes, scaling, scores[:, :n])

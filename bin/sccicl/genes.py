@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .check import InputKind
-from .choices import GeneSelection
+from .choices import GeneSelection, InputKind
 
 Block = tuple[np.ndarray, np.ndarray]
 
@@ -45,8 +44,7 @@ def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Dispersion of every gene relative to genes of like mean, (genes,); NaN for genes that do not vary.
 
     log(variance / mean) is z-scored within 20 bins of log1p(mean) (Satija et al. 2015, scanpy's flavour `seurat`, which
-    Tian et al. 2019 use). A gene that is alone in its bin, or like all others
-    there, has the value 1.
+    Tian et al. 2019 use). A gene that is alone in its bin, or like all others there, has the value 1.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         dispersion = np.log(np.where(variance > 0, variance / mean, np.nan))

@@ -9,46 +9,54 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from .components import principal_components
 from .consensus import consensus
 from .cuts import kmeans_cut, mixture_cut, shrunk_to_sphere, ward_cut
-from .evidence import Evidence, View
+from .evidence import Evidence, Representation
 from .kmeans import assign, means
 from .progress import log
 
 POOL_CELLS = 10_000
 
 
-def partitions(views: Iterable[View], k: int, seed: int) -> list[np.ndarray]:
-    """Every view cut in several ways, mostly into `k` clusters: labels (cells,) each."""
+def partitions(representations: Iterable[Representation], k: int, seed: int) -> list[np.ndarray]:
+    """Every representation cut by K-means, a mixture and Ward linkage into `k` clusters: labels (cells,) each."""
     found = []
-    for index, view in enumerate(views):
-        x, own_seed = view.scores, seed + index
+    for index, representation in enumerate(representations):
+        x, own_seed = representation.scores, seed + index
         found += [kmeans_cut(x, k, own_seed), mixture_cut(x, k, own_seed), ward_cut(x, k)]
-        if view.name.startswith("reselected"):
-            continue
+    return found
+
+
+def first_partitions(representations: Iterable[Representation], k: int, seed: int) -> list[np.ndarray]:
+    """`partitions`, and K-means nearer to cosine similarity, and into twice as many clusters: labels (cells,) each."""
+    found = []
+    for index, representation in enumerate(representations):
+        x, own_seed = representation.scores, seed + index
+        found += partitions([representation], k, own_seed)
         if x.shape[1] == 20:
             found += [kmeans_cut(shrunk_to_sphere(x, power), k, own_seed) for power in (0.5, 1.0)]
-        if " z " in view.name:
+        if representation.scaling == "z":
             found.append(kmeans_cut(x, min(2 * k, len(x) - 1), own_seed))
     return found
 
 
-def consensus_labels(x: np.ndarray, evidence: Evidence, k: int, *, seed: int = 0, quiet: bool = False) -> np.ndarray:
+def consensus_labels(
+    evidence: Evidence, k: int, scores: np.ndarray, *, seed: int = 0, quiet: bool = False
+) -> np.ndarray:
     """Pseudo-labels (cells,) on which the pool agrees most; k of them, or fewer where fewer can be told apart.
 
     The consensus of a first pool chooses genes: those that differ most between its clusters make a second pool, and
     both pools together, each with the same weight, make the consensus that counts.
 
-    Of more than 10,000 cells a random 10,000 make the pool; each of the others gets the label whose centroid on the
-    principal components of `x` is nearest.
+    Of more than 10,000 cells a random 10,000 make the pool; each of the others gets the label whose centroid in
+    `scores` is nearest.
 
     Parameters
     ----------
-    x
-        Prepared cells, (cells, genes).
     evidence
-        The same cells with all that is known of them.
+        The cells with all that is known of them.
+    scores
+        The same cells on principal components, (cells, components).
     """
     n_cells = evidence.n_cells
     if k == 1:
@@ -57,18 +65,19 @@ def consensus_labels(x: np.ndarray, evidence: Evidence, k: int, *, seed: int = 0
     if n_cells > POOL_CELLS:
         chosen = np.sort(np.random.default_rng(seed).choice(n_cells, POOL_CELLS, replace=False))
         evidence = evidence.subset(chosen)
-    first = partitions(evidence.views(seed), k, seed)
+    first = first_partitions(evidence.representations(seed), k, seed)
     if not quiet:
         log(f"first pool: {len(first)} partitions")
-    second = partitions(evidence.reselected_views(consensus(first, k, seed=seed), seed), k, seed)
+    reselected = evidence.reselected_representations(consensus(first, k, seed=seed), seed)
+    second = partitions(reselected, k, seed)
     if not quiet:
         log(f"second pool: {len(second)} partitions of reselected genes")
     weights = [1.0] * len(first) + [len(first) / len(second)] * len(second)
     labels = consensus(first + second, k, weights=weights, seed=seed)
     if n_cells == len(chosen):
         return labels
-    scores = torch.from_numpy(principal_components(x, 20, seed=seed))
-    centroids, _ = means(scores[chosen], torch.from_numpy(labels), int(labels.max()) + 1)
-    everywhere = assign(scores, centroids)[0].numpy()
+    x = torch.from_numpy(scores)
+    centroids, _ = means(x[chosen], torch.from_numpy(labels), int(labels.max()) + 1)
+    everywhere = assign(x, centroids)[0].numpy()
     everywhere[chosen] = labels
     return everywhere

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from .check import InputKind, add_warning, check_input_kind, check_size, source_name
-from .choices import GeneSelection
+from .check import add_warning, check_input_kind, check_size, source_name
+from .choices import GeneSelection, InputKind
 from .errors import InputError
 from .genes import BLOCK_VALUES, moments, select_genes
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .check import (
-    InputKind,
     as_counts,
     check_columns,
     check_input_kind,
@@ -16,13 +15,14 @@ from .check import (
     check_values,
     look_like_counts,
 )
+from .choices import InputKind
 from .errors import InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from scipy import sparse
 
-__all__ = ["InputKind", "check_columns", "read_counts", "take_counts"]
+__all__ = ["check_columns", "read_counts", "take_counts"]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 HDF5_SUFFIXES = (".h5ad", ".h5", ".hdf5", ".loom")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .choices import InputKind
 from .config import Config
 from .errors import InputError
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
-InputKind = Literal["counts", "normalised", "log"]
 Auto = Literal["auto"]
 
 
@@ -160,12 +160,12 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         )
     config = Config(**fitted["params"])
     k = dict(fitted["k"])
+    asked, start = k.pop("requested", k["n_clusters"]), fitted["pseudo_labels"]
     if n_clusters != "auto":
+        asked, start = n_clusters, None
         k.update(n_clusters=n_clusters, given=True)
-    asked = k["n_clusters"] if n_clusters != "auto" else k.pop("requested", k["n_clusters"])
     stages = dict(fitted["stages"])
     with stage("cluster", stages):
-        start = fitted["pseudo_labels"] if config.pseudo_labels == "consensus" and n_clusters == "auto" else None
         found = cluster(
             fitted["embedding"], k["n_clusters"], start=start, student_df=config.student_df, seed=fitted["seed"]
         )

@@ -7,7 +7,7 @@ from sccicl.components import principal_components
 from sccicl.cuts import kmeans_cut, mixture_cut, neighbour_graph, neighbour_indices, shrunk_to_sphere, ward_cut
 from sccicl.evidence import ArrayEvidence, CountEvidence
 from sccicl.genes import discriminating_genes
-from sccicl.pool import consensus_labels, partitions
+from sccicl.pool import consensus_labels, first_partitions
 from scipy import sparse
 from simulate import simulate_cells
 from sklearn.decomposition import PCA
@@ -56,12 +56,18 @@ def test_sphere():
 def test_pool_of_counts_agrees_on_the_types():
     cells = simulate_cells()
     evidence = CountEvidence(cells.X)
-    views = list(evidence.views(0))
+    found = list(evidence.representations(0))
     # 120 genes are fewer than every gene set takes, so the sets are one and the same.
-    assert [view.name for view in views] == [f"seurat 2000 {form}" for form in ("z 10", "z 20", "z 30", "root 20")]
-    found = partitions(views, 5, 0)
-    assert all(len(labels) == cells.n_obs for labels in found)
-    labels = consensus_labels(views[1].scores, evidence, 5, quiet=True)
+    assert [(one.genes, one.scaling, one.scores.shape[1]) for one in found] == [
+        ("seurat 2000", "z", 10),
+        ("seurat 2000", "z", 20),
+        ("seurat 2000", "z", 30),
+        ("seurat 2000", "root", 20),
+    ]
+    # Three cuts of each; two towards the sphere where there are 20 components; one into twice as many clusters of z.
+    pool_of_all = first_partitions(found, 5, 0)
+    assert len(pool_of_all) == 4 * 3 + 2 * 2 + 3 and all(len(labels) == cells.n_obs for labels in pool_of_all)
+    labels = consensus_labels(evidence, 5, found[1].scores, quiet=True)
     assert adjusted_rand_score(cells.obs["cell_type"], labels) == 1
 
 
@@ -85,5 +91,5 @@ def test_f_statistic_orders_as_scikit_learn():
 def test_cells_outside_the_pool_are_labelled_too(unequal, monkeypatch):
     monkeypatch.setattr(pool, "POOL_CELLS", 200)
     x, truth = unequal
-    assert adjusted_rand_score(truth, consensus_labels(x, ArrayEvidence(x), 3, quiet=True)) == 1
-    assert (consensus_labels(x, ArrayEvidence(x), 1) == 0).all()
+    assert adjusted_rand_score(truth, consensus_labels(ArrayEvidence(x), 3, x, quiet=True)) == 1
+    assert (consensus_labels(ArrayEvidence(x), 1, x) == 0).all()

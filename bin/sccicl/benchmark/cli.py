@@ -8,6 +8,7 @@ import click
 
 from ..cli import Commands
 from ..errors import InputError
+from ..runtime import set_environment
 from ..write import atomic_path
 from .methods import METHODS, TRACKS
 
@@ -17,6 +18,7 @@ existing = click.Path(path_type=Path)
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 def main() -> None:
     """Compare CICL with the methods that a user would take instead, on cells whose types are known."""
+    set_environment()
 
 
 def _names(text: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..check import InputKind
+from ..choices import InputKind
 from ..errors import InputError
 
 if TYPE_CHECKING:

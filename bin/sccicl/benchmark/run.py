@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..check import InputKind
+from ..choices import InputKind
 from ..progress import log
 from ..runtime import stage
 from . import rivals
