@@ -84,5 +84,5 @@ def fit(
         checkpoint=checkpoint,
         quiet=quiet,
     )
-    embedding = encode(trained.encoder, cells.to(device)).cpu()
+    embedding = encode(trained.encoder, cells).cpu()
     return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k)

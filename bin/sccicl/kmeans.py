@@ -1,4 +1,7 @@
-"""K-means in chunks of cells, on the device the data are on."""
+"""K-means in chunks of cells, on the device the data are on.
+
+A chunk is assigned and added up while it is in the cache, so an iteration reads the cells once.
+"""
 
 from typing import NamedTuple
 
@@ -6,6 +9,10 @@ import torch
 from torch import Tensor
 
 CHUNK_ROWS = 65536
+# On a CPU a chunk of 1 MB stays in a core's cache.
+CPU_CHUNK_BYTES = 2**20
+# A GPU is asked whether it has converged every so many iterations, as it has to finish all work for an answer.
+GPU_CHECK_INTERVAL = 8
 
 
 class KMeansResult(NamedTuple):
@@ -22,35 +29,104 @@ def squared_distances(x: Tensor, centroids: Tensor) -> Tensor:
     return (x.square().sum(1, keepdim=True) - 2 * products + centroids.square().sum(1)).clamp_(min=0)
 
 
+def chunk_rows(x: Tensor) -> int:
+    """Rows of `x` that are looked at together."""
+    if x.device.type != "cpu":
+        return CHUNK_ROWS
+    return min(CHUNK_ROWS, max(256, CPU_CHUNK_BYTES // (x.shape[1] * x.element_size())))
+
+
 def assign(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest centroid of every cell and the squared distance to it, both (cells,)."""
-    nearest = [squared_distances(chunk, centroids).min(1) for chunk in x.split(CHUNK_ROWS)]
-    return torch.cat([part.indices for part in nearest]), torch.cat([part.values for part in nearest])
+    labels = torch.empty(len(x), dtype=torch.long, device=x.device)
+    distance = x.new_empty(len(x))
+    for chunk, own_labels, own_distance in _in_chunks(x, labels, distance):
+        torch.min(squared_distances(chunk, centroids), 1, out=(own_distance, own_labels))
+    return labels, distance
+
+
+def _in_chunks(x: Tensor, *others: Tensor) -> zip:
+    rows = chunk_rows(x)
+    return zip(x.split(rows), *(other.split(rows) for other in others), strict=True)
 
 
 def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """k-means++ seeding (Arthur and Vassilvitskii 2007): k rows of `x`, drawn in proportion to squared distance."""
-    first = torch.randint(len(x), (1,), generator=generator).item()
-    chosen = [first]
-    distance = squared_distances(x, x[first : first + 1]).squeeze(1)
-    for _ in range(k - 1):
-        # The draw is made on the host in float64, so that one seed means one choice on every device.
-        cumulative = distance.double().cpu().cumsum(0)
-        draw = torch.rand((), generator=generator, dtype=torch.float64) * cumulative[-1]
-        row = min(int(torch.searchsorted(cumulative, draw)), len(x) - 1)
+    row = torch.randint(len(x), (1,), generator=generator).to(x.device)
+    # Drawn on the host, and added up in float64, so that one seed means one choice on every device.
+    draws = [torch.rand(1, generator=generator, dtype=torch.float64) for _ in range(k - 1)]
+    chosen = [row]
+    squares = x.square().sum(1)
+    distance = _to_one(x, squares, row)
+    for draw in draws:
+        cumulative = distance.double().cumsum(0)
+        row = torch.searchsorted(cumulative, draw.to(x.device) * cumulative[-1]).clamp_(max=len(x) - 1)
         chosen.append(row)
-        distance = torch.minimum(distance, squared_distances(x, x[row : row + 1]).squeeze(1))
-    return x[chosen].clone()
+        distance = torch.minimum(distance, _to_one(x, squares, row))
+    return x[torch.cat(chosen)]
+
+
+def _to_one(x: Tensor, squares: Tensor, row: Tensor) -> Tensor:
+    """Squared distance of all rows to one of them, (cells,)."""
+    return (squares - 2 * torch.mv(x, x[row].squeeze(0)) + squares[row]).clamp_(min=0)
 
 
 def means(x: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Mean of the cells of every cluster, (k, features), and their number, (k,)."""
-    total = x.new_zeros(k, x.shape[1])
-    for rows, chosen in zip(x.split(CHUNK_ROWS), labels.split(CHUNK_ROWS), strict=True):
-        # A product with the one-hot matrix is reproducible on CUDA, where index_add_ is not.
-        total += torch.nn.functional.one_hot(chosen, k).to(x.dtype).T @ rows
-    size = torch.bincount(labels, minlength=k)
+    total, size = x.new_zeros(k, x.shape[1]), torch.zeros(k, dtype=torch.long, device=x.device)
+    for rows, chosen in _in_chunks(x, labels):
+        _add_up(total, size, rows, chosen)
     return total / size.clamp(min=1)[:, None], size
+
+
+def _add_up(total: Tensor, size: Tensor, rows: Tensor, labels: Tensor) -> None:
+    # A product with the one-hot matrix is reproducible on CUDA, where index_add_ is not, and bincount waits there.
+    one_hot = rows.new_zeros(len(rows), len(total)).scatter_(1, labels[:, None], 1)
+    total.addmm_(one_hot.T, rows)
+    size += one_hot.sum(0).long()
+
+
+def _assign_and_average(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labels, squared distances, means of the new clusters and their sizes, in one pass over the cells."""
+    labels = torch.empty(len(x), dtype=torch.long, device=x.device)
+    distance = x.new_empty(len(x))
+    total, size = torch.zeros_like(centroids), torch.zeros(len(centroids), dtype=torch.long, device=x.device)
+    for chunk, own_labels, own_distance in _in_chunks(x, labels, distance):
+        torch.min(squared_distances(chunk, centroids), 1, out=(own_distance, own_labels))
+        _add_up(total, size, chunk, own_labels)
+    return labels, distance, total / size.clamp(min=1)[:, None], size
+
+
+def refine(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-4) -> Tensor:
+    """Centroids after Lloyd's algorithm, see `lloyd`; with few iterations a GPU is not waited for."""
+    threshold = tol * x.var(0, correction=0).mean()
+    on_host = x.device.type == "cpu"
+    interval = 1 if on_host else GPU_CHECK_INTERVAL
+    labels = None
+    for iteration in range(1, max_iter + 1):
+        new_labels, distance, centres, size = _assign_and_average(x, centroids)
+        is_full = (size > 0).all()
+        # Where every cell lies on its centroid there are fewer distinct cells than clusters, and no cell to give.
+        is_settled = is_full
+        if not on_host or not is_full:
+            centres = _reseed(x, centres, centroids, distance, size == 0)
+            is_settled = is_full | (distance.max() == 0)
+        is_checked = iteration % interval == 0 and iteration < max_iter
+        if is_checked and labels is not None and bool(is_settled & (labels == new_labels).all()):
+            return centres
+        is_still = is_full & ((centres - centroids).square().sum() <= threshold)
+        centroids, labels = centres, new_labels
+        if is_checked and bool(is_still):
+            break
+    return centroids
+
+
+def _reseed(x: Tensor, centres: Tensor, before: Tensor, distance: Tensor, empty: Tensor) -> Tensor:
+    """Give empty clusters the cells farthest from their centroids; no decision is made on the host."""
+    farthest, rows = distance.topk(min(len(centres), len(x)))
+    rank = (empty.cumsum(0) - 1).clamp(0, len(rows) - 1)
+    given = torch.where(farthest[0] > 0, x[rows[rank]], before)
+    return torch.where(empty[:, None], given, centres)
 
 
 def lloyd(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-4) -> KMeansResult:
@@ -59,24 +135,7 @@ def lloyd(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-
     It stops when the assignment repeats or the centroids move by less than `tol` times the mean variance of the
     features, as in scikit-learn. A cluster that loses all its cells gets the cell farthest from its centroid.
     """
-    k = len(centroids)
-    threshold = tol * x.var(0, correction=0).mean()
-    labels = None
-    for _ in range(max_iter):
-        new_labels, distance = assign(x, centroids)
-        centres, size = means(x, new_labels, k)
-        empty = (size == 0).nonzero().flatten()
-        # Where every cell lies on its centroid there are fewer distinct cells than clusters, and no cell to give.
-        if len(empty) and distance.max() > 0:
-            centres[empty] = x[distance.topk(len(empty)).indices]
-        elif labels is not None and torch.equal(labels, new_labels):
-            break
-        else:
-            centres[empty] = centroids[empty]
-        shift = (centres - centroids).square().sum()
-        centroids, labels = centres, new_labels
-        if not len(empty) and shift <= threshold:
-            break
+    centroids = refine(x, centroids, max_iter=max_iter, tol=tol)
     labels, distance = assign(x, centroids)
     return KMeansResult(centroids, labels, distance.double().sum().item())
 

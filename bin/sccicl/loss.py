@@ -1,8 +1,8 @@
-"""The instance-wise and the cluster-aware contrastive loss, with gradient, in one pass over tiles of rows.
+"""The instance-wise and the cluster-aware contrastive loss, with gradient, over tiles of the similarity matrix.
 
-Both losses need, for every row, a log-sum-exp over all other rows. A tile of rows meets all columns at once, so the
-value and the gradient with respect to the similarities are known before the tile is left: nothing of the size
-2N x 2N is ever stored, and memory is linear in the batch.
+Nothing of the size 2N x 2N is ever stored, and memory is linear in the batch. Cosines are bounded and go the fast way
+of `loss_symmetric`. For dot products and very low temperatures every row needs a log-sum-exp with a maximum of its own:
+a tile of rows meets all columns at once, so that value and gradient are known before the tile is left.
 """
 
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .choices import ClusterLossForm
+from .loss_symmetric import MIN_TEMPERATURE, Reduce, symmetric_loss
 
 # Entries of one tile of the similarity matrix: 4 MB in float32, which a few tiles of a common last-level cache hold.
 TILE_ENTRIES = 2**20
@@ -25,7 +26,25 @@ class Losses(NamedTuple):
     cluster: Tensor
 
 
+class _BoundedLoss(torch.autograd.Function):
+    """The loss of unit rows by `symmetric_loss`."""
+
+    @staticmethod
+    def forward(ctx, z, labels, weight, instance_weight, options):
+        parts = symmetric_loss(z, labels, weight=weight, instance_weight=instance_weight, **options)
+        ctx.save_for_backward(parts.gradient)
+        ctx.mark_non_differentiable(parts.instance, parts.cluster)
+        return instance_weight * parts.instance + weight * parts.cluster, parts.instance, parts.cluster
+
+    @staticmethod
+    def backward(ctx, d_total, _d_instance, _d_cluster):
+        (gradient,) = ctx.saved_tensors
+        return gradient * d_total, None, None, None, None
+
+
 class _ContrastiveLoss(torch.autograd.Function):
+    """The loss of any rows, a tile of rows at a time."""
+
     @staticmethod
     def forward(ctx, z, labels, temperature, weight, instance_weight, form, tile_rows):
         n_rows = len(z)
@@ -92,6 +111,9 @@ def contrastive_loss(
     form: ClusterLossForm = "ratio",
     cosine: bool = True,
     tile_rows: int | None = None,
+    products: torch.dtype | None = None,
+    share: tuple[int, int] = (0, 1),
+    reduce: Reduce | None = None,
 ) -> Losses:
     """L = L_instance + lambda L_cluster of a minibatch (equations 12 to 17).
 
@@ -117,7 +139,13 @@ def contrastive_loss(
     cosine
         Cosine similarity; the dot product otherwise (equation 13).
     tile_rows
-        Rows of the similarity matrix held at a time; by default what holds 1 M entries.
+        Rows of the similarity matrix held at a time; by default what holds 1 M entries, or tiles that fit the cache.
+    products
+        Type of the factors of the matrix products, such as `torch.bfloat16`; by default that of the projections.
+        Sums, exponentials and the pairs of views stay in the type of the projections.
+    share, reduce
+        For several processes that hold the same projections: (i, n) and a function that adds a tensor up over all n
+        of them; process i looks at every n-th tile only.
 
     Raises
     ------
@@ -131,8 +159,20 @@ def contrastive_loss(
             f"{tuple(second.shape)} and {tuple(labels.shape)}"
         )
     z = torch.cat([first, second])
+    labels = labels.repeat(2)
+    if cosine and temperature >= MIN_TEMPERATURE:
+        options = {
+            "temperature": temperature,
+            "form": form,
+            "products": products,
+            "tile": None if tile_rows is None else (tile_rows, 4 * tile_rows),
+            "share": share,
+            "reduce": reduce or (lambda sums: sums),
+        }
+        return Losses(*_BoundedLoss.apply(F.normalize(z, dim=1), labels, weight, instance_weight, options))
     if cosine:
         z = F.normalize(z, dim=1)
     if tile_rows is None:
         tile_rows = max(1, TILE_ENTRIES // (2 * n_cells))
-    return Losses(*_ContrastiveLoss.apply(z, labels.repeat(2), temperature, weight, instance_weight, form, tile_rows))
+    # Several processes each do all of it: rare settings are not worth a second way to share the work.
+    return Losses(*_ContrastiveLoss.apply(z, labels, temperature, weight, instance_weight, form, tile_rows))

@@ -1,7 +1,10 @@
 """The encoder f and the projection head g (paper 2.2.2 and 2.2.4)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .memory import is_out_of_memory
 
 
 class SelfAttention(nn.Module):
@@ -25,7 +28,24 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(cells, features) -> (cells, features)."""
-        return self.output(self.value(x))
+        value, output = self.value, self.output
+        if len(x) <= value.out_features or value.out_features < value.in_features:
+            return output(value(x))
+        # With more cells than features the product of the two maps costs less than the second map of all cells.
+        return F.linear(x, output.weight @ value.weight, output.weight @ value.bias + output.bias)
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose draws cost little on a CPU: four of 16 bits from each of its generator, where torch makes one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        if not self.training or self.p == 0 or x.device.type != "cpu":
+            return super().forward(x)
+        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        n_dropped = round(self.p * 2**16)
+        kept = (draws[: x.numel()] >= n_dropped - 2**15).view(x.shape)
+        return x * (kept * (2**16 / (2**16 - n_dropped)))
 
 
 class EncoderLayer(nn.Module):
@@ -39,7 +59,7 @@ class EncoderLayer(nn.Module):
             nn.Linear(n_features, feed_forward), nn.ReLU(), nn.Linear(feed_forward, n_features)
         )
         self.feed_forward_norm = nn.LayerNorm(n_features)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(cells, features) -> (cells, features)."""
@@ -77,7 +97,7 @@ class PreNormLayer(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(n_features, feed_forward), nn.ReLU(), nn.Linear(feed_forward, n_features)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for last in (self.attention.output, self.feed_forward[2]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -127,11 +147,20 @@ class ProjectionHead(nn.Sequential):
 
 
 def encode(encoder: nn.Module, x: Tensor, *, batch_size: int = 8192) -> Tensor:
-    """H = f(X) of all cells, without dropout and gradient: (cells, genes) -> (cells, features)."""
+    """H = f(X) of all cells, without dropout and gradient: (cells, genes) -> (cells, features).
+
+    The cells may lie on the host, H lies on the encoder's device. Where that has not the memory for `batch_size` cells
+    at a time, there are fewer at a time.
+    """
+    device = next(encoder.parameters()).device
     training = encoder.training
     encoder.eval()
     try:
         with torch.no_grad():
-            return torch.cat([encoder(block) for block in x.split(batch_size)])
+            return torch.cat([encoder(block.to(device)).to(x.dtype) for block in x.split(batch_size)])
+    except RuntimeError as error:
+        if not is_out_of_memory(error) or batch_size <= 64:
+            raise
     finally:
         encoder.train(training)
+    return encode(encoder, x, batch_size=batch_size // 2)

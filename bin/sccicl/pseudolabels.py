@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .kmeans import CHUNK_ROWS, squared_distances
+from .kmeans import assign, chunk_rows, squared_distances
 
 
 def student_t(x: Tensor, centroids: Tensor, df: float = 1.0) -> Tensor:
@@ -12,12 +12,12 @@ def student_t(x: Tensor, centroids: Tensor, df: float = 1.0) -> Tensor:
     q_ij ~ (1 + |h_i - mu_j|^2 / a)^(-(a + 1) / 2) with a = `df` degrees of freedom.
     """
     parts = []
-    for chunk in x.split(CHUNK_ROWS):
+    for chunk in x.split(chunk_rows(x)):
         log_q = torch.log1p(squared_distances(chunk, centroids) / df).mul_(-(df + 1) / 2)
         parts.append(log_q.softmax(1))
     return torch.cat(parts)
 
 
-def pseudo_labels(x: Tensor, centroids: Tensor, df: float = 1.0) -> Tensor:
-    """y_i = argmax_j q_ij (equation 9), (cells,)."""
-    return student_t(x, centroids, df).argmax(1)
+def pseudo_labels(x: Tensor, centroids: Tensor) -> Tensor:
+    """y_i = argmax_j q_ij (equation 9), (cells,): the nearest centroid, whatever the degrees of freedom."""
+    return assign(x, centroids)[0]

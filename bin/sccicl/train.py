@@ -7,16 +7,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .cells import Cells
 from .checkpoint import Checkpoint, Progress
 from .config import Config
 from .errors import InputError
-from .kmeans import kmeans, lloyd, means, squared_distances
-from .loss import contrastive_loss
-from .model import Encoder, PCAEncoder, ProjectionHead, encode
+from .kmeans import kmeans, lloyd, means, refine
+from .model import Encoder, PCAEncoder, ProjectionHead
 from .progress import progress
 from .pseudolabels import pseudo_labels
+from .step import Stepper
 from .training_state import QUANTITIES, TrainingState
 from .views import mask, noise, unit_noise
+from .world import World
+
+# Of K-means, from the centroids of the minibatch before.
+WARM_ITERATIONS = 8
 
 
 class Trained(NamedTuple):
@@ -51,7 +56,8 @@ def minibatches(n_cells: int, batch_size: int, generator: torch.Generator) -> li
 
     Equal sizes keep the last minibatch from having one cell, or fewer cells than clusters.
     """
-    return list(torch.randperm(n_cells, generator=generator).tensor_split(n_minibatches(n_cells, batch_size)))
+    order = torch.randperm(n_cells, generator=generator, device=generator.device)
+    return list(order.tensor_split(n_minibatches(n_cells, batch_size)))
 
 
 def n_minibatches(n_cells: int, batch_size: int) -> int:
@@ -81,7 +87,7 @@ def train(
     Parameters
     ----------
     x
-        Prepared cells, (cells, genes), float32.
+        Prepared cells, (cells, genes), float32, on the host.
     n_clusters
         k of the pseudo-labels.
     labels
@@ -100,11 +106,12 @@ def train(
     device = torch.device(device)
     checkpoint = checkpoint or Checkpoint(None)
     torch.manual_seed(seed)
-    x = x.to(device)
+    cells = Cells(x, device)
     neighbours = None if neighbours is None else neighbours.to(device)
     per_minibatch = labels is None
-    state = _start(x, labels, config, seed)
-    encoder, head = state.modules["encoder"], state.modules["head"]
+    state = _start(cells, labels, config, seed)
+    world = World()
+    take_step = Stepper(state.modules, state.optimiser, config, device, world)
     first_epoch, first_batch = 0, 0
     if (reached := checkpoint.progress()) is not None:
         first_epoch, first_batch = reached.epoch, reached.batch
@@ -115,65 +122,57 @@ def train(
             if first_batch == 0:
                 state.sums = torch.zeros(3, device=device)
                 state.previous = state.labels.clone()
-                state.order = state.on_host.get_state()
+                state.order = state.shuffling.get_state()
                 if not per_minibatch and epoch > 0:
-                    h = encode(encoder, x)
+                    h = take_step.embed(cells.x)
                     state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels
-            state.on_host.set_state(state.order)
-            for number, batch in enumerate(minibatches(len(x), config.batch_size, state.on_host)):
+            state.shuffling.set_state(state.order)
+            for number, batch in enumerate(minibatches(len(x), config.batch_size, state.shuffling)):
                 if number < first_batch:
                     continue
-                batch = batch.to(device)
-                cells = x[batch]
+                ours = others = cells.take(batch)
                 if per_minibatch:
-                    _label_minibatch(state, encode(encoder, cells), batch, n_clusters, config, seed)
-                first = head(encoder(draw_view(cells, config, state.on_device)))
-                others = cells if neighbours is None else x[one_of(neighbours[batch], state.on_device)]
-                second = head(encoder(draw_view(others, config, state.on_device)))
-                losses = contrastive_loss(
-                    first,
-                    second,
-                    state.labels[batch],
-                    temperature=config.temperature,
-                    weight=config.cluster_loss_weight,
-                    instance_weight=config.instance_loss_weight,
-                    form=config.cluster_loss,
-                )
-                state.optimiser.zero_grad()
-                losses.total.backward()
-                state.optimiser.step()
-                state.sums += torch.stack(losses).detach() * len(batch)
+                    _label_minibatch(state, take_step.embed(ours), batch, n_clusters, seed)
+                first = draw_view(ours, config, state.drawing)
+                if neighbours is not None:
+                    others = cells.take(one_of(neighbours[batch], state.drawing))
+                views = torch.cat([first, draw_view(others, config, state.drawing)])
+                losses = take_step(views, state.labels[batch])
+                state.sums += torch.stack(losses) * len(batch)
                 checkpoint.step_done(partial(_progress, epoch, number + 1, state))
             first_batch = 0
             _close_epoch(state, epoch, config)
-    return Trained(encoder, state.labels.cpu(), state.history)
+    return Trained(state.modules["encoder"], state.labels.cpu(), state.history)
 
 
-def _start(x: Tensor, labels: Tensor | None, config: Config, seed: int) -> TrainingState:
-    encoder = new_encoder(x.shape[1], config).to(x.device)
+def _start(cells: Cells, labels: Tensor | None, config: Config, seed: int) -> TrainingState:
+    device = cells.device
+    encoder = new_encoder(cells.x.shape[1], config).to(cells.x.device)
     if isinstance(encoder, PCAEncoder):
-        encoder.start_at_components(x)
-    head = ProjectionHead(encoder.size, config.projection_hidden, config.projection_size).to(x.device)
+        encoder.start_at_components(cells.x)
+    encoder.to(device)
+    head = ProjectionHead(encoder.size, config.projection_hidden, config.projection_size).to(device)
     optimiser = torch.optim.Adam(
         [
             {"params": encoder.parameters(), "lr": config.learning_rate},
             {"params": head.parameters(), "lr": config.head_learning_rate},
         ],
         weight_decay=config.weight_decay,
+        fused=True,
     )
-    labels = torch.full((len(x),), -1, device=x.device) if labels is None else labels.to(x.device)
-    on_host = torch.Generator().manual_seed(seed)
+    labels = torch.full((len(cells.x),), -1, device=device) if labels is None else labels.to(device)
+    shuffling = torch.Generator(device).manual_seed(seed)
     return TrainingState(
         modules=torch.nn.ModuleDict({"encoder": encoder, "head": head}),
         optimiser=optimiser,
-        on_host=on_host,
-        on_device=torch.Generator(x.device).manual_seed(seed),
+        shuffling=shuffling,
+        drawing=torch.Generator(device).manual_seed(seed),
         labels=labels,
         previous=labels,
-        sums=torch.zeros(3, device=x.device),
+        sums=torch.zeros(3, device=device),
         centroids=None,
         history={name: [] for name in QUANTITIES},
-        order=on_host.get_state(),
+        order=shuffling.get_state(),
     )
 
 
@@ -181,11 +180,14 @@ def _progress(epoch: int, batch: int, state: TrainingState) -> Progress:
     return Progress(epoch, batch, state.snapshot())
 
 
-def _label_minibatch(state: TrainingState, h: Tensor, batch: Tensor, k: int, config: Config, seed: int) -> None:
-    """Pseudo-labels of a minibatch by K-means of its own."""
-    found = kmeans(h, min(k, len(batch)), seed=seed, n_init=1).centroids
-    state.centroids = found if state.centroids is None else same_names(found, state.centroids)
-    state.labels[batch] = pseudo_labels(h, state.centroids, config.student_df)
+def _label_minibatch(state: TrainingState, h: Tensor, batch: Tensor, k: int, seed: int) -> None:
+    """Pseudo-labels of a minibatch by K-means of its own, from the centroids of the minibatch before: names stay."""
+    k = min(k, len(batch))
+    if state.centroids is None or len(state.centroids) != k:
+        state.centroids = kmeans(h, k, seed=seed, n_init=1).centroids
+    else:
+        state.centroids = refine(h, state.centroids, max_iter=WARM_ITERATIONS)
+    state.labels[batch] = pseudo_labels(h, state.centroids)
 
 
 def _close_epoch(state: TrainingState, epoch: int, config: Config) -> None:
@@ -208,23 +210,6 @@ def one_of(choices: Tensor, generator: torch.Generator) -> Tensor:
     n_rows, n_choices = choices.shape
     column = torch.randint(n_choices, (n_rows, 1), generator=generator, device=choices.device)
     return choices.gather(1, column).squeeze(1)
-
-
-def same_names(centroids: Tensor, reference: Tensor) -> Tensor:
-    """Reorder centroids so that the one closest to reference j is number j, pairs being taken from the closest up.
-
-    K-means numbers its clusters at random; labels of cells in different minibatches are compared only after this.
-    """
-    if len(centroids) != len(reference):
-        return centroids
-    distance = squared_distances(reference, centroids)
-    order = torch.empty(len(centroids), dtype=torch.long, device=centroids.device)
-    for _ in range(len(centroids)):
-        row, column = divmod(int(distance.argmin()), len(centroids))
-        order[row] = column
-        distance[row] = torch.inf
-        distance[:, column] = torch.inf
-    return centroids[order]
 
 
 def label_change(before: Tensor, after: Tensor) -> float:

@@ -13,19 +13,19 @@ QUANTITIES = ("epoch", "loss", "instance_loss", "cluster_loss", "label_change")
 class TrainingState:
     """The modules, and between two steps: `labels` now and `previous` to this epoch, sums of the losses, draws to come.
 
-    `on_host` draws the order of the cells, `on_device` the views; torch's own generator the dropout.
+    `shuffling` draws the order of the cells, `drawing` the views; torch's own generator the dropout.
     """
 
     modules: nn.ModuleDict
     optimiser: torch.optim.Optimizer
-    on_host: torch.Generator
-    on_device: torch.Generator
+    shuffling: torch.Generator
+    drawing: torch.Generator
     labels: Tensor
     previous: Tensor
     sums: Tensor
     centroids: Tensor | None
     history: dict[str, list[float]]
-    # State of `on_host` from which the order of this epoch's cells is drawn again.
+    # State of `shuffling` from which the order of this epoch's cells is drawn again.
     order: Tensor
 
     def snapshot(self) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class TrainingState:
         return {
             "modules": self.modules.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "on_device": self.on_device.get_state(),
+            "drawing": self.drawing.get_state(),
             "dropout": torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state(),
             "order": self.order,
             "labels": self.labels,
@@ -49,7 +49,7 @@ class TrainingState:
         device = self.labels.device
         self.modules.load_state_dict(snapshot["modules"])
         self.optimiser.load_state_dict(snapshot["optimiser"])
-        self.on_device.set_state(snapshot["on_device"])
+        self.drawing.set_state(snapshot["drawing"])
         if device.type == "cuda":
             torch.cuda.set_rng_state(snapshot["dropout"], device)
         else:

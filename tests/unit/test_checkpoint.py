@@ -120,7 +120,7 @@ def test_a_killed_command_goes_on_in_another_folder(tmp_path):
     simulate_cells(n_cells=60, n_types=3).write_h5ad(tmp_path / "cells.h5ad")
     subprocess.run([sys.executable, COMMAND, "prepare", "cells.h5ad", "--n-genes", "100"], cwd=tmp_path, check=True)
     command = [sys.executable, COMMAND, "fit", tmp_path / "cells.prepared.h5ad", "--n-clusters", "3", "--device", "cpu"]
-    command += ["--threads", "1", "--min-steps", "900", "--batch-size", "60", "--checkpoint-dir", tmp_path / "kept"]
+    command += ["--threads", "1", "--min-steps", "300", "--batch-size", "60", "--checkpoint-dir", tmp_path / "kept"]
     folders = [tmp_path / name for name in ("whole", "killed", "retry")]
     for folder in folders:
         folder.mkdir()

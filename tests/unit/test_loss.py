@@ -2,10 +2,15 @@
 
 import itertools
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 import torch
 from sccicl.loss import contrastive_loss
+from sccicl.loss_symmetric import symmetric_loss
+from sccicl.runtime import stage
 
 FORMS = ("ratio", "supcon", "other-view")
 
@@ -51,6 +56,7 @@ def by_equation(first, second, labels, temperature, form, cosine):
         ([0, 1, 0, 2, 1, 0, 2], False, 0.8, 5),
         ([3, 3, 3, 3, 3], True, 0.1, None),
         ([0, 1, 2, 3, 4], True, 0.07, 7),
+        ([0, 1, 0, 1, 0], True, 0.02, 3),
     ],
 )
 def test_value_and_gradient(form, labels, cosine, temperature, tile_rows):
@@ -92,6 +98,76 @@ def test_tiles_do_not_change_float32():
     torch.testing.assert_close(
         torch.autograd.grad(whole.total, first)[0], torch.autograd.grad(tiles.total, first)[0], atol=1e-7, rtol=1e-5
     )
+
+
+def test_many_tiles_with_clusters_across_their_borders():
+    """The fast way against the general one, which is tested by the equations, with every kind of tile."""
+    generator = torch.Generator().manual_seed(2)
+    first, second = (torch.randn(83, 6, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
+    for form, n_clusters, tile_rows in itertools.product(FORMS, (1, 4, 83), (3, 16, 200)):
+        labels = torch.randint(n_clusters, (83,), generator=generator)
+        fast = contrastive_loss(first, second, labels, form=form, weight=0.4, tile_rows=tile_rows)
+        units = (torch.nn.functional.normalize(view, dim=1) for view in (first, second))
+        general = contrastive_loss(*units, labels, form=form, weight=0.4, cosine=False)
+        for ours, theirs in zip(fast, general, strict=True):
+            torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(
+            torch.autograd.grad(fast.total, (first, second)), torch.autograd.grad(general.total, (first, second))
+        )
+
+
+def test_bfloat16_products_stay_within_their_tolerance():
+    """0.1 % of the losses and 2 % of the gradient's length, as docs/performance.md promises."""
+    generator = torch.Generator().manual_seed(3)
+    centre = torch.randn(5, 64, generator=generator)
+    labels = torch.arange(600) % 5
+    first, second = ((centre[labels] + torch.randn(600, 64, generator=generator)).requires_grad_() for _ in range(2))
+    for form in FORMS:
+        exact = contrastive_loss(first.double(), second.double(), labels, form=form, weight=1.0, instance_weight=0.1)
+        low = contrastive_loss(
+            first, second, labels, form=form, weight=1.0, instance_weight=0.1, products=torch.bfloat16
+        )
+        for ours, theirs in zip(low, exact, strict=True):
+            assert ours.item() == pytest.approx(theirs.item(), rel=1e-3)
+        expected = torch.autograd.grad(exact.total, first)[0]
+        error = torch.autograd.grad(low.total, first)[0] - expected
+        assert error.norm() < 0.02 * expected.norm()
+
+
+def test_shares_of_the_tiles_add_up():
+    """What several processes do: two passes over their own tiles, sums added up in between."""
+    generator = torch.Generator().manual_seed(4)
+    z = torch.nn.functional.normalize(torch.randn(120, 8, generator=generator, dtype=torch.float64), dim=1)
+    labels = torch.randint(3, (60,), generator=generator).repeat(2)
+    options = {"temperature": 0.5, "weight": 0.3, "instance_weight": 1.0, "form": "ratio", "tile": (16, 32)}
+    whole = symmetric_loss(z, labels, **options)
+    n_processes = 3
+    barrier = threading.Barrier(n_processes)
+    boxes = [None] * n_processes
+
+    def process(rank):
+        def reduce(tensor):
+            boxes[rank] = tensor
+            barrier.wait()
+            total = sum(boxes)
+            barrier.wait()
+            return total
+
+        return symmetric_loss(z, labels, share=(rank, n_processes), reduce=reduce, **options)
+
+    with ThreadPoolExecutor(n_processes) as pool:
+        for parts in pool.map(process, range(n_processes)):
+            torch.testing.assert_close(tuple(parts), tuple(whole))
+
+
+def test_memory_is_linear_in_the_batch():
+    """Of 8,192 rows the similarity matrix would take 256 MB; besides the gradient only tiles are held."""
+    z = torch.nn.functional.normalize(torch.randn(8192, 16), dim=1)
+    labels = torch.randint(8, (4096,)).repeat(2)
+    before, stages = psutil.Process().memory_info().rss, {}
+    with stage("loss", stages):
+        symmetric_loss(z, labels, temperature=0.5, weight=0.1, instance_weight=1.0, form="ratio")
+    assert stages["loss"]["peak_memory_mb"] - before / 2**20 < 64
 
 
 def test_identical_views_of_orthogonal_cells():

@@ -1,7 +1,8 @@
 """The encoder against PyTorch's own attention and transformer layer."""
 
+import pytest
 import torch
-from sccicl.model import Encoder, EncoderLayer, PCAEncoder, SelfAttention, encode
+from sccicl.model import Dropout, Encoder, EncoderLayer, PCAEncoder, SelfAttention, encode
 from sklearn.decomposition import PCA
 
 
@@ -14,14 +15,27 @@ def copy_attention(ours: SelfAttention, theirs: torch.nn.MultiheadAttention) -> 
         ours.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def test_attention_of_one_token_is_multihead_attention():
+@pytest.mark.parametrize("n_cells", [5, 40])
+def test_attention_of_one_token_is_multihead_attention(n_cells):
     torch.manual_seed(0)
     theirs = torch.nn.MultiheadAttention(12, num_heads=3, batch_first=True).double()
     torch.nn.init.normal_(theirs.in_proj_bias)
     ours = SelfAttention(12, 12).double()
     copy_attention(ours, theirs)
-    x = torch.randn(5, 12, dtype=torch.float64)
+    x = torch.randn(n_cells, 12, dtype=torch.float64)
     torch.testing.assert_close(ours(x), theirs(x[:, None], x[:, None], x[:, None])[0][:, 0])
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    torch.manual_seed(5)
+    dropout, x = Dropout(0.2), torch.ones(1001, 999)
+    dropped = dropout(x)
+    assert set(dropped.unique().tolist()) == {0.0, pytest.approx(1.25, abs=1e-4)}
+    # Four standard deviations of a million draws
+    assert (dropped == 0).double().mean().item() == pytest.approx(0.2, abs=4 * 0.4 / 1000)
+    neighbours = (dropped[:, 1:] == 0).double() * (dropped[:, :-1] == 0).double()
+    assert neighbours.mean().item() == pytest.approx(0.04, abs=4 * 0.2 / 1000)
+    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_layer_is_transformer_encoder_layer():

@@ -1,0 +1,24 @@
+"""Which number type the matrix products are made in."""
+
+import torch
+
+# Below this many cells in a minibatch the products are too small to gain from a shorter type.
+MIN_CELLS = 1024
+
+
+def products_type(device: torch.device, batch_size: int) -> torch.dtype | None:
+    """bfloat16 where `device` multiplies it faster than float32 and minibatches are big, else None.
+
+    Sums, normalisations, losses and weights stay float32 in any case.
+    """
+    if batch_size < MIN_CELLS:
+        return None
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    return torch.bfloat16 if _cpu_multiplies_bfloat16() else None
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for products of bfloat16 (AVX512_BF16 or AMX)."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)

@@ -1,0 +1,160 @@
+"""One step of the optimiser: views in, weights moved; it goes on with less where the device has no memory left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from .config import Config
+from .loss import Losses, contrastive_loss
+from .loss_symmetric import TILE_ROWS
+from .memory import is_out_of_memory
+from .model import encode
+from .precision import products_type
+from .progress import log
+from .world import World
+
+MIN_TILE_ROWS = 64
+MIN_MICRO_BATCH = 32
+
+
+class Stepper:
+    """Takes steps on the losses of two views.
+
+    After an out-of-memory error it halves the tiles of the loss, then the rows that go through the model at a time, and
+    does the step again. Rows that go through in parts go through twice (Gao et al. 2021, gradient caching): first for
+    all projections, without gradient, so that every cell still meets all others; then, with the gradient of the loss
+    with respect to the projections known, for the weights.
+
+    Parameters
+    ----------
+    modules
+        `encoder` and `head`.
+    world
+        The processes that share a minibatch.
+    """
+
+    def __init__(
+        self,
+        modules: nn.ModuleDict,
+        optimiser: torch.optim.Optimizer,
+        config: Config,
+        device: torch.device,
+        world: World,
+    ):
+        self._modules, self._optimiser, self._config = modules, optimiser, config
+        self._device, self._world = device, world
+        self.products = products_type(device, config.batch_size)
+        self.tile_rows: int | None = None
+        self.micro_batch: int | None = None
+
+    def __call__(self, views: Tensor, labels: Tensor) -> Losses:
+        """Take a step; returns the losses without gradient.
+
+        Parameters
+        ----------
+        views
+            The first view of all N cells of the minibatch, then the second, (2N, genes).
+        labels
+            Pseudo-labels, (N,).
+        """
+        while True:
+            try:
+                return self._take(views, labels)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                short_of = error
+            # Outside of the handler, which would keep the tensors of the failed step alive.
+            self._shrink(len(views), short_of)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """H = f(X) of cells without dropout and gradient, (cells, features), each process its share of them."""
+        own = self._world.share_of(len(x))
+        with self.autocast():
+            h = encode(self._modules["encoder"], x[own])
+        return self._world.gather(h, own, len(x))
+
+    def _shrink(self, n_rows: int, error: RuntimeError) -> None:
+        rows = self.tile_rows or TILE_ROWS
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if rows > MIN_TILE_ROWS:
+            self.tile_rows = rows // 2
+            log(f"WARNING: out of memory on {self._device}: going on with tiles of {self.tile_rows} rows")
+            return
+        micro = min(self.micro_batch or n_rows, n_rows)
+        if micro <= MIN_MICRO_BATCH:
+            raise error
+        self.micro_batch = max(MIN_MICRO_BATCH, micro // 2)
+        log(f"WARNING: out of memory on {self._device}: going on with {self.micro_batch} rows at a time")
+
+    def _take(self, views: Tensor, labels: Tensor) -> Losses:
+        config, world = self._config, self._world
+        own = world.share_of(len(views))
+        parts = views[own].split(self.micro_batch or len(views))
+        self._optimiser.zero_grad()
+        states = []
+        if len(parts) == 1:
+            graph = self._project(parts[0])
+            projected = graph.detach()
+        else:
+            with torch.no_grad():
+                projected = torch.cat([self._project(part) for part in parts if states.append(self._dropout()) is None])
+        z = world.gather(projected, own, len(views)).requires_grad_()
+        losses = contrastive_loss(
+            *z.chunk(2),
+            labels,
+            temperature=config.temperature,
+            weight=config.cluster_loss_weight,
+            instance_weight=config.instance_loss_weight,
+            form=config.cluster_loss,
+            tile_rows=self.tile_rows,
+            products=self.products,
+            share=(world.rank, world.size),
+            reduce=world.sum,
+        )
+        (gradient,) = torch.autograd.grad(losses.total, z)
+        if len(parts) == 1:
+            graph.backward(gradient[own])
+        else:
+            for part, state, share in zip(parts, states, gradient[own].split(self.micro_batch), strict=True):
+                with self._with_dropout(state):
+                    self._project(part).backward(share)
+        world.sum_gradients(self._modules)
+        self._optimiser.step()
+        return Losses(*(value.detach() for value in losses))
+
+    def _project(self, rows: Tensor) -> Tensor:
+        with self.autocast():
+            return self._modules["head"](self._modules["encoder"](rows)).float()
+
+    def autocast(self) -> torch.autocast:
+        """Within it products are made in the type that is faster here."""
+        return torch.autocast(self._device.type, self.products, enabled=self.products is not None)
+
+    def _dropout(self) -> Tensor | None:
+        """State of the generator that dropout draws from."""
+        if self._config.dropout == 0:
+            return None
+        return torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.get_rng_state()
+
+    @contextmanager
+    def _with_dropout(self, state: Tensor | None) -> Iterator[None]:
+        """Draw the same dropout again, and leave the generator as it was."""
+        if state is None:
+            yield
+            return
+        after = self._dropout()
+        self._set_dropout(state)
+        try:
+            yield
+        finally:
+            self._set_dropout(after)
+
+    def _set_dropout(self, state: Tensor) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(state, self._device)
+        else:
+            torch.set_rng_state(state)

@@ -1,0 +1,80 @@
+"""The processes that train one model together, each on its share of every minibatch."""
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class World:
+    """All processes of a training; a single one where `torchrun` has started no others.
+
+    Every process holds all cells and draws the same minibatches and views. It encodes its share of the rows; the
+    projections are gathered, so that a row meets all others whichever process it belongs to.
+    """
+
+    def __init__(self) -> None:
+        is_several = dist.is_available() and dist.is_initialized()
+        self.rank, self.size = (dist.get_rank(), dist.get_world_size()) if is_several else (0, 1)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def share_of(self, n_rows: int) -> slice:
+        """Rows of this process: all shares together are all rows, and differ by one row at most."""
+        return slice(n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size)
+
+    def gather(self, own_rows: Tensor, own: slice, n_rows: int) -> Tensor:
+        """The rows of all processes, (n_rows, ...), from those of each."""
+        if self.size == 1:
+            return own_rows
+        every = own_rows.new_zeros(n_rows, *own_rows.shape[1:])
+        every[own] = own_rows
+        return self.sum(every)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum over the processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def from_first(self, tensor: Tensor) -> Tensor:
+        """What the first process has, in place: draws on several GPUs must not part."""
+        if self.size > 1:
+            dist.broadcast(tensor, 0)
+        return tensor
+
+    def sum_gradients(self, modules: nn.Module) -> None:
+        """Add up the gradients of all parameters in one message."""
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in modules.parameters() if parameter.grad is not None]
+        flat = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def join_world(device: torch.device) -> torch.device:
+    """Meet the other processes that `torchrun` (or a launcher that sets the same variables) has started.
+
+    Returns
+    -------
+    torch.device
+        `device`, or this process's own GPU.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+        return device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def leave_world() -> None:
+    """Part from the other processes."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
