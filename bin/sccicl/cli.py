@@ -188,12 +188,14 @@ def _device(name: str, threads: int | None) -> Any:
     return choose_device(name)
 
 
-def _read_step_file(path: Path, key: str) -> Any:
-    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did."""
+def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
+    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: big counts stay there."""
     import anndata
 
+    from .stored_counts import in_memory_if_small
+
     try:
-        adata = anndata.read_h5ad(path)
+        adata = in_memory_if_small(anndata.read_h5ad(path, backed="r")) if backed else anndata.read_h5ad(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None
     except Exception as error:
@@ -287,15 +289,22 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @label_option
 @batch_option
 @read_options
+@click.option(
+    "--memory-gb",
+    type=click.FloatRange(min=1),
+    default=4.0,
+    show_default=True,
+    help="Memory to use, about; an h5ad, zarr or 10x .h5 that needs more is prepared in blocks of cells.",
+)
 @prepare_config_options
-def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, **options: Any) -> None:
+def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
     """Read counts, normalise, select genes: writes <id>.prepared.h5ad."""
-    from .steps import prepare_sample
-    from .write import write_h5ad
+    from .steps import prepare_to_file
 
     config = read_config(preset, options)
     sample = sample_id(path, given_id)
-    write_h5ad(prepare_sample(path, sample, config=config, **options), outdir / f"{sample}.prepared.h5ad")
+    outfile = outdir / f"{sample}.prepared.h5ad"
+    prepare_to_file(path, sample, outfile, config=config, memory_gb=memory_gb, **options)
 
 
 @main.command()
@@ -314,7 +323,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     seed = options.pop("seed")
     n_clusters = options.pop("n_clusters")
     steps.parse_n_clusters(n_clusters)
-    prepared = _read_step_file(path, "prepare")
+    prepared = _read_step_file(path, "prepare", backed=True)
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device}

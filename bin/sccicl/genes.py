@@ -36,7 +36,12 @@ def order_genes(
     """Indices of all genes, the most variable first, by the dispersion of Seurat or of Cell Ranger."""
     as_log = selection == "cell_ranger"
     mean, variance = moments(lambda: _blocks(counts, factors, input_kind, as_log), counts.shape)
-    dispersion = (cell_ranger_dispersion if as_log else normalised_dispersion)(mean, variance)
+    return variable_genes(mean, variance, selection)
+
+
+def variable_genes(mean: np.ndarray, variance: np.ndarray, selection: GeneSelection) -> np.ndarray:
+    """`order_genes` from the moments, (genes,), of normalised values (Seurat) or their log1p (Cell Ranger)."""
+    dispersion = (cell_ranger_dispersion if selection == "cell_ranger" else normalised_dispersion)(mean, variance)
     return np.argsort(-np.nan_to_num(dispersion, nan=-np.inf), kind="stable")
 
 

@@ -70,6 +70,21 @@ def prepare(
     log_values = normalise(counts[:, selected], factors, input_kind)
     mean, std = mean_and_std(log_values)
     kept.obsm["X_cicl_input"] = z_score(log_values, mean, std, max_value)
+    record_preparation(kept, selected, mean, std, input_kind, gene_selection, max_value, median)
+    return kept
+
+
+def record_preparation(
+    kept: "AnnData",
+    selected: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+    input_kind: InputKind,
+    gene_selection: GeneSelection,
+    max_value: float | None,
+    median: float,
+) -> None:
+    """Set the columns of var and `uns["cicl"]["prepare"]` that `prepare` sets."""
     is_selected = np.zeros(kept.n_vars, dtype=bool)
     is_selected[selected] = True
     kept.var["highly_variable"] = is_selected
@@ -85,7 +100,6 @@ def prepare(
         "size_factor_median": median,
     }
     kept.uns["cicl"]["prepare"].update({key: value for key, value in record.items() if value is not None})
-    return kept
 
 
 def drop_empty(adata: "AnnData") -> "AnnData":
@@ -97,9 +111,16 @@ def drop_empty(adata: "AnnData") -> "AnnData":
 
     counts = sparse.csr_matrix(adata.X)
     cells, genes = np.flatnonzero(counts.getnnz(axis=1)), np.flatnonzero(counts.getnnz(axis=0))
-    n_cells, n_genes = adata.n_obs - len(cells), adata.n_vars - len(genes)
     counts = _without_empty(counts, cells, genes)
     kept = anndata.AnnData(counts, obs=adata.obs.iloc[cells].copy(), var=adata.var.iloc[genes].copy())
+    record_dropped(adata, kept, cells)
+    check_size(kept, dropped=" with counts")
+    return kept
+
+
+def record_dropped(adata: "AnnData", kept: "AnnData", cells: np.ndarray) -> None:
+    """Tell in `uns["cicl"]` of `kept` what it lacks of `adata`, of which it has `cells`."""
+    n_cells, n_genes = adata.n_obs - kept.n_obs, adata.n_vars - kept.n_vars
     section = adata.uns.get("cicl", {})
     kept.uns["cicl"] = {**section, "prepare": dict(section.get("prepare", {}))}
     numbers = {
@@ -114,8 +135,6 @@ def drop_empty(adata: "AnnData") -> "AnnData":
         add_warning(kept, f"{n_cells} cells without any counts were dropped (the first is '{adata.obs_names[first]}')")
     if n_genes:
         add_warning(kept, f"{n_genes} genes without any counts were dropped")
-    check_size(kept, dropped=" with counts")
-    return kept
 
 
 def _without_empty(counts: sparse.csr_matrix, cells: np.ndarray, genes: np.ndarray) -> sparse.csr_matrix:

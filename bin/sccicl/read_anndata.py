@@ -52,6 +52,17 @@ def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
     name
         The file, for messages.
     """
+    element, names = read_names(group, counts_layer, name)
+    matrix = _read_matrix(element)
+    if matrix.shape != names.shape:
+        raise damaged(matrix.shape, names, name)
+    adata = AnnData(matrix, obs=names.obs, var=names.var)
+    adata.uns.update(names.uns)
+    return adata
+
+
+def read_names(group: "Group", counts_layer: str | None, name: str) -> tuple[Any, AnnData]:
+    """The matrix on disk that `counts_layer` names (X if None), and an AnnData of obs and var without values."""
     if counts_layer is None and "X" not in group:
         raise InputError(
             f"{name} has no X: name its raw counts with --counts-layer (it has {quoted(matrix_names(group))})"
@@ -61,17 +72,18 @@ def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
     of_raw = counts_layer == "raw" and "raw" not in group.get("layers", {})
     obs, lost = _read_frame(group["obs"])
     var, lost_too = _read_frame(group["raw"]["var"] if of_raw else group["var"])
-    matrix = _read_matrix(group["X"] if counts_layer is None else _matrix(group, counts_layer))
-    if matrix.shape != (len(obs), len(var)):
-        raise InputError(
-            f"{name} is damaged: its matrix is {matrix.shape[0]} x {matrix.shape[1]}, its obs has {len(obs)} rows and "
-            "its var "
-            f"{len(var)}: write the file again"
-        )
-    adata = AnnData(matrix, obs=obs, var=var)
+    names = AnnData(obs=obs, var=var)
     for column in (*lost, *lost_too):
-        add_warning(adata, f"the column '{column}' of {name} could not be read and is left out")
-    return adata
+        add_warning(names, f"the column '{column}' of {name} could not be read and is left out")
+    return group["X"] if counts_layer is None else _matrix(group, counts_layer), names
+
+
+def damaged(shape: tuple[int, int], names: AnnData, name: str) -> InputError:
+    """Make the error for a matrix that does not fit its names."""
+    return InputError(
+        f"{name} is damaged: its matrix is {shape[0]} x {shape[1]}, its obs has {names.n_obs} rows and its var "
+        f"{names.n_vars}: write the file again"
+    )
 
 
 def unknown_layer(name: str, counts_layer: str, existing: list[str]) -> InputError:

@@ -35,6 +35,21 @@ def read_tenx_h5(file: "h5py.File", name: str) -> AnnData:
 
     Gene ids are unique and symbols are not, so ids make the var_names, as in nf-core/scrnaseq.
     """
+    group, cells, features = _parts(file, name)
+    n_genes, n_cells = (int(n) for n in group["shape"][:])
+    # Cell Ranger stores genes x cells by column, which is cells x genes by row.
+    matrix = sparse.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_genes))
+    return _gene_expression(matrix, cells, features, name)
+
+
+def read_tenx_names(file: "h5py.File", name: str) -> tuple["h5py.Group", AnnData, np.ndarray | None]:
+    """The stored matrix, its cells and genes as an AnnData without values, and which features are genes if not all."""
+    group, cells, features = _parts(file, name)
+    genes, left_out = _genes_of(features, name)
+    return group, _named(None, cells, features.iloc[genes], left_out, name), genes if left_out else None
+
+
+def _parts(file: "h5py.File", name: str) -> tuple["h5py.Group", np.ndarray, pd.DataFrame]:
     genomes = _genomes(file)
     if len(genomes) > 1:
         raise InputError(
@@ -45,10 +60,7 @@ def read_tenx_h5(file: "h5py.File", name: str) -> AnnData:
     features = group.get("features", group)
     columns = {"id": ("id", "genes"), "symbol": ("name", "gene_names"), "type": ("feature_type",)}
     found = {column: _text(features[key]) for column, keys in columns.items() for key in keys if key in features}
-    n_genes, n_cells = (int(n) for n in group["shape"][:])
-    # Cell Ranger stores genes x cells by column, which is cells x genes by row.
-    matrix = sparse.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_genes))
-    return _gene_expression(matrix, _text(group["barcodes"]), pd.DataFrame(found), name)
+    return group, _text(group["barcodes"]), pd.DataFrame(found)
 
 
 def _text(dataset: "h5py.Dataset") -> np.ndarray:
@@ -123,20 +135,30 @@ def _columns(path: Path) -> pd.DataFrame:
 
 def _gene_expression(matrix: sparse.csr_matrix, barcodes: np.ndarray, features: pd.DataFrame, name: str) -> AnnData:
     """AnnData of the gene expression features: antibodies, guides and peaks are left out."""
-    kept, left_out = slice(None), {}
-    if "type" in features and features["type"].nunique() > 1:
-        is_gene = (features["type"] == GENE_EXPRESSION).to_numpy()
-        if not is_gene.any():
-            raise InputError(
-                f"{name} has no features of type '{GENE_EXPRESSION}' (but {quoted(features['type'].unique())}): give "
-                "a matrix of gene counts"
-            )
-        kept, left_out = np.flatnonzero(is_gene), features["type"][~is_gene].value_counts().to_dict()
-    genes = features.iloc[kept]
+    genes, left_out = _genes_of(features, name)
+    return _named(matrix[:, genes] if left_out else matrix, barcodes, features.iloc[genes], left_out, name)
+
+
+def _genes_of(features: pd.DataFrame, name: str) -> tuple[np.ndarray, dict[str, int]]:
+    """Positions of the gene expression features, and how many there are of the other types."""
+    if "type" not in features or features["type"].nunique() <= 1:
+        return np.arange(len(features)), {}
+    is_gene = (features["type"] == GENE_EXPRESSION).to_numpy()
+    if not is_gene.any():
+        raise InputError(
+            f"{name} has no features of type '{GENE_EXPRESSION}' (but {quoted(features['type'].unique())}): give "
+            "a matrix of gene counts"
+        )
+    return np.flatnonzero(is_gene), features["type"][~is_gene].value_counts().to_dict()
+
+
+def _named(
+    matrix: sparse.csr_matrix | None, barcodes: np.ndarray, genes: pd.DataFrame, left_out: dict[str, int], name: str
+) -> AnnData:
     var = pd.DataFrame(index=pd.Index(genes["id"].astype(str).to_numpy()))
     if "symbol" in genes:
         var["gene_symbols"] = genes["symbol"].astype(str).to_numpy()
-    adata = AnnData(matrix[:, kept] if left_out else matrix, obs=pd.DataFrame(index=pd.Index(barcodes)), var=var)
+    adata = AnnData(matrix, obs=pd.DataFrame(index=pd.Index(barcodes)), var=var)
     if left_out:
         kinds = ", ".join(f"{number} {kind}" for kind, number in left_out.items())
         add_warning(adata, f"{name}: only '{GENE_EXPRESSION}' features are used, {kinds} left out")

@@ -1,6 +1,7 @@
 """The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
 
 import re
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,6 +83,30 @@ def prepare_sample(
     return prepared
 
 
+def prepare_to_file(
+    path: Path, sample_id: str, outfile: Path, *, config: Config, memory_gb: float, **options: Any
+) -> None:
+    """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory.
+
+    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks; `options` are
+    those of `prepare_sample`.
+    """
+    from .prepare_stored import fits_in_memory, write_prepared
+    from .read_blocks import stored_matrix
+    from .write import write_h5ad
+
+    max_bytes = int(memory_gb * 2**30)
+    with ExitStack() as stack:
+        try:
+            matrix = stack.enter_context(stored_matrix(path, options.get("counts_layer")))
+        except Exception:  # whatever is wrong with the file, the reader of whole files says it best
+            matrix = None
+        if matrix is not None and not fits_in_memory(matrix, config, max_bytes):
+            write_prepared(matrix, path, outfile, sample_id, config=config, max_bytes=max_bytes, **options)
+            return
+    write_h5ad(prepare_sample(path, sample_id, config=config, **options), outfile)
+
+
 def as_prepared(config: Config, prepared: "AnnData") -> Config:
     """`config` with the preparation's fields as they were when `prepared` was made."""
     record = prepared.uns["cicl"]["prepare"]
@@ -107,10 +132,11 @@ def open_checkpoint(
     """The checkpoint in `folder` of the fit of these very cells with these parameters."""
     from .checkpoint import Checkpoint, key_of
     from .runtime import versions
+    from .stored_counts import parts_of_counts
 
-    counts = prepared.X
     key = key_of(
-        *(counts.data, counts.indices, counts.indptr, prepared.obsm["X_cicl_input"]),
+        *parts_of_counts(prepared),
+        prepared.obsm["X_cicl_input"],
         *(prepared.uns["cicl"]["prepare"]["input_kind"], n_clusters, config.as_dict(), seed),
         *(device.type, versions()["cicl"]),
     )
@@ -132,15 +158,15 @@ def fit_sample(
     Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
     """
     from .engine import fit
-    from .evidence import CountEvidence
     from .runtime import device_name, stage, versions
+    from .stored_counts import count_evidence
 
     kind = prepared.uns["cicl"]["prepare"]["input_kind"]
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
         found = fit(
             prepared.obsm["X_cicl_input"],
-            CountEvidence(prepared.X, kind),
+            count_evidence(prepared, kind),
             n_clusters,
             config,
             seed=seed,

@@ -67,12 +67,12 @@ def write_h5ad(adata: "AnnData", path: str | os.PathLike) -> None:
 
     Columns of `obs` and `var` that h5ad cannot hold, or that older anndata cannot read, become strings, in `adata` too.
     """
-    adata.obs, adata.var = _storable(adata.obs), _storable(adata.var)
+    adata.obs, adata.var = storable(adata.obs), storable(adata.var)
     with atomic_path(path) as temporary:
         adata.write_h5ad(temporary, compression="gzip", compression_opts=1)
 
 
-def _storable(frame: "pd.DataFrame") -> "pd.DataFrame":
+def storable(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Copy `frame` so that every h5ad reader takes it: what is not numbers or truth values becomes strings."""
     import pandas as pd
 

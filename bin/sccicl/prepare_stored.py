@@ -1,0 +1,272 @@
+"""Preparation of a matrix that does not fit into memory: from file to file, a block of cells at a time.
+
+The first pass copies the counts into the file of the result, checks them and sums them up for the size factors; the
+second, over that copy, takes the moments of the genes; the third makes the z-scores of the selected genes. The steps
+are those of `prepare`, and so are the results, but for the order of sums.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from .check import as_counts, check_columns, check_names, check_size, check_values
+from .choices import InputKind
+from .config import Config
+from .genes import variable_genes
+from .prepare import normalise, record_dropped, record_preparation, size_factors, z_score
+from .read_blocks import BYTES_PER_ENTRY, IN_MEMORY_BYTES_PER_ENTRY, MAX_BLOCK_ENTRIES, StoredMatrix, row_blocks
+
+if TYPE_CHECKING:
+    import h5py
+    from anndata import AnnData
+
+# Entries of a chunk of the written matrix: 4 MB.
+CHUNK = 1 << 20
+# Memory for the interpreter, libraries and names.
+BASE_BYTES = 600 << 20
+
+
+def fits_in_memory(matrix: StoredMatrix, config: Config, max_bytes: int) -> bool:
+    """Whether the sample is prepared in memory within `max_bytes`."""
+    dense = matrix.names.n_obs * min(config.n_genes, matrix.names.n_vars) * 8
+    return BASE_BYTES + matrix.n_entries * IN_MEMORY_BYTES_PER_ENTRY + dense <= max_bytes
+
+
+@dataclass
+class _Copied:
+    """The copy of the counts: `indptr` of its rows, their library sizes, and the cells in which each gene is found."""
+
+    indptr: np.ndarray
+    library: np.ndarray
+    found: np.ndarray
+
+
+def prepare_stored(
+    matrix: StoredMatrix,
+    target: "h5py.File",
+    *,
+    name: str,
+    config: Config,
+    max_bytes: int,
+    input_kind: InputKind = "counts",
+    counts_layer: str | None = None,
+    label_col: str | None = None,
+    batch_col: str | None = None,
+) -> "AnnData":
+    """Prepare `matrix` into the open h5ad `target`: X and `obsm["X_cicl_input"]`.
+
+    Parameters
+    ----------
+    max_bytes
+        Memory that may be used; blocks of cells are as big as it allows.
+
+    Returns
+    -------
+    AnnData
+        obs, var and uns of the result, without values, for `finish`.
+    """
+    names = _checked_names(matrix, name, input_kind, counts_layer)
+    check_columns(names, label_col=label_col, batch_col=batch_col)
+    max_entries = min(MAX_BLOCK_ENTRIES, max(1, (max_bytes - BASE_BYTES) // (2 * BYTES_PER_ENTRY)))
+    where = "X" if counts_layer is None else "raw.X" if counts_layer == "raw" else f"layers['{counts_layer}']"
+    copied = _copy(matrix, names, target, input_kind, where, max_entries)
+    kept = _without_empty(names, copied)
+    cells, genes = np.diff(copied.indptr) > 0, copied.found > 0
+    _drop_from_copy(target, copied, cells, genes, max_entries)
+
+    library = np.ones(kept.n_obs) if input_kind == "log" else copied.library[cells]
+    median = 1.0 if input_kind == "log" else float(np.median(library))
+    factors = size_factors(library, median)
+    counts = _Stored(target["X"], kept.n_vars, factors, input_kind, max_entries)
+    as_log = config.gene_selection == "cell_ranger"
+    log_mean, log_variance = _moments(counts.values(as_log=True), kept.shape)
+    if kept.n_vars <= config.n_genes:
+        selected = np.arange(kept.n_vars)
+    else:
+        mean, variance = (log_mean, log_variance) if as_log else _moments(counts.values(as_log=False), kept.shape)
+        selected = np.sort(variable_genes(mean, variance, config.gene_selection)[: config.n_genes])
+    mean, std = log_mean[selected], np.sqrt(log_variance[selected])
+    _write_scores(target, counts, selected, mean, std, config.max_value, kept.n_obs)
+    record_preparation(kept, selected, mean, std, input_kind, config.gene_selection, config.max_value, median)
+    return kept
+
+
+def _checked_names(matrix: StoredMatrix, name: str, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+    names = matrix.names
+    origin = {"input": name, "input_kind": input_kind, "counts_layer": counts_layer}
+    names.uns.setdefault("cicl", {})["prepare"] = {key: value for key, value in origin.items() if value is not None}
+    names.obs_names, names.var_names = names.obs_names.astype(str), names.var_names.astype(str)
+    check_size(names)
+    check_names(names)
+    return names
+
+
+def _copy(
+    matrix: StoredMatrix, names: "AnnData", target: "h5py.File", input_kind: InputKind, where: str, max_entries: int
+) -> _Copied:
+    """Write the checked counts to X of `target`, uncompressed: it is read twice more."""
+    n_cells, n_genes = names.shape
+    group = target.create_group("X")
+    arrays = {
+        key: group.create_dataset(key, (0,), dtype, maxshape=(None,), chunks=(CHUNK,))
+        for key, dtype in (("data", np.float32), ("indices", np.int32))
+    }
+    sizes, library, found = np.zeros(n_cells, np.int64), np.zeros(n_cells), np.zeros(n_genes, np.int64)
+    for first, block in matrix.blocks(max_entries):
+        last = first + block.shape[0]
+        if not block.has_canonical_format:
+            block.sum_duplicates()
+        check_values(_at(first, block, names), input_kind=input_kind, where=where, count_layers=matrix.count_layers)
+        block = as_counts(block, input_kind)
+        start = arrays["data"].shape[0]
+        for key, values in (("data", block.data), ("indices", block.indices)):
+            arrays[key].resize((start + block.nnz,))
+            arrays[key][start:] = values
+        sizes[first:last] = np.diff(block.indptr)
+        library[first:last] = np.add.reduceat(
+            np.append(block.data, np.float32(0)).astype(np.float64), block.indptr[:-1]
+        ) * (sizes[first:last] > 0)
+        found += np.bincount(block.indices, minlength=n_genes)
+    return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found)
+
+
+def _at(first: int, block: sparse.csr_matrix, names: "AnnData") -> SimpleNamespace:
+    """`block` as rows from `first` on of the whole, so that a message names the right cell."""
+    indptr = np.concatenate([np.zeros(first, block.indptr.dtype), block.indptr])
+    whole = sparse.csr_matrix((block.data, block.indices, indptr), shape=(len(indptr) - 1, block.shape[1]))
+    return SimpleNamespace(X=whole, obs_names=names.obs_names, var_names=names.var_names, uns=names.uns)
+
+
+def _without_empty(names: "AnnData", copied: _Copied) -> "AnnData":
+    """Names of the cells and genes with counts, and a record of those that are dropped."""
+    import anndata
+
+    cells, genes = np.flatnonzero(np.diff(copied.indptr)), np.flatnonzero(copied.found)
+    kept = anndata.AnnData(obs=names.obs.iloc[cells].copy(), var=names.var.iloc[genes].copy())
+    record_dropped(names, kept, cells)
+    check_size(kept, dropped=" with counts")
+    return kept
+
+
+def _drop_from_copy(
+    target: "h5py.File", copied: _Copied, cells: np.ndarray, genes: np.ndarray, max_entries: int
+) -> None:
+    """Give genes their new numbers, cells theirs, and X the attributes of a CSR matrix."""
+    group = target["X"]
+    if not genes.all():
+        number = (np.cumsum(genes) - 1).astype(np.int32)
+        indices = group["indices"]
+        for start in range(0, len(indices), 4 * max_entries):
+            indices[start : start + 4 * max_entries] = number[indices[start : start + 4 * max_entries]]
+    kept_rows = np.concatenate([[0], copied.indptr[1:][cells]])
+    group.create_dataset("indptr", data=kept_rows)
+    group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+    group.attrs["shape"] = np.array([len(kept_rows) - 1, int(genes.sum())])
+
+
+class _Stored:
+    """Blocks of cells of the copy, and their normalised values."""
+
+    def __init__(self, group: "h5py.Group", n_genes: int, factors: np.ndarray, input_kind: InputKind, max_entries: int):
+        self._group, self._n_genes, self._factors = group, n_genes, factors
+        self._input_kind, self._max_entries = input_kind, max_entries
+        self._indptr = group["indptr"][:]
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray, sparse.csr_matrix]]:
+        """First cell, size factors and counts of each block."""
+        for first, last in row_blocks(self._indptr, self._max_entries):
+            start, stop = self._indptr[first], self._indptr[last]
+            parts = self._group["data"][start:stop], self._group["indices"][start:stop]
+            shape = (last - first, self._n_genes)
+            block = sparse.csr_matrix((*parts, self._indptr[first : last + 1] - start), shape)
+            yield first, self._factors[first:last], block
+
+    def log_values(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        """First cell and log-normalised values of each block."""
+        for first, factors, block in self.blocks():
+            yield first, normalise(block, factors, self._input_kind)
+
+    def values(self, *, as_log: bool) -> Iterator[sparse.csr_matrix]:
+        """Normalised values of each block, or their log1p."""
+        for _, log_values in self.log_values():
+            if not as_log:
+                np.expm1(log_values.data, out=log_values.data)
+            yield log_values
+
+
+def _moments(blocks: Iterator[sparse.csr_matrix], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (n - 1) of every gene, (genes,) each, in one pass: moments of blocks are joined.
+
+    Chan et al. 1983, whose sums of squares are about the mean, as the difference of big numbers would lose digits.
+    """
+    n_genes = shape[1]
+    n, mean, squares = 0, np.zeros(n_genes), np.zeros(n_genes)
+    for block in blocks:
+        size = block.shape[0]
+        present = np.bincount(block.indices, minlength=n_genes)
+        own_mean = np.bincount(block.indices, block.data, n_genes) / size
+        deviations = block.data - own_mean[block.indices]
+        own_squares = np.bincount(block.indices, deviations * deviations, n_genes) + (size - present) * own_mean**2
+        difference = own_mean - mean
+        squares += own_squares + difference**2 * (n * size / (n + size))
+        mean += difference * (size / (n + size))
+        n += size
+    variance = squares / max(n - 1, 1)
+    variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
+    return mean, variance
+
+
+def _write_scores(
+    target: "h5py.File",
+    counts: _Stored,
+    selected: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+    max_value: float | None,
+    n_cells: int,
+) -> None:
+    scores = target.create_group("obsm").create_dataset("X_cicl_input", (n_cells, len(selected)), np.float32)
+    for first, factors, block in counts.blocks():
+        log_values = normalise(block[:, selected], factors, counts._input_kind)
+        scores[first : first + block.shape[0]] = z_score(log_values, mean, std, max_value)
+
+
+def finish(target: "h5py.File", kept: "AnnData") -> None:
+    """Write obs, var and uns of `kept` beside the values, as anndata would."""
+    from anndata.io import write_elem
+
+    from .write import storable
+
+    kept.obs, kept.var = storable(kept.obs), storable(kept.var)
+    target.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+    target["obsm"].attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+    target["obsm/X_cicl_input"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for part in ("data", "indices", "indptr"):
+        target["X"][part].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for key in ("obs", "var"):
+        write_elem(target, key, getattr(kept, key))
+    for key in ("layers", "obsp", "varm", "varp"):
+        write_elem(target, key, {})
+    write_elem(target, "uns", dict(kept.uns))
+
+
+def write_prepared(matrix: StoredMatrix, path: Path, outfile: Path, sample_id: str, **options: Any) -> None:
+    """Prepare `matrix`, of the file `path`, into the h5ad `outfile`, whole or not at all; see `prepare_stored`."""
+    import h5py
+
+    from .runtime import stage
+    from .write import atomic_path
+
+    stages: dict[str, dict[str, float]] = {}
+    with atomic_path(outfile) as temporary, h5py.File(temporary, "w") as target:
+        with stage("prepare", stages):
+            kept = prepare_stored(matrix, target, name=path.name, **options)
+        kept.uns["cicl"].update(id=sample_id, stages=stages)
+        if options.get("batch_col") is not None:
+            kept.uns["cicl"]["prepare"]["batch_col"] = options["batch_col"]
+        finish(target, kept)

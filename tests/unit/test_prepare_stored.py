@@ -1,0 +1,141 @@
+"""Preparation from file to file, in small blocks, gives what preparation in memory gives."""
+
+import anndata
+import h5py
+import numpy as np
+import pytest
+from formats import write_tenx_h5
+from sccicl import prepare_stored, steps
+from sccicl.config import PRESETS
+from sccicl.errors import InputError
+from sccicl.evidence import CountEvidence
+from sccicl.stored_counts import StoredCountEvidence
+from scipy import sparse
+from simulate import simulate_cells
+
+CONFIG = PRESETS["default"].changed(n_genes=40)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Counts with cells and genes that have none, and zeros that are stored."""
+    cells = simulate_cells(n_cells=80, n_genes=120)
+    cells.var["gene_symbols"] = [f"SYM{i}" for i in range(cells.n_vars)]
+    counts = cells.X.toarray()
+    counts[[0, 17, 79]] = 0
+    counts[:, [0, 60, 119]] = 0
+    cells.X = sparse.csr_matrix(counts)
+    cells.X.data[::7] = 0
+    return cells
+
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """Whatever the size, blocks of a few cells."""
+    monkeypatch.setattr(prepare_stored, "fits_in_memory", lambda *_: False)
+    monkeypatch.setattr(prepare_stored, "MAX_BLOCK_ENTRIES", 700)
+
+
+def written(cells, kind, folder):
+    path = folder / ("a.zarr" if kind == "zarr" else "a.h5" if kind == "10x" else "a.h5ad")
+    if kind == "10x":
+        return write_tenx_h5(cells, path, antibodies=3)
+    adata = cells.copy()
+    if kind == "csc":
+        adata.X = adata.X.tocsc()
+    if kind == "dense":
+        adata.X = adata.X.toarray()
+    if kind == "layer":
+        adata.layers["counts"], adata.X = adata.X, adata.X * 0.5
+    adata.write_zarr(path) if kind == "zarr" else adata.write_h5ad(path, compression="gzip" if kind == "gzip" else None)
+    return path
+
+
+def prepared(path, folder, config=CONFIG, **options):
+    steps.prepare_to_file(path, "a", folder / "out.h5ad", config=config, memory_gb=4, **options)
+    return anndata.read_h5ad(folder / "out.h5ad")
+
+
+def assert_same(ours, theirs):
+    assert ours.obs.equals(theirs.obs) and list(ours.var_names) == list(theirs.var_names)
+    assert (ours.X != theirs.X).nnz == 0 and ours.X.dtype == theirs.X.dtype and ours.X.has_sorted_indices
+    assert list(ours.var["highly_variable"]) == list(theirs.var["highly_variable"])
+    for column in ("cicl_mean", "cicl_std"):
+        np.testing.assert_allclose(ours.var[column], theirs.var[column], rtol=1e-6)
+    np.testing.assert_allclose(ours.obsm["X_cicl_input"], theirs.obsm["X_cicl_input"], atol=1e-5)
+    records = [dict(adata.uns["cicl"]) for adata in (ours, theirs)]
+    assert [record.pop("stages")["prepare"]["seconds"] >= 0 for record in records] == [True, True]
+    assert list(records[0].pop("warnings")) == list(records[1].pop("warnings"))
+    assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("kind", ["csr", "gzip", "csc", "dense", "layer", "zarr", "10x"])
+@pytest.mark.parametrize("selection", ["seurat", "cell_ranger"])
+def test_as_in_memory(kind, selection, cells, tmp_path, request):
+    path = written(cells, kind, tmp_path)
+    config = CONFIG.changed(gene_selection=selection, max_value=3.0)
+    options = {"counts_layer": "counts"} if kind == "layer" else {}
+    if kind != "10x":
+        options.update(label_col="cell_type", batch_col="batch")
+    theirs = prepared(path, tmp_path, config, **options)
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(path, tmp_path, config, **options), theirs)
+
+
+@pytest.mark.parametrize("input_kind", ["normalised", "log"])
+@pytest.mark.parametrize("n_genes", [40, 1000])
+def test_other_values_and_all_genes(input_kind, n_genes, cells, tmp_path, request):
+    other = cells.copy()
+    other.X = (other.X * 0.37).log1p() if input_kind == "log" else other.X * 0.37
+    other.write_h5ad(tmp_path / "a.h5ad")
+    config = CONFIG.changed(n_genes=n_genes)
+    theirs = prepared(tmp_path / "a.h5ad", tmp_path, config, input_kind=input_kind)
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(tmp_path / "a.h5ad", tmp_path, config, input_kind=input_kind), theirs)
+
+
+def test_a_wrong_value_is_named_by_its_own_row(cells, tmp_path, request):
+    wrong = cells.copy()
+    values = wrong.X.toarray()
+    values[70, 5] = 1.5
+    wrong.X = sparse.csr_matrix(values)
+    wrong.layers["raw_counts"] = cells.X
+    wrong.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(InputError) as in_memory:
+        prepared(tmp_path / "a.h5ad", tmp_path)
+    request.getfixturevalue("in_blocks")
+    with pytest.raises(InputError) as in_blocks:
+        prepared(tmp_path / "a.h5ad", tmp_path)
+    assert str(in_blocks.value) == str(in_memory.value) and "'cell70' (row 71)" in str(in_memory.value)
+    assert not (tmp_path / "out.h5ad").exists() and not list(tmp_path.glob(".out*"))
+
+
+def test_a_damaged_chunk_is_told(cells, tmp_path, in_blocks):
+    path = written(cells, "gzip", tmp_path)
+    with h5py.File(path) as file:
+        place = file["X/data"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[place.byte_offset : place.byte_offset + place.size] = b"\0" * place.size
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read .*damaged"):
+        prepared(path, tmp_path)
+
+
+def test_what_is_small_enough_is_prepared_in_memory(cells):
+    class Matrix:
+        names, n_entries = cells, 300_000_000
+
+    assert not prepare_stored.fits_in_memory(Matrix, CONFIG, 4 << 30)
+    Matrix.n_entries = 3_000_000
+    assert prepare_stored.fits_in_memory(Matrix, CONFIG, 4 << 30)
+
+
+def test_evidence_from_the_file(cells, tmp_path):
+    """The cells that are read are those that are asked for."""
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    stored, chosen = StoredCountEvidence(backed.X), np.array([3, 20, 21, 70])
+    assert stored.n_cells == 80
+    whole = CountEvidence(cells.X)
+    assert (stored.subset(chosen).counts != whole.subset(chosen).counts).nnz == 0
+    np.testing.assert_array_equal(stored.library, whole.library)
