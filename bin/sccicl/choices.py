@@ -8,4 +8,4 @@ ClusterLossForm = Literal["ratio", "supcon", "other-view"]
 
 GeneSelection = Literal["seurat", "cell_ranger"]
 EncoderForm = Literal["post-norm", "pca"]
-PseudoLabels = Literal["minibatch", "consensus"]
+PseudoLabels = Literal["minibatch", "pool"]

@@ -1,15 +1,25 @@
-"""Ways to cut an embedding into a given number of clusters. They fail on different data, so the pool uses them all."""
+"""Ward linkage with its preference for even sizes tempered: clusters as unequal as the cells allow.
 
-import warnings
+K-means and Ward linkage cut a big cell type in two before they tell a small one apart: what a cut gains grows with the
+number of cells on both sides. Often a partition into clusters of unequal size leaves hardly more variance within the
+clusters; it is then the likelier one, as a split of one type explains little that is not chance.
+"""
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from .kmeans import kmeans
 
-NEIGHBOURS = 15
-EXACT_NEIGHBOURS_CELLS = 20_000
+# Exponents of the sizes, from centroid linkage to Ward linkage; the first that explains enough is taken.
+EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Of the variance that K-means explains, at most this share may be given up.
+TOLERANCE = 0.1
+MICRO_PER_CLUSTER = 6
+MIN_MICRO = 40
+MIN_CELLS_PER_MICRO = 3
+# Fewer cells, or a smaller share of them, are no cluster of their own: they join the nearest micro-cluster.
+MIN_CELLS = 2
+MIN_SHARE = 0.0025
 
 
 def kmeans_cut(x: np.ndarray, k: int, seed: int, *, n_init: int = 3) -> np.ndarray:
@@ -17,62 +27,98 @@ def kmeans_cut(x: np.ndarray, k: int, seed: int, *, n_init: int = 3) -> np.ndarr
     return kmeans(torch.from_numpy(np.ascontiguousarray(x, np.float32)), k, seed=seed, n_init=n_init).labels.numpy()
 
 
-def mixture_cut(x: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """Gaussian mixture with one covariance for all: clusters of unequal size, stretched the same way."""
-    from sklearn.mixture import GaussianMixture
+def tempered_cut(x: np.ndarray, k: int, seed: int, *, tolerance: float = TOLERANCE) -> np.ndarray:
+    """Cut into k clusters that are as unequal as they can be while they explain the variance: labels (cells,).
 
-    x = x.astype(np.float64)
-    # The ridge is relative to the data, so that a component of few cells stays definite at any scale.
-    model = GaussianMixture(k, covariance_type="tied", random_state=seed, reg_covar=1e-4 * x.var() + 1e-12)
-    return model.fit_predict(x)
+    Cells are gathered into micro-clusters, and these are merged by `tempered_linkage`. Of the exponents the smallest is
+    taken whose clusters explain at least 1 - `tolerance` of the variance that K-means explains; if none does, the
+    clusters are those of K-means.
 
-
-def ward_cut(x: np.ndarray, k: int) -> np.ndarray:
-    """Ward linkage along the graph of nearest neighbours: clusters of any size that hang together."""
-    from sklearn.cluster import AgglomerativeClustering
-
-    graph = neighbour_graph(x, min(NEIGHBOURS, max(2, len(x) // 10)))
-    with warnings.catch_warnings():
-        # A graph in several pieces is no fault here: scikit-learn joins the pieces where they are closest, and says so.
-        warnings.filterwarnings("ignore", message="the number of connected components")
-        return AgglomerativeClustering(k, linkage="ward", connectivity=graph).fit_predict(x)
-
-
-def neighbour_indices(x: np.ndarray, n_neighbours: int) -> np.ndarray:
-    """Nearest other cells of each cell, (cells, neighbours); above 20,000 cells found approximately."""
-    n_neighbours = min(n_neighbours, len(x) - 1)
-    if len(x) > EXACT_NEIGHBOURS_CELLS:
-        from pynndescent import NNDescent
-
-        return NNDescent(x, n_neighbors=n_neighbours + 1, random_state=0).neighbor_graph[0][:, 1:]
-    from sklearn.neighbors import NearestNeighbors
-
-    return NearestNeighbors(n_neighbors=n_neighbours).fit(x).kneighbors(return_distance=False)
+    Parameters
+    ----------
+    x
+        (cells, features).
+    """
+    even = kmeans_cut(x, k, seed)
+    n_micro = min(max(MICRO_PER_CLUSTER * k, MIN_MICRO), len(x) // MIN_CELLS_PER_MICRO)
+    if n_micro <= k:
+        return even
+    micro = _micro_clusters(x, n_micro, seed)
+    size = np.bincount(micro)
+    if len(size) < k:
+        return even
+    centroids = _means(x, micro, size)
+    enough = (1 - tolerance) * explained_variance(x, even)
+    for exponent in EXPONENTS:
+        labels = tempered_linkage(centroids, size, k, exponent)[micro]
+        if explained_variance(x, labels) >= enough:
+            return labels
+    return even
 
 
-def _towards_neighbours(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
-    """1 from each cell to its nearest neighbours, (cells, cells)."""
-    indices = neighbour_indices(x, n_neighbours)
-    n_cells, width = indices.shape
-    rows = np.repeat(np.arange(n_cells), width)
-    return sparse.csr_matrix((np.ones(rows.size), (rows, indices.ravel())), shape=(n_cells, n_cells))
+def _micro_clusters(x: np.ndarray, n: int, seed: int) -> np.ndarray:
+    micro = np.unique(kmeans_cut(x, n, seed, n_init=2), return_inverse=True)[1].ravel()
+    size = np.bincount(micro)
+    is_big = size >= max(MIN_CELLS, MIN_SHARE * len(x))
+    if is_big.all() or not is_big.any():
+        return micro
+    centroids = _means(x, micro, size)
+    big = np.flatnonzero(is_big)
+    target = np.arange(len(size))
+    for group in np.flatnonzero(~is_big):
+        target[group] = big[np.square(centroids[big] - centroids[group]).sum(1).argmin()]
+    return np.unique(target[micro], return_inverse=True)[1].ravel()
 
 
-def neighbour_graph(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
-    """Symmetric graph of nearest neighbours, (cells, cells), entries 1."""
-    graph = _towards_neighbours(x, n_neighbours)
-    return graph.maximum(graph.T)
+def tempered_linkage(centroids: np.ndarray, size: np.ndarray, k: int, exponent: float) -> np.ndarray:
+    """Merge the two groups of least cost until k are left: labels (groups,).
+
+    The cost of a merge is (n_i n_j / (n_i + n_j))^exponent |c_i - c_j|^2, that of Ward linkage where the exponent is 1
+    (the growth of the squared distances within), that of centroid linkage where it is 0.
+
+    Parameters
+    ----------
+    centroids
+        (groups, features).
+    size
+        Cells of every group, (groups,).
+    """
+    centroids, size = centroids.astype(np.float64), size.astype(np.float64)
+    labels = np.arange(len(size))
+    with np.errstate(divide="ignore"):
+        cost = np.stack([_costs(centroids, size, i, exponent) for i in range(len(size))])
+    for _ in range(len(size) - k):
+        kept, gone = sorted(divmod(int(cost.argmin()), len(size)))
+        joint = size[kept] + size[gone]
+        centroids[kept] = (size[kept] * centroids[kept] + size[gone] * centroids[gone]) / joint
+        size[kept], size[gone] = joint, 0
+        labels[labels == gone] = kept
+        cost[kept] = cost[:, kept] = _costs(centroids, size, kept, exponent)
+        cost[gone] = cost[:, gone] = np.inf
+    return np.unique(labels, return_inverse=True)[1].ravel()
 
 
-def shared_neighbour_graph(x: np.ndarray) -> sparse.csr_matrix:
-    """Graph of nearest neighbours weighted by the Jaccard index of the two neighbourhoods, (cells, cells)."""
-    near = _towards_neighbours(x, min(NEIGHBOURS, max(5, len(x) // 15))) + sparse.eye(len(x))
-    size = near.nnz // len(x)  # of a neighbourhood, the cell itself included
-    shared = (near @ near.T).multiply((near + near.T) > 0).tocsr()
-    shared.setdiag(0)
-    shared.eliminate_zeros()
-    shared.data = shared.data / (2 * size - shared.data)
-    return shared
+def _costs(centroids: np.ndarray, size: np.ndarray, group: int, exponent: float) -> np.ndarray:
+    """Cost of merging one group with each of the others, (groups,); infinite for itself and for empty ones."""
+    harmonic = size[group] * size / (size[group] + size)
+    cost = harmonic**exponent * np.square(centroids - centroids[group]).sum(1)
+    cost[size == 0] = np.inf
+    cost[group] = np.inf
+    return cost
+
+
+def explained_variance(x: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the variance that lies between the clusters, 0 to 1; 1 where nothing varies."""
+    size = np.bincount(labels)
+    between = (size[:, None] * np.square(_means(x, labels, size) - x.mean(0))).sum()
+    total = np.square(x - x.mean(0)).sum()
+    return float(between / total) if total > 0 else 1.0
+
+
+def _means(x: np.ndarray, labels: np.ndarray, size: np.ndarray) -> np.ndarray:
+    total = np.zeros((len(size), x.shape[1]))
+    np.add.at(total, labels, x)
+    return total / np.maximum(size, 1)[:, None]
 
 
 def shrunk_to_sphere(x: np.ndarray, power: float) -> np.ndarray:

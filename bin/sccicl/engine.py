@@ -8,12 +8,12 @@ from torch import Tensor
 
 from .checkpoint import Checkpoint
 from .components import principal_components
-from .config import Config
-from .cuts import neighbour_indices
+from .config import Config, preset_config
 from .evidence import Evidence
 from .kchoice import choose_k
 from .model import Encoder, PCAEncoder, encode
-from .pool import consensus_labels
+from .neighbours import neighbour_indices
+from .pool import Pool
 from .train import train
 
 
@@ -49,7 +49,7 @@ def fit(
     x
         Prepared cells, (cells, genes), float32.
     evidence
-        The same cells with all that is known of them, for k and pseudo-labels by consensus.
+        The same cells with all that is known of them, for k and the first pseudo-labels.
     n_clusters
         Number of clusters, or `auto`.
     checkpoint
@@ -57,15 +57,16 @@ def fit(
     """
     checkpoint = checkpoint or Checkpoint(None)
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    k = dict(checkpoint.remember("k", lambda: choose_k(evidence, n_clusters, seed=seed)))
+    by_pool = config.pseudo_labels == "pool"
+    # k is looked for in the same embeddings whatever encoder the preset trains afterwards.
+    form = config if config.encoder == "pca" else preset_config("default")
+    pool = Pool(evidence, form, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
+    k = dict(checkpoint.remember("k", lambda: choose_k(evidence, n_clusters, pool, seed=seed)))
     labels = neighbours = None
-    if config.pseudo_labels == "consensus" or config.neighbours:
+    if by_pool or config.neighbours:
         scores = checkpoint.remember("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
-    if config.pseudo_labels == "consensus":
-        labels = checkpoint.remember(
-            "labels",
-            lambda: torch.from_numpy(consensus_labels(evidence, k["n_clusters"], scores, seed=seed, quiet=quiet)),
-        )
+    if by_pool:
+        labels = checkpoint.remember("labels", lambda: torch.from_numpy(pool.labels(k["n_clusters"], scores)))
         if (found := int(labels.max()) + 1) < k["n_clusters"]:
             k.update(requested=k["n_clusters"], n_clusters=found)
     if config.neighbours:

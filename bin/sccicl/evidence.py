@@ -1,46 +1,31 @@
-"""What a sample shows without a label: its cells on principal components, from several gene sets and scalings."""
+"""What a sample shows without a label: its cells on several gene sets, in several scalings."""
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
 from .choices import GeneSelection, InputKind
-from .components import principal_components
-from .genes import discriminating_genes, order_genes
+from .genes import order_genes
 from .prepare import library_sizes, normalise, size_factors
 
-Scaling = Literal["z", "root"]
-
 GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
-RESELECTED = (500, 1000, 2000)
 CLIP = 10.0
 NULL_CELLS = 800
 
 
-class Representation(NamedTuple):
-    """Cells on principal components: `scores` (cells, components) of a gene set in a scaling."""
-
-    genes: str
-    scaling: Scaling
-    scores: np.ndarray
-
-
 class Evidence(Protocol):
-    """What representations of cells are made from: a count matrix or an array."""
+    """Where first pseudo-labels and the number of clusters are looked for: a count matrix or an array."""
 
     n_cells: int
 
     def subset(self, cells: np.ndarray) -> "Evidence":
         """The evidence of some cells, whose genes are ranked anew."""
 
-    def representations(self, seed: int) -> Iterator[Representation]:
-        """Principal components of every gene set."""
-
-    def reselected_representations(self, labels: np.ndarray, seed: int) -> Iterator[Representation]:
-        """Principal components of the genes that differ most between the clusters of `labels`, (cells,)."""
+    def gene_sets(self) -> Iterator[np.ndarray]:
+        """Cells on the genes of every gene set, fully scaled: (cells, genes) each."""
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """Dense cells x genes in each scaling."""
@@ -89,27 +74,15 @@ class CountEvidence:
     def _order(self, selection: GeneSelection) -> np.ndarray:
         return order_genes(self.counts, self._factors, self.input_kind, selection)
 
-    def representations(self, seed: int) -> Iterator[Representation]:
+    def gene_sets(self) -> Iterator[np.ndarray]:
         """See `Evidence`."""
         orders = {selection: self._order(selection) for selection, _ in GENE_SETS}
         seen = set()
         for selection, n_genes in GENE_SETS:
             genes = np.sort(orders[selection][:n_genes])
-            if genes.tobytes() in seen:
-                continue
-            seen.add(genes.tobytes())
-            values, name = self._values(genes), f"{selection} {n_genes}"
-            yield from _leading(name, "z", principal_components(z_scored(values), 30, seed=seed), (10, 20, 30))
-            yield from _leading(name, "root", principal_components(root_scaled(values), 20, seed=seed), (20,))
-
-    def reselected_representations(self, labels: np.ndarray, seed: int) -> Iterator[Representation]:
-        """See `Evidence`."""
-        order = discriminating_genes(self._log_values, labels)
-        for n_genes in RESELECTED:
-            if n_genes > RESELECTED[0] and n_genes >= len(order):
-                break
-            scores = principal_components(z_scored(self._values(order[:n_genes])), 20, seed=seed)
-            yield from _leading(f"reselected {n_genes}", "z", scores, (10, 20))
+            if genes.tobytes() not in seen:
+                seen.add(genes.tobytes())
+                yield z_scored(self._values(genes))
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""
@@ -149,15 +122,9 @@ class ArrayEvidence:
         """See `Evidence`."""
         return ArrayEvidence(self.x[cells])
 
-    def representations(self, seed: int) -> Iterator[Representation]:
+    def gene_sets(self) -> Iterator[np.ndarray]:
         """See `Evidence`."""
-        yield from _leading("array", "z", principal_components(self.x, 30, seed=seed), (10, 20, 30))
-
-    def reselected_representations(self, labels: np.ndarray, seed: int) -> Iterator[Representation]:
-        """See `Evidence`."""
-        order = discriminating_genes(sparse.csr_matrix(self.x), labels, min_share=0)
-        chosen = self.x[:, order[: max(2, len(order) // 2)]]
-        yield from _leading("reselected", "z", principal_components(chosen, 20, seed=seed), (10, 20))
+        yield self.x
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""
@@ -168,8 +135,3 @@ class ArrayEvidence:
 
     def structureless(self, seed: int) -> None:
         """See `Evidence`."""
-
-
-def _leading(genes: str, scaling: Scaling, scores: np.ndarray, numbers: tuple[int, ...]) -> Iterator[Representation]:
-    for n in numbers:
-        yield Representation(genes, scaling, scores[:, :n])

@@ -103,32 +103,3 @@ def _blocks(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKin
         if as_log != (input_kind == "log"):
             values = np.log1p(values) if as_log else np.expm1(values)
         yield counts.indices[entries], values
-
-
-def discriminating_genes(log_values: sparse.csr_matrix, labels: np.ndarray, *, min_share: float = 0.005) -> np.ndarray:
-    """Indices of the genes by the F statistic of a one-way analysis of variance between clusters, the highest first.
-
-    Genes found in fewer than 3 cells, or a smaller share of them than `min_share`, are left out, and so are those that
-    do not vary (Su et al. 2021 choose genes so).
-
-    Parameters
-    ----------
-    log_values
-        (cells, genes).
-    labels
-        Clusters 0..k-1 of the cells; the order means nothing where k is 1 or each cell is its own.
-    """
-    n_cells, n_genes = log_values.shape
-    k = int(labels.max()) + 1
-    member = sparse.csr_matrix((np.ones(n_cells), (labels, np.arange(n_cells))), shape=(k, n_cells))
-    size = np.bincount(labels, minlength=k)[:, None]
-    means = np.asarray((member @ log_values).todense()) / np.maximum(size, 1)
-    mean = np.asarray(log_values.mean(0)).ravel()
-    total = np.asarray(log_values.multiply(log_values).sum(0)).ravel() - n_cells * mean**2
-    between = (size * (means - mean) ** 2).sum(0)
-    # The small constant keeps a gene that hardly varies from a high F by rounding.
-    within = np.maximum(total - between, 0) / max(n_cells - k, 1) + 1e-3 * total.mean() / n_cells + 1e-12
-    f = between / max(k - 1, 1) / within
-    found = np.bincount(log_values.indices, minlength=n_genes)
-    usable = np.flatnonzero((found >= max(3, min_share * n_cells)) & (total > 0))
-    return usable[np.argsort(-f[usable], kind="stable")]

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .components import principal_components
-from .cuts import kmeans_cut, neighbour_indices, shared_neighbour_graph
+from .cuts import kmeans_cut
 from .evidence import Evidence
+from .neighbours import neighbour_indices, shared_neighbour_graph
+from .pool import Pool
 
 MAX_CLUSTERS = 35
 MIN_CELLS_PER_CLUSTER = 8
@@ -22,7 +24,7 @@ GENE_SPLITS = 2
 # end of a one-sided 95 % interval.
 SEPARABLE = 0.84
 CONFIDENCE_Z = 1.64
-LEIDEN_RESOLUTION = 0.3
+LEIDEN_RESOLUTION = 0.1
 SMALLEST_SHARE = 0.005
 # Of the last two clusters at most this part as many cells may be misplaced as in simulated cells that differ by chance
 # and depth only. Real samples of several types came to 0.1 to 0.3 of it, resamples of one type to 0.75 and more.
@@ -45,7 +47,7 @@ class Merges(NamedTuple):
         return float(self.separability[-1]) if len(self.separability) else 0.0
 
 
-def choose_k(evidence: Evidence, n_clusters: int | str, *, seed: int = 0) -> dict[str, Any]:
+def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None, *, seed: int = 0) -> dict[str, Any]:
     """Number of clusters and the evidence for it.
 
     The estimate is the geometric mean of two counts that err in different directions: of clusters that held-out genes
@@ -82,8 +84,7 @@ def choose_k(evidence: Evidence, n_clusters: int | str, *, seed: int = 0) -> dic
     }
     if separable == 1 or not _beats_chance(evidence, runs, seed):
         return {**found, "n_clusters": 1}
-    scores = principal_components(evidence.scaled()[0], 20, seed=seed)
-    communities = n_communities(scores, seed=seed)
+    communities = int(np.median([n_communities(h, seed=seed) for h in pool.embeddings]))
     n_clusters = max(1, round((separable * communities) ** 0.5))
     return {**found, "communities": communities, "n_clusters": n_clusters}
 

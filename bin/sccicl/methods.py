@@ -12,9 +12,9 @@ UMAP = (
     "McInnes L, Healy J, Melville J. UMAP: uniform manifold approximation and projection for dimension reduction. "
     "arXiv 1802.03426 (2018)."
 )
-FRED = (
-    "Fred ALN, Jain AK. Combining multiple clusterings using evidence accumulation. "
-    "IEEE Transactions on Pattern Analysis and Machine Intelligence 27, 835-850 (2005)."
+WARD = (
+    "Ward JH. Hierarchical grouping to optimize an objective function. "
+    "Journal of the American Statistical Association 58, 236-244 (1963)."
 )
 KHOSLA = (
     "Khosla P, Teterwak P, Wang C, et al. Supervised contrastive learning. "
@@ -52,7 +52,7 @@ def methods_text(results: list[Result]) -> str:
 def references(results: list[Result]) -> list[str]:
     """Works to cite for what the report shows."""
     text = methods_text(results)
-    cited = {"Fred and Jain": FRED, "Khosla et al.": KHOSLA, "Traag et al.": TRAAG, "McInnes": UMAP, "Maaten": TSNE}
+    cited = {"Ward 1963": WARD, "Khosla et al.": KHOSLA, "Traag et al.": TRAAG, "McInnes": UMAP, "Maaten": TSNE}
     return [CICL, *(work for authors, work in cited.items() if authors in text)]
 
 
@@ -114,11 +114,14 @@ def _views(params: dict[str, Any]) -> str:
 def _pseudo_labels(params: dict[str, Any]) -> str:
     return {
         "minibatch": "Pseudo-labels were those of K-means of each minibatch in the embedding.",
-        "consensus": (
-            "The first pseudo-labels were the consensus (evidence accumulation with average linkage, Fred and Jain "
-            "2005) of many partitions of the cells on principal components of several gene sets, some of them selected "
-            "by the F statistic between the clusters of a first consensus; K-means in the embedding, from the "
-            "centroids before, renewed them at every epoch."
+        "pool": (
+            f"{int(params.get('pool_runs', 0)) or 'Several'} encoders of the same form were first trained by the "
+            "instance-wise loss alone, on several sets of variable genes. Each embedding was cut, in "
+            "distances from Euclidean to cosine, by linkage between centroid and Ward linkage (Ward 1963), the one "
+            "nearest to centroid linkage that explained at least 90 % of the variance that K-means explained, and the "
+            "partition with the highest mean adjusted Rand index with the "
+            "others gave the first pseudo-labels; K-means in the embedding, from the centroids before, renewed them at "
+            "every epoch."
         ),
     }.get(str(params.get("pseudo_labels")), "")
 
@@ -161,7 +164,7 @@ def _clusters(results: list[Result], params: dict[str, Any]) -> str:
     if any("separable" in result.k for result in results):
         by = (
             " as the geometric mean of the number of clusters that held-out genes separate and the number of Leiden "
-            "communities of the graph of shared neighbours (Traag et al. 2019)"
+            "communities of the graph of shared neighbours (Traag et al. 2019) in embeddings that know no clusters"
         )
     number = {
         (True,): ", with the number of clusters set beforehand",
@@ -170,7 +173,7 @@ def _clusters(results: list[Result], params: dict[str, Any]) -> str:
     if given == {True, False}:
         number = f", with the number of clusters set beforehand for some samples and estimated{by} for the others"
     seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
-    start = " from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "consensus" else ""
+    start = " from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "pool" else ""
     seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
     return f"The embedded cells were grouped by K-means{start}{number}{seed}."
 

@@ -1,83 +1,104 @@
-"""A pool of partitions of one sample, label-free: the evidence that the first pseudo-labels are drawn from.
+"""The first pseudo-labels: of several partitions of one sample the one that the others agree with most, label-free.
 
-No gene set, number of components or cut is right for every data set, and luck decides where two are nearly as good.
-What most of them agree on is not luck.
+No gene set, no seed and no measure of distance is right for every sample, and where two partitions are nearly as good,
+luck decides between them in a single run. What most runs agree on is not luck.
 """
 
-from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from .consensus import consensus
-from .cuts import kmeans_cut, mixture_cut, shrunk_to_sphere, ward_cut
-from .evidence import Evidence, Representation
+from .checkpoint import Checkpoint
+from .config import Config
+from .cuts import shrunk_to_sphere, tempered_cut
+from .evidence import Evidence
 from .kmeans import assign, means
 from .progress import log
+from .warmup import warm_embedding
 
 POOL_CELLS = 10_000
+# From Euclidean distance to cosine similarity (`cuts.shrunk_to_sphere`): the length of a cell means something in some
+# samples and is noise in others.
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def partitions(representations: Iterable[Representation], k: int, seed: int) -> list[np.ndarray]:
-    """Every representation cut by K-means, a mixture and Ward linkage into `k` clusters: labels (cells,) each."""
-    found = []
-    for index, representation in enumerate(representations):
-        x, own_seed = representation.scores, seed + index
-        found += [kmeans_cut(x, k, own_seed), mixture_cut(x, k, own_seed), ward_cut(x, k)]
-    return found
+class Pool:
+    """Embeddings of one sample by encoders that know no clusters yet, to look for any number of clusters in.
 
-
-def first_partitions(representations: Iterable[Representation], k: int, seed: int) -> list[np.ndarray]:
-    """`partitions`, and K-means nearer to cosine similarity, and into twice as many clusters: labels (cells,) each."""
-    found = []
-    for index, representation in enumerate(representations):
-        x, own_seed = representation.scores, seed + index
-        found += partitions([representation], k, own_seed)
-        if x.shape[1] == 20:
-            found += [kmeans_cut(shrunk_to_sphere(x, power), k, own_seed) for power in (0.5, 1.0)]
-        if representation.scaling == "z":
-            found.append(kmeans_cut(x, min(2 * k, len(x) - 1), own_seed))
-    return found
-
-
-def consensus_labels(
-    evidence: Evidence, k: int, scores: np.ndarray, *, seed: int = 0, quiet: bool = False
-) -> np.ndarray:
-    """Pseudo-labels (cells,) on which the pool agrees most; k of them, or fewer where fewer can be told apart.
-
-    The consensus of a first pool chooses genes: those that differ most between its clusters make a second pool, and
-    both pools together, each with the same weight, make the consensus that counts.
-
-    Of more than 10,000 cells a random 10,000 make the pool; each of the others gets the label whose centroid in
-    `scores` is nearest.
+    Of more than 10,000 cells a random 10,000 make the pool.
 
     Parameters
     ----------
     evidence
         The cells with all that is known of them.
-    scores
-        The same cells on principal components, (cells, components).
+    config
+        `pool_runs` encoders of its form are trained, from different genes and seeds.
     """
-    n_cells = evidence.n_cells
-    if k == 1:
-        return np.zeros(n_cells, dtype=np.int64)
-    chosen = np.arange(n_cells)
-    if n_cells > POOL_CELLS:
-        chosen = np.sort(np.random.default_rng(seed).choice(n_cells, POOL_CELLS, replace=False))
-        evidence = evidence.subset(chosen)
-    first = first_partitions(evidence.representations(seed), k, seed)
-    if not quiet:
-        log(f"first pool: {len(first)} partitions")
-    reselected = evidence.reselected_representations(consensus(first, k, seed=seed), seed)
-    second = partitions(reselected, k, seed)
-    if not quiet:
-        log(f"second pool: {len(second)} partitions of reselected genes")
-    weights = [1.0] * len(first) + [len(first) / len(second)] * len(second)
-    labels = consensus(first + second, k, weights=weights, seed=seed)
-    if n_cells == len(chosen):
-        return labels
-    x = torch.from_numpy(scores)
-    centroids, _ = means(x[chosen], torch.from_numpy(labels), int(labels.max()) + 1)
-    everywhere = assign(x, centroids)[0].numpy()
-    everywhere[chosen] = labels
-    return everywhere
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        config: Config,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        checkpoint: Checkpoint | None = None,
+        quiet: bool = False,
+    ):
+        self.n_cells = evidence.n_cells
+        self.chosen = np.arange(evidence.n_cells)
+        if evidence.n_cells > POOL_CELLS:
+            self.chosen = np.sort(np.random.default_rng(seed).choice(evidence.n_cells, POOL_CELLS, replace=False))
+        self._evidence, self._config, self._seed, self._device = evidence, config, seed, device
+        self._checkpoint, self._quiet = checkpoint or Checkpoint(None), quiet
+
+    @cached_property
+    def embeddings(self) -> list[np.ndarray]:
+        """(cells of the pool, features) each; the encoders are trained when they are first asked for."""
+        return [h.numpy() for h in self._checkpoint.remember("pool", self._warm_up)]
+
+    def _warm_up(self) -> list[torch.Tensor]:
+        is_whole = len(self.chosen) == self.n_cells
+        sets = list((self._evidence if is_whole else self._evidence.subset(self.chosen)).gene_sets())
+        found = []
+        for run in range(self._config.pool_runs):
+            x = sets[run % len(sets)]
+            h = warm_embedding(x, self._config, seed=self._seed + run, device=self._device)
+            found.append(torch.from_numpy(h))
+            if not self._quiet:
+                log(f"warm-up: {run + 1} of {self._config.pool_runs} encoders trained")
+        return found
+
+    def labels(self, k: int, scores: np.ndarray) -> np.ndarray:
+        """Pseudo-labels (cells,) 0..k-1 that the partitions agree on most; fewer than k where cells are identical.
+
+        Cells outside the pool get the label whose centroid in `scores`, the principal components of all cells
+        (cells, components), is nearest.
+        """
+        if k == 1:
+            return np.zeros(self.n_cells, dtype=np.int64)
+        partitions = [
+            tempered_cut(shrunk_to_sphere(h, power), k, self._seed + run)
+            for run, h in enumerate(self.embeddings)
+            for power in POWERS
+        ]
+        labels = np.unique(medoid(partitions), return_inverse=True)[1].ravel()
+        if len(self.chosen) == self.n_cells:
+            return labels
+        x = torch.from_numpy(scores)
+        centroids, _ = means(x[self.chosen], torch.from_numpy(labels), int(labels.max()) + 1)
+        everywhere = assign(x, centroids)[0].numpy()
+        everywhere[self.chosen] = labels
+        return everywhere
+
+
+def medoid(partitions: list[np.ndarray]) -> np.ndarray:
+    """The partition with the highest mean adjusted Rand index with the others; the first of those that tie."""
+    from sklearn.metrics import adjusted_rand_score
+
+    agreement = np.zeros((len(partitions), len(partitions)))
+    for i, first in enumerate(partitions):
+        for j in range(i):
+            agreement[i, j] = agreement[j, i] = adjusted_rand_score(first, partitions[j])
+    return partitions[int(agreement.sum(1).argmax())]

@@ -137,7 +137,7 @@ def test_a_killed_command_goes_on_in_another_folder(tmp_path):
     assert "SIGTERM: checkpoint written" in told and "Traceback" not in told
     assert list(folders[1].iterdir()) == []
     again = subprocess.run(command, cwd=folders[2], check=True, capture_output=True, text=True)
-    assert "going on from the checkpoint" in again.stderr and "first pool" not in again.stderr
+    assert "going on from the checkpoint" in again.stderr and "warm-up" not in again.stderr
     whole, resumed = (modelfile.load(folder / "cells.fit.pt", "fit") for folder in (folders[0], folders[2]))
     assert whole["history"] == resumed["history"] and torch.equal(whole["embedding"], resumed["embedding"])
     assert list((tmp_path / "kept").iterdir()) == [] and list((tmp_path / "other").iterdir()) == []

@@ -2,17 +2,28 @@
 
 import numpy as np
 import pytest
+from sccicl.config import preset_config
 from sccicl.evidence import ArrayEvidence, CountEvidence
 from sccicl.kchoice import Merges, choose_k, n_communities, right_share, wilson_lower_bound
+from sccicl.pool import Pool
 from scipy import sparse
 from simulate import simulate_cells
 from statsmodels.stats.proportion import proportion_confint
 
 
+def estimate(evidence, seed=0):
+    return choose_k(
+        evidence,
+        "auto",
+        Pool(evidence, preset_config("default").changed(pool_runs=1), seed=seed, quiet=True),
+        seed=seed,
+    )
+
+
 @pytest.mark.parametrize("n_types", [2, 4, 6])
 def test_finds_the_number_of_types(n_types):
     cells = simulate_cells(n_cells=360, n_types=n_types, n_genes=400, markers=30, fold=6.0)
-    found = choose_k(CountEvidence(cells.X), "auto")
+    found = estimate(CountEvidence(cells.X))
     assert found["n_clusters"] == found["separable"] == n_types
     assert not found["given"] and len(found["candidates"]) == len(found["score"])
 
@@ -24,16 +35,16 @@ def test_cells_of_one_type_are_one_cluster(seed, spread):
     rng = np.random.default_rng(seed)
     mean = rng.gamma(0.5, 2.0, 500) * rng.lognormal(0, spread, (250, 1))
     counts = sparse.csr_matrix(rng.poisson(mean).astype(np.float32))
-    assert choose_k(CountEvidence(counts), "auto", seed=seed)["n_clusters"] == 1
+    assert estimate(CountEvidence(counts), seed)["n_clusters"] == 1
 
 
 def test_array_without_structure_and_with_it():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(300, 40)).astype(np.float32)
-    assert choose_k(ArrayEvidence(noise), "auto")["n_clusters"] == 1
+    assert estimate(ArrayEvidence(noise))["n_clusters"] == 1
     truth = np.arange(300) % 3
     apart = noise + 4 * rng.normal(size=(3, 40)).astype(np.float32)[truth]
-    assert choose_k(ArrayEvidence(apart), "auto")["n_clusters"] == 3
+    assert estimate(ArrayEvidence(apart))["n_clusters"] == 3
 
 
 def test_given_k_is_taken():

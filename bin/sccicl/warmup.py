@@ -1,0 +1,35 @@
+"""Embeddings by the instance-wise loss alone: where the first pseudo-labels are looked for.
+
+Before any cluster is known the encoder learns which cells are neighbours, under views with masked genes. What differs
+between cells of one type by chance shrinks, and types that principal components leave side by side come apart.
+"""
+
+import numpy as np
+import torch
+
+from .components import principal_components
+from .config import Config
+from .model import encode
+from .neighbours import neighbour_indices
+from .train import train
+
+# A high temperature: the loss draws neighbours together rather than push all others apart, so that a big type is not
+# spread over the sphere until it looks like many.
+TEMPERATURE = 1.0
+STEPS = 300
+COMPONENTS = 20
+
+
+def warm_embedding(x: np.ndarray, config: Config, *, seed: int, device: torch.device | str) -> np.ndarray:
+    """Train an encoder of `config` on prepared cells (cells, genes) by the instance-wise loss; (cells, features)."""
+    config = config.changed(
+        temperature=TEMPERATURE, instance_loss_weight=1.0, cluster_loss_weight=0.0, epochs=1, min_steps=STEPS
+    )
+    cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+    neighbours = None
+    if config.neighbours:
+        nearest = neighbour_indices(principal_components(x, COMPONENTS, seed=seed), config.neighbours)
+        neighbours = torch.from_numpy(nearest.astype(np.int64))
+    one_cluster = torch.zeros(len(x), dtype=torch.int64)
+    found = train(cells, 1, config, labels=one_cluster, neighbours=neighbours, seed=seed, device=device, quiet=True)
+    return encode(found.encoder, cells).numpy()
