@@ -1,5 +1,6 @@
 """Fit and cluster prepared cells: what the commands and the Python API share."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from .kchoice import choose_k
 from .model import Encoder, PCAEncoder, encode
 from .pool import consensus_labels
 from .train import train
+from .world import World
 
 
 class Fit(NamedTuple):
@@ -55,21 +57,25 @@ def fit(
     checkpoint
         Where each part of the result is kept as soon as it is there, and taken from where it is.
     """
-    checkpoint = checkpoint or Checkpoint(None)
+    checkpoint, world = checkpoint or Checkpoint(None), World()
+
+    def found(name: str, make: Callable[[], Any]) -> Any:
+        return world.once(lambda: checkpoint.remember(name, make))
+
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    k = dict(checkpoint.remember("k", lambda: choose_k(evidence, n_clusters, seed=seed)))
+    k = dict(found("k", lambda: choose_k(evidence, n_clusters, seed=seed)))
     labels = neighbours = None
     if config.pseudo_labels == "consensus" or config.neighbours:
-        scores = checkpoint.remember("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
+        scores = found("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
     if config.pseudo_labels == "consensus":
-        labels = checkpoint.remember(
+        labels = found(
             "labels",
             lambda: torch.from_numpy(consensus_labels(evidence, k["n_clusters"], scores, seed=seed, quiet=quiet)),
         )
-        if (found := int(labels.max()) + 1) < k["n_clusters"]:
-            k.update(requested=k["n_clusters"], n_clusters=found)
+        if (n_found := int(labels.max()) + 1) < k["n_clusters"]:
+            k.update(requested=k["n_clusters"], n_clusters=n_found)
     if config.neighbours:
-        neighbours = checkpoint.remember(
+        neighbours = found(
             "neighbours",
             lambda: torch.from_numpy(neighbour_indices(scores, config.neighbours).astype(np.int64)),
         )

@@ -113,9 +113,12 @@ def train(
     world = World()
     take_step = Stepper(state.modules, state.optimiser, config, device, world)
     first_epoch, first_batch = 0, 0
-    if (reached := checkpoint.progress()) is not None:
+    if (reached := world.once(checkpoint.progress)) is not None:
         first_epoch, first_batch = reached.epoch, reached.batch
         state.restore(reached.state)
+    if not world.is_first:
+        # Another dropout in every process, as each has other cells
+        torch.manual_seed(seed + world.rank + world.size * first_epoch)
     n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
