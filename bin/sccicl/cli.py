@@ -316,10 +316,15 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
 @preset_option
 @fit_config_options
 def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
-    """Train on a prepared sample: writes <id>.fit.pt."""
-    from . import modelfile, steps
+    """Train on a prepared sample: writes <id>.fit.pt.
 
-    device = _device(options.pop("device"), options.pop("threads"))
+    On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
+    """
+    from . import modelfile, steps
+    from .world import World, join_world, leave_world
+
+    device = join_world(_device(options.pop("device"), options.pop("threads")))
+    is_first = World().is_first
     seed = options.pop("seed")
     n_clusters = options.pop("n_clusters")
     steps.parse_n_clusters(n_clusters)
@@ -327,15 +332,15 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device}
-    checkpoint = steps.open_checkpoint(
-        prepared,
-        n_clusters,
-        **settings,
-        folder=options.pop("checkpoint_dir") or outdir,
-        minutes=options.pop("checkpoint_minutes"),
-    )
+    folder, minutes = options.pop("checkpoint_dir") or outdir, options.pop("checkpoint_minutes")
+    if not is_first:
+        steps.fit_beside_others(prepared, n_clusters, **settings)
+        leave_world()
+        return
+    checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
     with checkpoint.signals():
         fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint)
+    leave_world()
     modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
     checkpoint.remove()
 

@@ -1,5 +1,6 @@
 """Fit and cluster prepared cells: what the commands and the Python API share."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from .model import Encoder, PCAEncoder, encode
 from .neighbours import neighbour_indices
 from .pool import Pool
 from .train import train
+from .world import World
 
 
 class Fit(NamedTuple):
@@ -55,22 +57,26 @@ def fit(
     checkpoint
         Where each part of the result is kept as soon as it is there, and taken from where it is.
     """
-    checkpoint = checkpoint or Checkpoint(None)
+    checkpoint, world = checkpoint or Checkpoint(None), World()
+
+    def found(name: str, make: Callable[[], Any]) -> Any:
+        return world.once(lambda: checkpoint.remember(name, make))
+
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     by_pool = config.pseudo_labels == "pool"
     # k is looked for in the same embeddings whatever encoder the preset trains afterwards.
     form = config if config.encoder == "pca" else preset_config("default")
     pool = Pool(evidence, form, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
-    k = dict(checkpoint.remember("k", lambda: choose_k(evidence, n_clusters, pool, seed=seed)))
+    k = dict(found("k", lambda: choose_k(evidence, n_clusters, pool, seed=seed)))
     labels = neighbours = None
     if by_pool or config.neighbours:
-        scores = checkpoint.remember("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
+        scores = found("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
     if by_pool:
-        labels = checkpoint.remember("labels", lambda: torch.from_numpy(pool.labels(k["n_clusters"], scores)))
-        if (found := int(labels.max()) + 1) < k["n_clusters"]:
-            k.update(requested=k["n_clusters"], n_clusters=found)
+        labels = found("labels", lambda: torch.from_numpy(pool.labels(k["n_clusters"], scores)))
+        if (n_found := int(labels.max()) + 1) < k["n_clusters"]:
+            k.update(requested=k["n_clusters"], n_clusters=n_found)
     if config.neighbours:
-        neighbours = checkpoint.remember(
+        neighbours = found(
             "neighbours",
             lambda: torch.from_numpy(neighbour_indices(scores, config.neighbours).astype(np.int64)),
         )

@@ -8,12 +8,17 @@ members of a cluster are neighbours, and away from the diagonal the pairs within
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .choices import ClusterLossForm
+
+if TYPE_CHECKING:
+    from .loss_triton import TritonBackend
 
 # Rows and columns of a tile: 1 MB in float32 stays in a core's cache between the operations on it.
 TILE_ROWS = 256
@@ -75,16 +80,8 @@ def symmetric_loss(
     other_view = position[(order + n_rows // 2) % n_rows]
     z, labels = z[order], labels[order]
     low = (z * math.sqrt(scale)).to(products or z.dtype)
-    tiles = list(_tiles(labels, *(tile or (TILE_ROWS, TILE_COLUMNS))))[share[0] :: share[1]]
-    # One tile is kept for the gradient, more are made again.
-    kept = _exponentials(low, z.dtype, tiles[0], scale) if len(tiles) == 1 else None
-
-    needs_same = form != "supcon"
-    sums = z.new_zeros(2, n_rows)
-    for place in tiles:
-        e = _exponentials(low, z.dtype, place, scale) if kept is None else kept
-        _add_sums(sums, e, place, labels, needs_same)
-    total, same = reduce(sums)
+    backend = _backend(z, low, labels, scale, tile, share, needs_same=form != "supcon")
+    total, same = reduce(backend.sums().to(z.dtype))
 
     positive = (z * z[other_view]).sum(1) * scale
     log_total = total.log() + scale
@@ -107,16 +104,63 @@ def symmetric_loss(
         same_rate = -weight / rest
         pair_rate += weight * (e_positive * (1 / rest + 1 / rest[other_view]) - 2)
 
-    gradient = torch.zeros_like(z)
-    for place in tiles:
-        e = _exponentials(low, z.dtype, place, scale) if kept is None else kept
-        _weigh(e, place, labels, all_rate, same_rate)
-        _add_products(gradient, e.to(low.dtype), low, place)
-    gradient = reduce(gradient).mul_(math.sqrt(scale) / n_rows)
+    gradient = reduce(backend.gradient(all_rate, same_rate).to(z.dtype)).mul_(math.sqrt(scale) / n_rows)
     gradient.addcmul_(pair_rate[:, None], z[other_view], value=scale / n_rows)
     if gradient_of_means is not None:
         gradient.add_(gradient_of_means, alpha=scale / n_rows)
     return Parts(instance / n_rows, cluster / n_rows, gradient[position])
+
+
+def _backend(
+    z: Tensor,
+    low: Tensor,
+    labels: Tensor,
+    scale: float,
+    tile: tuple[int, int] | None,
+    share: tuple[int, int],
+    *,
+    needs_same: bool,
+) -> "TileBackend | TritonBackend":
+    """Kernels on a GPU, tiles anywhere else."""
+    if z.device.type == "cuda" and z.dtype == torch.float32 and find_spec("triton") is not None:
+        from .loss_triton import BLOCK_ENTRIES, TritonBackend
+
+        n_rows, (index, number) = len(z), share
+        own = slice(n_rows * index // number, n_rows * (index + 1) // number)
+        entries = BLOCK_ENTRIES if tile is None else BLOCK_ENTRIES * tile[0] // TILE_ROWS
+        return TritonBackend(low, labels, scale, own, entries)
+    tiles = list(_tiles(labels, *(tile or (TILE_ROWS, TILE_COLUMNS))))[share[0] :: share[1]]
+    return TileBackend(low, labels, scale, tiles, z.dtype, needs_same=needs_same)
+
+
+class TileBackend:
+    """Sums and gradient over `tiles`; one tile is kept for the gradient, more are made again."""
+
+    def __init__(
+        self, low: Tensor, labels: Tensor, scale: float, tiles: list[_Tile], dtype: torch.dtype, *, needs_same: bool
+    ):
+        self._low, self._labels, self._scale, self._tiles = low, labels, scale, tiles
+        self._dtype, self._needs_same = dtype, needs_same
+        self._kept = _exponentials(low, dtype, tiles[0], scale) if len(tiles) == 1 else None
+
+    def _exponentials(self, place: _Tile) -> Tensor:
+        return _exponentials(self._low, self._dtype, place, self._scale) if self._kept is None else self._kept
+
+    def sums(self) -> Tensor:
+        """Sums of exponentials of every row over all others, and over those of its cluster: (2, 2N)."""
+        sums = self._low.new_zeros(2, len(self._low), dtype=self._dtype)
+        for place in self._tiles:
+            _add_sums(sums, self._exponentials(place), place, self._labels, self._needs_same)
+        return sums
+
+    def gradient(self, all_rate: Tensor, same_rate: Tensor | None) -> Tensor:
+        """Sum over j of w_ij z_j / sqrt(t) for every row i, (2N, features)."""
+        gradient = torch.zeros_like(self._low, dtype=self._dtype)
+        for place in self._tiles:
+            e = self._exponentials(place)
+            _weigh(e, place, self._labels, all_rate, same_rate)
+            _add_products(gradient, e.to(self._low.dtype), self._low, place)
+        return gradient
 
 
 def _tiles(labels: Tensor, tile_rows: int, tile_columns: int) -> Iterator[_Tile]:
@@ -185,11 +229,12 @@ def _add_products(gradient: Tensor, weights: Tensor, low: Tensor, place: _Tile) 
 
 
 def _class_means(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cosine of every row with the others of its cluster, (rows,), and the gradient of their sum."""
-    _, index, size = labels.unique_consecutive(return_inverse=True, return_counts=True)
-    total = z.new_zeros(len(size), z.shape[1])
-    for chosen, rows in zip(index.split(8192), z.split(8192), strict=True):
-        total.index_add_(0, chosen, rows)
-    others = total[index] - z
-    others /= (size[index] - 1)[:, None]
+    """Mean cosine of every row with the others of its cluster, (rows,), and the gradient of their sum.
+
+    The sums of clusters are differences of running sums, in float64, so that a GPU need not be asked for their number.
+    """
+    first, last = torch.searchsorted(labels, labels), torch.searchsorted(labels, labels, right=True)
+    running = F.pad(z.double().cumsum(0), (0, 0, 1, 0))
+    others = (running[last] - running[first]).to(z.dtype) - z
+    others /= (last - first - 1)[:, None]
     return (z * others).sum(1), others.mul_(2)

@@ -190,6 +190,21 @@ def fit_sample(
     }
 
 
+def fit_beside_others(prepared: "AnnData", n_clusters: int | Auto, **settings: Any) -> None:
+    """Do this process's share of a fit that the first process writes.
+
+    SIGTERM is for the first process: it writes a checkpoint and ends, and the launcher then ends the others. If these
+    ended at once the first would wait for them in vain.
+    """
+    import signal
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        fit_sample(prepared, n_clusters, **settings, quiet=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: int | Auto = "auto") -> dict[str, Any]:
     """Cluster the embedded cells of `prepared`, in place; returns the content of `<id>.model.pt`.
 

@@ -75,6 +75,7 @@ def train(
     seed: int = 0,
     device: torch.device | str = "cpu",
     checkpoint: Checkpoint | None = None,
+    world: World | None = None,
     quiet: bool = False,
 ) -> Trained:
     """Train the encoder on prepared cells.
@@ -97,6 +98,8 @@ def train(
         default both are of the cell itself.
     checkpoint
         Where the training is kept; it goes on from there to the same weights as if it had not been interrupted.
+    world
+        The processes that train together; by default all that `torchrun` has started.
 
     Raises
     ------
@@ -110,12 +113,15 @@ def train(
     neighbours = None if neighbours is None else neighbours.to(device)
     per_minibatch = labels is None
     state = _start(cells, labels, config, seed)
-    world = World()
+    world = world or World()
     take_step = Stepper(state.modules, state.optimiser, config, device, world)
     first_epoch, first_batch = 0, 0
-    if (reached := checkpoint.progress()) is not None:
+    if (reached := world.once(checkpoint.progress)) is not None:
         first_epoch, first_batch = reached.epoch, reached.batch
         state.restore(reached.state)
+    if not world.is_first:
+        # Another dropout in every process, as each has other cells
+        torch.manual_seed(seed + world.rank + world.size * first_epoch)
     n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):

@@ -12,6 +12,7 @@ from .config import Config
 from .model import encode
 from .neighbours import neighbour_indices
 from .train import train
+from .world import World
 
 # A high temperature: the loss draws neighbours together rather than push all others apart, so that a big type is not
 # spread over the sphere until it looks like many.
@@ -31,5 +32,15 @@ def warm_embedding(x: np.ndarray, config: Config, *, seed: int, device: torch.de
         nearest = neighbour_indices(principal_components(x, COMPONENTS, seed=seed), config.neighbours)
         neighbours = torch.from_numpy(nearest.astype(np.int64))
     one_cluster = torch.zeros(len(x), dtype=torch.int64)
-    found = train(cells, 1, config, labels=one_cluster, neighbours=neighbours, seed=seed, device=device, quiet=True)
+    found = train(
+        cells,
+        1,
+        config,
+        labels=one_cluster,
+        neighbours=neighbours,
+        seed=seed,
+        device=device,
+        world=World(alone=True),  # the others wait for what the first process finds
+        quiet=True,
+    )
     return encode(found.encoder, cells).numpy()

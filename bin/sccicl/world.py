@@ -1,10 +1,15 @@
 """The processes that train one model together, each on its share of every minibatch."""
 
 import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 class World:
@@ -12,10 +17,15 @@ class World:
 
     Every process holds all cells and draws the same minibatches and views. It encodes its share of the rows; the
     projections are gathered, so that a row meets all others whichever process it belongs to.
+
+    Parameters
+    ----------
+    alone
+        Only this process, whatever others there are.
     """
 
-    def __init__(self) -> None:
-        is_several = dist.is_available() and dist.is_initialized()
+    def __init__(self, *, alone: bool = False) -> None:
+        is_several = not alone and dist.is_available() and dist.is_initialized()
         self.rank, self.size = (dist.get_rank(), dist.get_world_size()) if is_several else (0, 1)
 
     @property
@@ -41,11 +51,13 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
-    def from_first(self, tensor: Tensor) -> Tensor:
-        """What the first process has, in place: draws on several GPUs must not part."""
-        if self.size > 1:
-            dist.broadcast(tensor, 0)
-        return tensor
+    def once(self, make: Callable[[], T]) -> T:
+        """What `make` returns in the first process, for all: tensors on the host, numbers, text, None, and lists."""
+        if self.size == 1:
+            return make()
+        box = [make() if self.is_first else None]
+        dist.broadcast_object_list(box, 0)
+        return box[0]
 
     def sum_gradients(self, modules: nn.Module) -> None:
         """Add up the gradients of all parameters in one message."""
@@ -70,7 +82,8 @@ def join_world(device: torch.device) -> torch.device:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # The first process finds k and the pseudo-labels alone, for which the others wait.
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=2))
     return device
 
 

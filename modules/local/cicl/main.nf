@@ -31,6 +31,10 @@ process CICL {
         error("Input and output of ${task.process} are both called '${prepared}': set another `ext.prefix`")
     }
     def device = task.accelerator || task.ext.use_gpu ? 'cuda' : 'cpu'
+    // One process for each GPU; they share the cores.
+    def gpus = task.accelerator ? task.accelerator.request : 1
+    def launcher = gpus > 1 ? "torchrun --standalone --nproc-per-node ${gpus} --no-python " : ''
+    def threads = Math.max(1, task.cpus.intdiv(gpus))
     def n_clusters = meta.n_clusters ? "--n-clusters ${quoted(meta.n_clusters)}" : ''
     def label_col = meta.label_col ? "--label-col ${quoted(meta.label_col)}" : ''
     // Each attempt has a folder of its own, so a checkpoint outlives its attempt only in a folder that all of them see.
@@ -38,7 +42,7 @@ process CICL {
     """
     export OMP_NUM_THREADS=${task.cpus}
     if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
-    cicl.py fit '${prepared}' --id '${prefix}' --device ${device} --threads ${task.cpus} ${n_clusters} ${checkpoint} ${args}
+    ${launcher}cicl.py fit '${prepared}' --id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
     cicl.py cluster '${prepared}' --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .

@@ -1,0 +1,173 @@
+"""Kernels of the contrastive losses for CUDA: similarities are made, turned into exponentials and used in one place.
+
+What `loss_symmetric` does tile by tile from the host, one launch does here: the first kernel sums the exponentials of
+each row up, the second weighs them for the gradient and leaves a block of rows of the weights, in the short type, for
+the one product that follows. A block has a fixed number of entries, so memory is linear in the batch.
+
+Rows and features are counted when a kernel is compiled: minibatches have two sizes at most.
+
+With TRITON_INTERPRET=1 the kernels run on a CPU, which is how they are tested without a GPU.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+# Entries of the block of weights: 256 MB in bfloat16.
+BLOCK_ENTRIES = 1 << 27
+
+
+@triton.jit
+def _exponentials(
+    z,
+    rows,
+    columns,
+    scale,
+    n_rows: tl.constexpr,
+    n_features: tl.constexpr,
+    BLOCK_ROWS: tl.constexpr,
+    BLOCK_COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+):
+    """exp((s_ij - 1) / t) of a tile; `z` holds z_i / sqrt(t). 0 on the diagonal and past the end."""
+    product = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), dtype=tl.float32)
+    for start in range(0, n_features, STEP):
+        features = start + tl.arange(0, STEP)
+        within = features < n_features
+        left = tl.load(
+            z + rows[:, None] * n_features + features[None, :],
+            mask=(rows[:, None] < n_rows) & within[None, :],
+            other=0.0,
+        )
+        right = tl.load(
+            z + columns[None, :] * n_features + features[:, None],
+            mask=(columns[None, :] < n_rows) & within[:, None],
+            other=0.0,
+        )
+        product += tl.dot(left, right, input_precision="ieee")
+    kept = (rows[:, None] != columns[None, :]) & (rows[:, None] < n_rows) & (columns[None, :] < n_rows)
+    return tl.where(kept, tl.exp(product - scale), 0.0)
+
+
+@triton.jit
+def _sums_kernel(
+    z,
+    labels,
+    total,
+    same,
+    first_row,
+    last_row,
+    scale,
+    n_rows: tl.constexpr,
+    n_features: tl.constexpr,
+    BLOCK_ROWS: tl.constexpr,
+    BLOCK_COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+):
+    rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    own = tl.load(labels + rows, mask=rows < n_rows, other=-1)
+    sum_all = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
+    sum_same = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
+    for start in range(0, n_rows, BLOCK_COLUMNS):
+        columns = start + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
+        e = _exponentials(z, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
+        theirs = tl.load(labels + columns, mask=columns < n_rows, other=-2)
+        sum_all += tl.sum(e, 1)
+        sum_same += tl.sum(tl.where(own[:, None] == theirs[None, :], e, 0.0), 1)
+    tl.store(total + rows, sum_all, mask=rows < last_row)
+    tl.store(same + rows, sum_same, mask=rows < last_row)
+
+
+@triton.jit
+def _weights_kernel(
+    z,
+    labels,
+    all_rate,
+    same_rate,
+    weights,
+    first_row,
+    last_row,
+    scale,
+    n_rows: tl.constexpr,
+    n_features: tl.constexpr,
+    BLOCK_ROWS: tl.constexpr,
+    BLOCK_COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+):
+    rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    columns = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    e = _exponentials(z, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
+    own = tl.load(labels + rows, mask=rows < n_rows, other=-1)
+    theirs = tl.load(labels + columns, mask=columns < n_rows, other=-2)
+    rate = (
+        tl.load(all_rate + rows, mask=rows < n_rows, other=0.0)[:, None]
+        + tl.load(all_rate + columns, mask=columns < n_rows, other=0.0)[None, :]
+    )
+    rate_same = (
+        tl.load(same_rate + rows, mask=rows < n_rows, other=0.0)[:, None]
+        + tl.load(same_rate + columns, mask=columns < n_rows, other=0.0)[None, :]
+    )
+    w = e * (rate + tl.where(own[:, None] == theirs[None, :], rate_same, 0.0))
+    place = weights + (rows - first_row)[:, None] * n_rows + columns[None, :]
+    tl.store(place, w.to(weights.dtype.element_ty), mask=(rows[:, None] < last_row) & (columns[None, :] < n_rows))
+
+
+class TritonBackend:
+    """Sums and gradient over the pairs of the rows `own` with all rows; the same two methods as `TileBackend`.
+
+    Parameters
+    ----------
+    low
+        z_i / sqrt(t) in the type of the products, (2N, features).
+    labels
+        (2N,).
+    scale
+        1 / t.
+    own
+        Rows of this process.
+    block_entries
+        Weights that are held at a time.
+    """
+
+    def __init__(self, low: Tensor, labels: Tensor, scale: float, own: slice, block_entries: int = BLOCK_ENTRIES):
+        self._low, self._labels, self._scale, self._own = low.contiguous(), labels, scale, own
+        self._block_rows = max(1, block_entries // len(low))
+        is_small = low.dtype == torch.float32
+        self._sizes = {"BLOCK_ROWS": 64 if is_small else 128, "BLOCK_COLUMNS": 64 if is_small else 128, "STEP": 32}
+        self._launch = {"num_warps": 4 if is_small else 8, "num_stages": 3}
+
+    def sums(self) -> Tensor:
+        """Sums of exponentials of every own row over all others, and over those of its cluster: (2, 2N) float32."""
+        n_rows, n_features = self._low.shape
+        sums = torch.zeros(2, n_rows, dtype=torch.float32, device=self._low.device)
+        grid = (triton.cdiv(self._own.stop - self._own.start, self._sizes["BLOCK_ROWS"]),)
+        _sums_kernel[grid](
+            *(self._low, self._labels, sums[0], sums[1], self._own.start, self._own.stop),
+            *(self._scale, n_rows, n_features),
+            **self._sizes,
+            **self._launch,
+        )
+        return sums
+
+    def gradient(self, all_rate: Tensor, same_rate: Tensor | None) -> Tensor:
+        """Sum over j of w_ij z_j / sqrt(t) for every own row i, (2N, features) float32."""
+        n_rows, n_features = self._low.shape
+        gradient = torch.zeros(n_rows, n_features, dtype=torch.float32, device=self._low.device)
+        same_rate = torch.zeros_like(all_rate) if same_rate is None else same_rate
+        rows = min(self._block_rows, self._own.stop - self._own.start)
+        weights = torch.empty(rows, n_rows, dtype=self._low.dtype, device=self._low.device)
+        for first in range(self._own.start, self._own.stop, rows):
+            last = min(first + rows, self._own.stop)
+            grid = (
+                triton.cdiv(last - first, self._sizes["BLOCK_ROWS"]),
+                triton.cdiv(n_rows, self._sizes["BLOCK_COLUMNS"]),
+            )
+            _weights_kernel[grid](
+                *(self._low, self._labels, all_rate.float(), same_rate.float(), weights, first, last),
+                *(self._scale, n_rows, n_features),
+                **self._sizes,
+                **self._launch,
+            )
+            gradient[first:last] = torch.mm(weights[: last - first], self._low)
+        return gradient
