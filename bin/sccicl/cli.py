@@ -133,6 +133,11 @@ run_options = _options(
         show_default=True,
         help="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one.",
     ),
+    click.option(
+        "--allow-cpu-fallback",
+        is_flag=True,
+        help="Train on the CPU, with a warning, where --device asks for a GPU and none can be used.",
+    ),
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
 )
 existing = click.Path(path_type=Path)
@@ -169,6 +174,23 @@ def _device(name: str, threads: int | None) -> Any:
 
     set_threads(threads)
     return choose_device(name)
+
+
+def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
+    """The device that the options of a training ask for, and warnings; takes them out of `options`.
+
+    A GPU that was asked for and is not there ends the command here, before anything is read.
+    """
+    name, threads = options.pop("device"), options.pop("threads")
+    if not options.pop("allow_cpu_fallback"):
+        return _device(name, threads), []
+    from .runtime import device_or_cpu, set_threads
+
+    set_threads(threads)
+    device, warning = device_or_cpu(name)
+    if warning is not None:
+        click.echo(f"WARNING: {warning}", err=True)
+    return device, [] if warning is None else [warning]
 
 
 def _read_step_file(path: Path, key: str) -> Any:
@@ -227,24 +249,35 @@ def run(
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
     from . import steps
-    from .report import write_report
-    from .write import write_json
+    from .checksum import record_sums
 
-    device = _device(options.pop("device"), options.pop("threads"))
+    device, told = _training_device(options)
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
     config = read_config(options.pop("preset"), options)
     sample = sample_id(path, given_id)
     _check_replaceable(outdir / f"{sample}.h5ad", path)
     prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
+    record_sums(prepared, path)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
+    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=told)
     model = steps.cluster_sample(prepared, fitted)
-    _write_clusters(prepared, model, outdir, sample)
-    metrics = steps.score_sample(prepared, label_col=label_col)
-    _plot(prepared, outdir, sample, label_col, batch_col, metrics)
+    _write_sample(prepared, model, outdir, sample, label_col, batch_col)
+
+
+def _write_sample(
+    adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None, batch_col: str | None
+) -> None:
+    """Score and draw the clustered sample, write all its files and the report, and say what was found."""
+    from .report import write_report
+    from .steps import score_sample
+    from .write import write_json
+
+    _write_clusters(adata, model, outdir, sample)
+    metrics = score_sample(adata, label_col=label_col)
+    _plot(adata, outdir, sample, label_col, batch_col, metrics)
     write_json(metrics, outdir / f"{sample}.metrics.json")
-    write_report([(prepared, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
+    write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
     click.echo(_summary(metrics, outdir / "cicl_report.html"))
 
 
@@ -266,13 +299,17 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @read_options
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, **options: Any) -> None:
-    """Read counts, normalise, select genes: writes <id>.prepared.h5ad."""
+    """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
+    from .checksum import as_table, record_sums
     from .steps import prepare_sample
-    from .write import write_h5ad
+    from .write import atomic_path, write_h5ad
 
     config = read_config(preset, options)
     sample = sample_id(path, given_id)
-    write_h5ad(prepare_sample(path, sample, config=config, **options), outdir / f"{sample}.prepared.h5ad")
+    prepared = prepare_sample(path, sample, config=config, **options)
+    with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
+        temporary.write_text(as_table(sample, record_sums(prepared, path)), encoding="utf-8")
+    write_h5ad(prepared, outdir / f"{sample}.prepared.h5ad")
 
 
 @main.command()
@@ -286,15 +323,14 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     """Train on a prepared sample: writes <id>.fit.pt."""
     from . import modelfile, steps
 
-    device = _device(options.pop("device"), options.pop("threads"))
+    device, told = _training_device(options)
     seed = options.pop("seed")
     n_clusters = options.pop("n_clusters")
     steps.parse_n_clusters(n_clusters)
     prepared = _read_step_file(path, "prepare")
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
-    fitted = steps.fit_sample(
-        prepared, steps.parse_n_clusters(n_clusters, prepared.n_obs), config=config, seed=seed, device=device
-    )
+    n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=told)
     modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
 
 
@@ -476,6 +512,39 @@ def map_cells(
     table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
     with atomic_path(outdir / f"{sample_id(path, given_id)}.mapped.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
+
+
+@main.command()
+@click.argument("path", metavar="RESULT", type=existing)
+@click.option("--input", "original", type=existing, help="The original counts; by default those that RESULT holds.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU cores to use; by default as many as RESULT was made with."
+)
+@outdir_option
+def rerun(path: Path, original: Path | None, device: str, threads: int | None, outdir: Path) -> None:
+    """Make a finished <id>.h5ad once more from its own record, and compare the clusters.
+
+    Counts, parameters, seed and number of threads are those that RESULT holds. Writes the files that `run` writes. The
+    exit status is 1 where a cell has another cluster than before.
+    """
+    from . import rerun as again
+    from . import steps
+
+    before = _read_step_file(path, "k")
+    how = again.recipe(before, str(path))
+    chosen = _device(device, threads or how.threads)
+    _check_replaceable(outdir / f"{how.id}.h5ad", path)
+    prepared = again.prepare_again(before, how, original)
+    n_clusters = steps.parse_n_clusters(how.n_clusters, prepared.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, config=how.config, seed=how.seed, device=chosen)
+    reclustered = steps.parse_n_clusters(how.reclustered, prepared.n_obs)
+    model = steps.cluster_sample(prepared, fitted, n_clusters=reclustered)
+    _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col)
+    found = again.compare(before, prepared)
+    click.echo(f"{how.id}: {found}")
+    if found.n_different:
+        click.get_current_context().exit(1)
 
 
 @main.command(name="demo-data")

@@ -1,6 +1,7 @@
 """The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,8 +76,9 @@ def prepare_sample(
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
-    if batch_col is not None:
-        record["prepare"]["batch_col"] = batch_col
+    for column, name in (("label_col", label_col), ("batch_col", batch_col)):
+        if name is not None:
+            record["prepare"][column] = name
     return prepared
 
 
@@ -99,15 +101,16 @@ def fit_sample(
     config: Config,
     seed: int,
     device: "torch.device",
+    warnings: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train on a prepared sample; the result is the content of `<id>.fit.pt`.
+    """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
 
     Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
     """
     from .engine import fit
     from .evidence import CountEvidence
-    from .runtime import device_name, stage, versions
+    from .runtime import device_name, hardware, stage, versions
 
     kind = prepared.uns["cicl"]["prepare"]["input_kind"]
     stages: dict[str, dict[str, float]] = {}
@@ -125,6 +128,9 @@ def fit_sample(
         "params": config.as_dict(),
         "seed": seed,
         "device": device_name(device),
+        "hardware": hardware(device),
+        "asked": str(n_clusters),
+        "warnings": list(warnings),
         "versions": versions(),
         "n_features": prepared.obsm["X_cicl_input"].shape[1],
         "encoder": {name: value.cpu() for name, value in found.encoder.state_dict().items()},
@@ -177,7 +183,10 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         how = "asked for" if k["given"] else "estimated"
         told = f"{asked} clusters were {how}, but only {k['n_clusters']} can be told apart"
         record["warnings"] = [*record.get("warnings", []), told]
-    record.update(params=fitted["params"], seed=fitted["seed"], versions=fitted["versions"], device=fitted["device"])
+    if fitted["warnings"]:
+        record["warnings"] = [*record.get("warnings", []), *fitted["warnings"]]
+    record.update({name: fitted[name] for name in ("params", "seed", "versions", "device", "hardware")})
+    record["asked"] = {"n_clusters": fitted["asked"], "reclustered": str(n_clusters)}
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}
     record["stages"] = {**record["stages"], **stages}
@@ -261,6 +270,8 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         if found:
             metrics[quantity] = found
     metrics["device"] = record["device"]
+    metrics["hardware"] = dict(record["hardware"])
+    metrics["input_sha256"] = record["prepare"].get("input_sha256")
     metrics["versions"] = dict(record["versions"])
     metrics["warnings"] = [str(warning) for warning in record.get("warnings", [])]
     return metrics

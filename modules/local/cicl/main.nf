@@ -17,7 +17,8 @@ process CICL {
     tuple val(meta), path("${prefix}/${prefix}.metrics.json"), emit: metrics
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('torch'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"torch\"))'"), topic: versions, emit: versions_torch
-    tuple val("${task.process}"), val('cuda'), eval("sed -n 's/.*(CUDA \\([0-9.]*\\)).*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_cuda
+    tuple val("${task.process}"), val('cuda'), eval("sed -n 's/^ *\"cuda\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_cuda
+    tuple val("${task.process}"), val('nvidia-driver'), eval("sed -n 's/^ *\"driver\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_driver
 
     script:
     def args = task.ext.args ?: ''
@@ -32,8 +33,8 @@ process CICL {
     def label_col = meta.label_col ? "--label-col ${quoted(meta.label_col)}" : ''
     """
     export OMP_NUM_THREADS=${task.cpus}
-    cicl.py fit '${prepared}' --id '${prefix}' --device ${device} --threads ${task.cpus} ${n_clusters} ${args}
-    cicl.py cluster '${prepared}' --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
+    cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${task.cpus} ${n_clusters} ${args}
+    cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .
     """

@@ -27,7 +27,7 @@ process PLOT {
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py plot '${clustered}' --metrics '${metrics}' --id '${prefix}' --outdir '${prefix}' ${options} ${args}
+    cicl.py plot ${quoted("./${clustered.name}")} --metrics ${quoted("./${metrics.name}")} --id '${prefix}' --outdir '${prefix}' ${options} ${args}
     """
 
     stub:

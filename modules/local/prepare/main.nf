@@ -10,6 +10,7 @@ process PREPARE {
 
     output:
     tuple val(meta), path("${prefix}.prepared.h5ad"), emit: h5ad
+    tuple val(meta), path("${prefix}.inputs.tsv"), emit: checksums
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
 
@@ -26,7 +27,7 @@ process PREPARE {
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py prepare '${counts}' --id '${prefix}' ${options} ${args}
+    cicl.py prepare ${quoted("./${counts.name}")} --id '${prefix}' ${options} ${args}
     """
 
     stub:
@@ -36,6 +37,7 @@ process PREPARE {
     }
     """
     touch '${prefix}.prepared.h5ad'
+    printf 'sample\\tfile\\tbytes\\tsha256\\n' > '${prefix}.inputs.tsv'
     """
 }
 
