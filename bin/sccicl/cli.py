@@ -88,10 +88,11 @@ prepare_config_options = _options(
 fit_config_options = _options(*(_config_option(item) for item in fields(Config) if item.name not in PREPARE_FIELDS))
 
 
-def _folder_of_outputs(_ctx: click.Context, _param: click.Parameter, folder: Path) -> Path:
+def _folder_of_outputs(_ctx: click.Context, param: click.Parameter, folder: Path | None) -> Path | None:
     from .write import check_folder
 
-    check_folder(folder)
+    if folder is not None:
+        check_folder(folder, param.opts[0])
     return folder
 
 
@@ -139,6 +140,22 @@ run_options = _options(
         help="Train on the CPU, with a warning, where --device asks for a GPU and none can be used.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
+)
+checkpoint_options = _options(
+    click.option(
+        "--checkpoint-dir",
+        type=click.Path(path_type=Path),
+        callback=_folder_of_outputs,
+        help="Folder of the checkpoint, from which the same command goes on after an end before time; by default the "
+        "folder of the outputs. The file is removed when the result is written.",
+    ),
+    click.option(
+        "--checkpoint-minutes",
+        type=click.FloatRange(min=0),
+        default=5.0,
+        show_default=True,
+        help="Minutes between two checkpoints of the training. SIGUSR1 writes one too, SIGTERM writes one and ends.",
+    ),
 )
 existing = click.Path(path_type=Path)
 
@@ -239,6 +256,7 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @batch_option
 @read_options
 @run_options
+@checkpoint_options
 @prepare_config_options
 @fit_config_options
 def run(
@@ -255,14 +273,19 @@ def run(
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
     config = read_config(options.pop("preset"), options)
+    checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
     sample = sample_id(path, given_id)
     _check_replaceable(outdir / f"{sample}.h5ad", path)
     prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
     record_sums(prepared, path)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=told)
+    settings = {"config": config, "seed": seed, "device": device}
+    checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
+    with checkpoint.signals():
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
     model = steps.cluster_sample(prepared, fitted)
     _write_sample(prepared, model, outdir, sample, label_col, batch_col)
+    checkpoint.remove()
 
 
 def _write_sample(
@@ -317,6 +340,7 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, **optio
 @outdir_option
 @id_option
 @run_options
+@checkpoint_options
 @preset_option
 @fit_config_options
 def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
@@ -330,8 +354,18 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     prepared = _read_step_file(path, "prepare")
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=told)
+    settings = {"config": config, "seed": seed, "device": device}
+    checkpoint = steps.open_checkpoint(
+        prepared,
+        n_clusters,
+        **settings,
+        folder=options.pop("checkpoint_dir") or outdir,
+        minutes=options.pop("checkpoint_minutes"),
+    )
+    with checkpoint.signals():
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
     modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
+    checkpoint.remove()
 
 
 def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .checkpoint import Checkpoint
 from .components import principal_components
 from .config import Config
 from .cuts import neighbour_indices
@@ -38,6 +39,7 @@ def fit(
     *,
     seed: int,
     device: torch.device,
+    checkpoint: Checkpoint | None = None,
     quiet: bool = False,
 ) -> Fit:
     """Choose k, find the first pseudo-labels, train.
@@ -50,21 +52,37 @@ def fit(
         The same cells with all that is known of them, for k and pseudo-labels by consensus.
     n_clusters
         Number of clusters, or `auto`.
+    checkpoint
+        Where each part of the result is kept as soon as it is there, and taken from where it is.
     """
+    checkpoint = checkpoint or Checkpoint(None)
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    k = choose_k(evidence, n_clusters, seed=seed)
+    k = dict(checkpoint.remember("k", lambda: choose_k(evidence, n_clusters, seed=seed)))
     labels = neighbours = None
-    scores = (
-        principal_components(x, 20, seed=seed) if config.pseudo_labels == "consensus" or config.neighbours else None
-    )
+    if config.pseudo_labels == "consensus" or config.neighbours:
+        scores = checkpoint.remember("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
     if config.pseudo_labels == "consensus":
-        labels = torch.from_numpy(consensus_labels(evidence, k["n_clusters"], scores, seed=seed, quiet=quiet))
+        labels = checkpoint.remember(
+            "labels",
+            lambda: torch.from_numpy(consensus_labels(evidence, k["n_clusters"], scores, seed=seed, quiet=quiet)),
+        )
         if (found := int(labels.max()) + 1) < k["n_clusters"]:
             k.update(requested=k["n_clusters"], n_clusters=found)
     if config.neighbours:
-        neighbours = torch.from_numpy(neighbour_indices(scores, config.neighbours).astype(np.int64))
+        neighbours = checkpoint.remember(
+            "neighbours",
+            lambda: torch.from_numpy(neighbour_indices(scores, config.neighbours).astype(np.int64)),
+        )
     trained = train(
-        cells, k["n_clusters"], config, labels=labels, neighbours=neighbours, seed=seed, device=device, quiet=quiet
+        cells,
+        k["n_clusters"],
+        config,
+        labels=labels,
+        neighbours=neighbours,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        quiet=quiet,
     )
     embedding = encode(trained.encoder, cells.to(device)).cpu()
     return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k)

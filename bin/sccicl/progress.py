@@ -12,20 +12,20 @@ T = TypeVar("T")
 LOG_INTERVAL_S = 30.0
 
 
-def progress(items: Iterable[T], description: str, total: int, *, quiet: bool = False) -> Iterator[T]:
-    """Yield `items` and show how many of `total` are done and when the rest will be."""
+def progress(items: Iterable[T], description: str, total: int, *, done: int = 0, quiet: bool = False) -> Iterator[T]:
+    """Yield `items` and show how many of `total` are done and when the rest will be; `done` are so at the start."""
     if quiet:
         yield from items
     elif sys.stderr.isatty():
-        yield from tqdm(items, desc=description, total=total, leave=False)
+        yield from tqdm(items, desc=description, total=total, initial=done, leave=False)
     else:
         start = shown = time.monotonic()
-        for done, item in enumerate(items, 1):
+        for number, item in enumerate(items, done + 1):
             yield item
             now = time.monotonic()
-            if done == total or now - shown >= LOG_INTERVAL_S:
-                left = (now - start) / done * (total - done)
-                log(f"{description}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left")
+            if number == total or now - shown >= LOG_INTERVAL_S:
+                left = (now - start) / (number - done) * (total - number)
+                log(f"{description}: {number}/{total}, {now - start:.0f} s, about {left:.0f} s left")
                 shown = now
 
 

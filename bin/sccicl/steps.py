@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
+    from .checkpoint import Checkpoint
+
 Auto = Literal["auto"]
 
 
@@ -94,6 +96,29 @@ def as_prepared(config: Config, prepared: "AnnData") -> Config:
     )
 
 
+def open_checkpoint(
+    prepared: "AnnData",
+    n_clusters: int | Auto,
+    *,
+    config: Config,
+    seed: int,
+    device: "torch.device",
+    folder: Path,
+    minutes: float,
+) -> "Checkpoint":
+    """The checkpoint in `folder` of the fit of these very cells with these parameters."""
+    from .checkpoint import Checkpoint, key_of
+    from .runtime import versions
+
+    counts = prepared.X
+    key = key_of(
+        *(counts.data, counts.indices, counts.indptr, prepared.obsm["X_cicl_input"]),
+        *(prepared.uns["cicl"]["prepare"]["input_kind"], n_clusters, config.as_dict(), seed),
+        *(device.type, versions()["cicl"]),
+    )
+    return Checkpoint(folder, str(prepared.uns["cicl"]["id"]), key, minutes=minutes)
+
+
 def fit_sample(
     prepared: "AnnData",
     n_clusters: int | Auto,
@@ -101,6 +126,7 @@ def fit_sample(
     config: Config,
     seed: int,
     device: "torch.device",
+    checkpoint: "Checkpoint | None" = None,
     warnings: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -122,6 +148,7 @@ def fit_sample(
             config,
             seed=seed,
             device=device,
+            checkpoint=checkpoint,
             quiet=quiet,
         )
     return {

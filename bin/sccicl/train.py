@@ -1,11 +1,13 @@
 """The training phase (paper Algorithm 1)."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .checkpoint import Checkpoint, Progress
 from .config import Config
 from .errors import InputError
 from .kmeans import kmeans, lloyd, means, squared_distances
@@ -13,6 +15,7 @@ from .loss import contrastive_loss
 from .model import Encoder, PCAEncoder, ProjectionHead, encode
 from .progress import progress
 from .pseudolabels import pseudo_labels
+from .training_state import QUANTITIES, TrainingState
 from .views import mask, noise, unit_noise
 
 
@@ -65,6 +68,7 @@ def train(
     neighbours: Tensor | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    checkpoint: Checkpoint | None = None,
     quiet: bool = False,
 ) -> Trained:
     """Train the encoder on prepared cells.
@@ -85,6 +89,8 @@ def train(
     neighbours
         Nearest neighbours of every cell, (cells, neighbours); the second view of a cell is made of one of them. By
         default both are of the cell itself.
+    checkpoint
+        Where the training is kept; it goes on from there to the same weights as if it had not been interrupted.
 
     Raises
     ------
@@ -92,12 +98,62 @@ def train(
         When the loss is not finite: the parameters let the training diverge.
     """
     device = torch.device(device)
+    checkpoint = checkpoint or Checkpoint(None)
     torch.manual_seed(seed)
     x = x.to(device)
-    encoder = new_encoder(x.shape[1], config).to(device)
+    neighbours = None if neighbours is None else neighbours.to(device)
+    per_minibatch = labels is None
+    state = _start(x, labels, config, seed)
+    encoder, head = state.modules["encoder"], state.modules["head"]
+    first_epoch, first_batch = 0, 0
+    if (reached := checkpoint.progress()) is not None:
+        first_epoch, first_batch = reached.epoch, reached.batch
+        state.restore(reached.state)
+    n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
+    with checkpoint.training():
+        for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
+            if first_batch == 0:
+                state.sums = torch.zeros(3, device=device)
+                state.previous = state.labels.clone()
+                state.order = state.on_host.get_state()
+                if not per_minibatch and epoch > 0:
+                    h = encode(encoder, x)
+                    state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels
+            state.on_host.set_state(state.order)
+            for number, batch in enumerate(minibatches(len(x), config.batch_size, state.on_host)):
+                if number < first_batch:
+                    continue
+                batch = batch.to(device)
+                cells = x[batch]
+                if per_minibatch:
+                    _label_minibatch(state, encode(encoder, cells), batch, n_clusters, config, seed)
+                first = head(encoder(draw_view(cells, config, state.on_device)))
+                others = cells if neighbours is None else x[one_of(neighbours[batch], state.on_device)]
+                second = head(encoder(draw_view(others, config, state.on_device)))
+                losses = contrastive_loss(
+                    first,
+                    second,
+                    state.labels[batch],
+                    temperature=config.temperature,
+                    weight=config.cluster_loss_weight,
+                    instance_weight=config.instance_loss_weight,
+                    form=config.cluster_loss,
+                )
+                state.optimiser.zero_grad()
+                losses.total.backward()
+                state.optimiser.step()
+                state.sums += torch.stack(losses).detach() * len(batch)
+                checkpoint.step_done(partial(_progress, epoch, number + 1, state))
+            first_batch = 0
+            _close_epoch(state, epoch, config)
+    return Trained(encoder, state.labels.cpu(), state.history)
+
+
+def _start(x: Tensor, labels: Tensor | None, config: Config, seed: int) -> TrainingState:
+    encoder = new_encoder(x.shape[1], config).to(x.device)
     if isinstance(encoder, PCAEncoder):
         encoder.start_at_components(x)
-    head = ProjectionHead(encoder.size, config.projection_hidden, config.projection_size).to(device)
+    head = ProjectionHead(encoder.size, config.projection_hidden, config.projection_size).to(x.device)
     optimiser = torch.optim.Adam(
         [
             {"params": encoder.parameters(), "lr": config.learning_rate},
@@ -105,56 +161,46 @@ def train(
         ],
         weight_decay=config.weight_decay,
     )
+    labels = torch.full((len(x),), -1, device=x.device) if labels is None else labels.to(x.device)
     on_host = torch.Generator().manual_seed(seed)
-    on_device = torch.Generator(device).manual_seed(seed)
-    per_minibatch = labels is None
-    labels = torch.full((len(x),), -1, device=device) if per_minibatch else labels.to(device)
-    neighbours = None if neighbours is None else neighbours.to(device)
-    centroids = None
-    history: dict[str, list[float]] = {
-        name: [] for name in ("epoch", "loss", "instance_loss", "cluster_loss", "label_change")
-    }
-    n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
-    for epoch in progress(range(n_epochs), "training", n_epochs, quiet=quiet):
-        sums = torch.zeros(3, device=device)
-        previous = labels.clone()
-        if not per_minibatch and epoch > 0:
-            h = encode(encoder, x)
-            labels = lloyd(h, means(h, labels, n_clusters)[0], max_iter=1).labels
-        for batch in minibatches(len(x), config.batch_size, on_host):
-            batch = batch.to(device)
-            cells = x[batch]
-            if per_minibatch:
-                h = encode(encoder, cells)
-                found = kmeans(h, min(n_clusters, len(batch)), seed=seed, n_init=1).centroids
-                centroids = found if centroids is None else same_names(found, centroids)
-                labels[batch] = pseudo_labels(h, centroids, config.student_df)
-            first = head(encoder(draw_view(cells, config, on_device)))
-            others = cells if neighbours is None else x[one_of(neighbours[batch], on_device)]
-            second = head(encoder(draw_view(others, config, on_device)))
-            losses = contrastive_loss(
-                first,
-                second,
-                labels[batch],
-                temperature=config.temperature,
-                weight=config.cluster_loss_weight,
-                instance_weight=config.instance_loss_weight,
-                form=config.cluster_loss,
-            )
-            optimiser.zero_grad()
-            losses.total.backward()
-            optimiser.step()
-            sums += torch.stack(losses).detach() * len(batch)
-        for name, value in zip(("loss", "instance_loss", "cluster_loss"), (sums / len(x)).tolist(), strict=True):
-            history[name].append(value)
-        if not math.isfinite(history["loss"][-1]):
-            raise InputError(
-                f"the loss of epoch {epoch + 1} is not a number: give a smaller --learning-rate than "
-                f"{config.learning_rate:g}, or a higher --temperature than {config.temperature:g}"
-            )
-        history["epoch"].append(epoch + 1)
-        history["label_change"].append(label_change(previous, labels))
-    return Trained(encoder, labels.cpu(), history)
+    return TrainingState(
+        modules=torch.nn.ModuleDict({"encoder": encoder, "head": head}),
+        optimiser=optimiser,
+        on_host=on_host,
+        on_device=torch.Generator(x.device).manual_seed(seed),
+        labels=labels,
+        previous=labels,
+        sums=torch.zeros(3, device=x.device),
+        centroids=None,
+        history={name: [] for name in QUANTITIES},
+        order=on_host.get_state(),
+    )
+
+
+def _progress(epoch: int, batch: int, state: TrainingState) -> Progress:
+    return Progress(epoch, batch, state.snapshot())
+
+
+def _label_minibatch(state: TrainingState, h: Tensor, batch: Tensor, k: int, config: Config, seed: int) -> None:
+    """Pseudo-labels of a minibatch by K-means of its own."""
+    found = kmeans(h, min(k, len(batch)), seed=seed, n_init=1).centroids
+    state.centroids = found if state.centroids is None else same_names(found, state.centroids)
+    state.labels[batch] = pseudo_labels(h, state.centroids, config.student_df)
+
+
+def _close_epoch(state: TrainingState, epoch: int, config: Config) -> None:
+    """Add the epoch to the history; the only time that the host waits for the device."""
+    history = state.history
+    means_of_losses = (state.sums / len(state.labels)).tolist()
+    for name, value in zip(("loss", "instance_loss", "cluster_loss"), means_of_losses, strict=True):
+        history[name].append(value)
+    if not math.isfinite(history["loss"][-1]):
+        raise InputError(
+            f"the loss of epoch {epoch + 1} is not a number: give a smaller --learning-rate than "
+            f"{config.learning_rate:g}, or a higher --temperature than {config.temperature:g}"
+        )
+    history["epoch"].append(epoch + 1)
+    history["label_change"].append(label_change(state.previous, state.labels))
 
 
 def one_of(choices: Tensor, generator: torch.Generator) -> Tensor:

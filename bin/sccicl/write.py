@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, option: str = "--outdir") -> None:
     """Raise InputError when no file can be written to `folder`, which need not be there yet; nothing is made.
 
     For the start of a command, as the outputs come last: it should not cost the training.
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise InputError(f"{existing} is a file, so it holds no outputs: give a folder with --outdir")
+        raise InputError(f"{existing} is a file, so it holds no outputs: give a folder with {option}")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"nothing can be written to the folder {existing}: choose another one with --outdir")
+        raise InputError(f"nothing can be written to the folder {existing}: choose another one with {option}")
 
 
 @contextmanager

@@ -6,6 +6,9 @@ process CICL {
     conda "${moduleDir}/${task.accelerator || task.ext.use_gpu ? 'environment.gpu.yml' : 'environment.yml'}"
     container "${task.accelerator || task.ext.use_gpu ? 'cicl-nextflow:0.1.0-gpu' : 'cicl-nextflow:0.1.0'}"
 
+    // A task that is told to end is over when its shell is: wait until the training, which holds the lock, has written its checkpoint.
+    afterScript 'if command -v flock > /dev/null && [ -e .training.lock ]; then flock --timeout 25 .training.lock true || true; fi'
+
     input:
     tuple val(meta), path(prepared)
 
@@ -31,9 +34,12 @@ process CICL {
     def device = task.accelerator || task.ext.use_gpu ? 'cuda' : 'cpu'
     def n_clusters = meta.n_clusters ? "--n-clusters ${quoted(meta.n_clusters)}" : ''
     def label_col = meta.label_col ? "--label-col ${quoted(meta.label_col)}" : ''
+    // Each attempt has a folder of its own, so a checkpoint outlives its attempt only in a folder that all of them see.
+    def checkpoint = task.ext.checkpoint_dir ? "--checkpoint-dir ${quoted(file(task.ext.checkpoint_dir.toString()).toAbsolutePath())}" : ''
     """
     export OMP_NUM_THREADS=${task.cpus}
-    cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${task.cpus} ${n_clusters} ${args}
+    if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
+    cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${task.cpus} ${n_clusters} ${checkpoint} ${args}
     cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .

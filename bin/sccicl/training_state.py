@@ -1,0 +1,60 @@
+"""All that changes while the model is trained, so that a training goes on as if it had never stopped."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+QUANTITIES = ("epoch", "loss", "instance_loss", "cluster_loss", "label_change")
+
+
+@dataclass
+class TrainingState:
+    """The modules, and between two steps: `labels` now and `previous` to this epoch, sums of the losses, draws to come.
+
+    `on_host` draws the order of the cells, `on_device` the views; torch's own generator the dropout.
+    """
+
+    modules: nn.ModuleDict
+    optimiser: torch.optim.Optimizer
+    on_host: torch.Generator
+    on_device: torch.Generator
+    labels: Tensor
+    previous: Tensor
+    sums: Tensor
+    centroids: Tensor | None
+    history: dict[str, list[float]]
+    # State of `on_host` from which the order of this epoch's cells is drawn again.
+    order: Tensor
+
+    def snapshot(self) -> dict[str, Any]:
+        """Tensors, numbers and text that `restore` takes."""
+        device = self.labels.device
+        return {
+            "modules": self.modules.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "on_device": self.on_device.get_state(),
+            "dropout": torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state(),
+            "order": self.order,
+            "labels": self.labels,
+            "previous": self.previous,
+            "sums": self.sums,
+            "centroids": self.centroids,
+            "history": self.history,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take over what `snapshot` returned."""
+        device = self.labels.device
+        self.modules.load_state_dict(snapshot["modules"])
+        self.optimiser.load_state_dict(snapshot["optimiser"])
+        self.on_device.set_state(snapshot["on_device"])
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(snapshot["dropout"], device)
+        else:
+            torch.set_rng_state(snapshot["dropout"])
+        self.order = snapshot["order"]
+        self.labels, self.previous, self.sums = (snapshot[name].to(device) for name in ("labels", "previous", "sums"))
+        self.centroids = None if snapshot["centroids"] is None else snapshot["centroids"].to(device)
+        self.history = {name: list(snapshot["history"][name]) for name in QUANTITIES}
