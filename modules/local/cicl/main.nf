@@ -9,6 +9,9 @@ process CICL {
     // A task that is told to end is over when its shell is: wait until the training, which holds the lock, has written its checkpoint.
     afterScript 'if command -v flock > /dev/null && [ -e .training.lock ]; then flock --timeout 25 .training.lock true || true; fi'
 
+    // For conf/base.config, which asks for memory and time by it
+    ext input_mb: { megabytes(prepared.toRealPath()) as int }
+
     input:
     tuple val(meta), path(prepared)
 
@@ -56,4 +59,10 @@ process CICL {
 // A word for the shell: names of columns and layers may hold blanks and quotes
 def quoted(value) {
     return "'" + value.toString().replace("'", "'\\''") + "'"
+}
+
+// Size of a file, or of all files below a folder, in MB
+def megabytes(path) {
+    def files = path.isDirectory() ? path.listFiles().toList() : [path]
+    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

@@ -5,6 +5,9 @@ process PREPARE {
     conda "${moduleDir}/environment.yml"
     container 'cicl-nextflow:0.1.0'
 
+    // For conf/base.config, which asks for memory and time by it
+    ext input_mb: { megabytes(counts.toRealPath()) as int }
+
     input:
     tuple val(meta), path(counts)
 
@@ -44,4 +47,10 @@ process PREPARE {
 // A word for the shell: names of columns and layers may hold blanks and quotes
 def quoted(value) {
     return "'" + value.toString().replace("'", "'\\''") + "'"
+}
+
+// Size of a file, or of all files below a folder, in MB
+def megabytes(path) {
+    def files = path.isDirectory() ? path.listFiles().toList() : [path]
+    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }
