@@ -13,7 +13,16 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 def test_a_gpu_run_finds_the_types_and_records_the_gpu(tmp_path):
     simulate_cells().write_h5ad(tmp_path / "five.h5ad")
-    words = ["run", tmp_path / "five.h5ad", "--outdir", tmp_path / "out", "--device", "cuda", "--label-col", "cell_type"]
+    words = [
+        "run",
+        tmp_path / "five.h5ad",
+        "--outdir",
+        tmp_path / "out",
+        "--device",
+        "cuda",
+        "--label-col",
+        "cell_type",
+    ]
     done = CliRunner().invoke(main, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     metrics = json.loads((tmp_path / "out" / "five.metrics.json").read_text())
