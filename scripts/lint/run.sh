@@ -29,6 +29,7 @@ check 'shellcheck' shellcheck --severity=style "${scripts[@]}"
 check 'hadolint' hadolint --config .hadolint.yml "${dockerfiles[@]}"
 check 'modules: meta.yml' .tools/lint/bin/python scripts/lint/module_meta.py
 check 'nf-test files' .tools/lint/bin/python scripts/lint/nf_tests.py
+check 'ro-crate' .tools/lint/bin/python scripts/lint/ro_crate.py
 check 'nf-core pipelines lint' .tools/lint/bin/python scripts/lint/nfcore.py
 if [[ -x .tools/prettier/prettier ]]; then
     check 'prettier' .tools/prettier/prettier --check --log-level warn .

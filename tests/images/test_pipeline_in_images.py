@@ -75,7 +75,7 @@ def unpacked(image, tmp_path_factory):
 
 def test_read_only_root_gives_the_same_clusters(by_podman, unpacked, tmp_path):
     """Charliecloud mounts the folder read-only; engine and work folder come from outside, as with Singularity."""
-    (tmp_path / "unpacked.config").write_text(f"process.container = '{unpacked}'\n")
+    (tmp_path / "unpacked.config").write_text(f"process {{ withName: '.*' {{ container = '{unpacked}' }} }}\n")
     run = start(tmp_path, "-profile", "test,charliecloud", "-c", "unpacked.config")
     assert run.status == 0, run.text
     jobs = list((tmp_path / "work").glob("*/*/.command.run"))

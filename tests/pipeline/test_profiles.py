@@ -69,6 +69,26 @@ def test_image_of_the_training(nextflow, root, profile, image):
     assert f"withName: 'CICL' {{ container = '{image}' }}" in re.sub(r"\s+", " ", run.text)
 
 
+@pytest.mark.parametrize("engine", ["singularity", "apptainer"])
+def test_images_of_the_library_are_found(pipeline, tmp_path, monkeypatch, engine):
+    """The name that containers/sif.sh gives an image is the one that Nextflow looks for; nothing is pulled."""
+    script = (Path(__file__).resolve().parents[2] / "containers" / "sif.sh").read_text()
+    assert "containers/images/${tag/:/-}.img" in script
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "cicl-nextflow-0.1.0.img").touch()
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    (commands / engine).write_text('#!/bin/sh\necho "$@" > called\nexit 9\n')
+    (commands / engine).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    (tmp_path / "library.config").write_text(f"{engine}.libraryDir = '{tmp_path}/images'\n")
+    (tmp_path / "cells.h5ad").touch()
+    (tmp_path / "sheet.csv").write_text("sample,input\nx,cells.h5ad\n")
+    pipeline("-profile", engine, "-c", "library.config", "-stub", "--input", "sheet.csv", folder=tmp_path)
+    (called,) = (tmp_path / "work").glob("*/*/called")
+    assert f"{tmp_path}/images/cicl-nextflow-0.1.0.img" in called.read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "directives"),
     [
