@@ -1,9 +1,10 @@
 """Measure what many samples cost beside their work: wall time per sample, and the memory of Nextflow's own process.
 
-usage: python scripts/measure_scale_out.py [N_SAMPLES] [PROFILE ...]      200 samples, and the profiles local and slurm
+usage: python scripts/measure_scale_out.py [N_SAMPLES] [PROFILE ...]
 
-Every sample goes through all processes as a stub (-stub), so that what is measured is Nextflow, the queue and the start of
-tasks. The slurm profile wants a Slurm here, such as that of scripts/slurm.sh.
+By default 200 samples, and the profiles local and slurm. Every sample goes through all processes as a stub (-stub), so
+that what is measured is Nextflow, the queue and the start of tasks. The slurm profile wants a Slurm here, such as that
+of scripts/slurm.sh.
 """
 
 import os
@@ -30,7 +31,7 @@ def peak_mb(pid: int) -> float:
 
 
 def measure(n_samples: int, profile: str) -> None:
-    """Print a row: profile, samples, tasks, seconds, seconds per sample and per task, peak memory of the head process."""
+    """Print a row: profile, samples, tasks, seconds in all, per sample and per task, peak memory of the head."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "cells.h5ad").touch()
