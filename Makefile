@@ -13,12 +13,12 @@ export NXF_JVM_ARGS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 \
           --custom-compile-command 'make lock' --constraints scripts/constraints.in pyproject.toml
-NEXTFLOW_CODE = main.nf nextflow.config conf modules subworkflows workflows
 
 BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark test lint test-unit test-browser test-pipeline test-full lock clean
+.PHONY: help setup demo benchmark test lint format test-unit test-browser test-pipeline test-slurm test-image test-full \
+        image image-gpu package lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,10 +38,17 @@ benchmark: setup ## compare with other methods: DATA=folder of h5ad [SEEDS=5 TRA
 
 test: setup lint test-unit test-browser test-pipeline ## all checks and tests: ruff, nextflow lint, unit, report and pipeline tests
 
-lint: setup ## ruff and nextflow lint
-	ruff check .
-	ruff format --check .
-	nextflow lint $(NEXTFLOW_CODE)
+lint: setup ## ruff, nextflow lint, nf-core's checks, meta.yml of the modules, shellcheck, hadolint, prettier
+	@scripts/lint/setup.sh
+	@scripts/lint/run.sh
+
+format: setup ## lay out code; write meta.yml of the modules and nf-test files anew
+	@scripts/lint/setup.sh
+	ruff check --fix --quiet . ; ruff format --quiet .
+	.tools/lint/bin/python scripts/lint/nf_tests.py --write
+	-.tools/lint/bin/python scripts/lint/module_meta.py --write
+	.tools/lint/bin/python scripts/lint/ro_crate.py --write
+	if [ -x .tools/prettier/prettier ]; then .tools/prettier/prettier --write --log-level warn .; fi
 
 test-unit: setup ## unit tests of the engine
 	python -m pytest -q -m 'not slow' tests/unit
@@ -52,12 +59,31 @@ test-browser: setup ## the report in headless Chromium (left out where there is 
 test-pipeline: setup ## tests of the pipeline, through Nextflow
 	python -m pytest -q -m 'not slow' tests/pipeline
 
+test-slurm: setup ## the pipeline on a Slurm of one node, with jobs that are killed (as root, with slurm-wlm and munge)
+	python -m pytest -q -s tests/slurm
+
+image: ## build the CPU image with podman or docker [BASE= TORCH_INDEX= CA_BUNDLE= ENGINE=], see containers/build.sh
+	@BASE='$(BASE)' TORCH_INDEX='$(TORCH_INDEX)' CA_BUNDLE='$(CA_BUNDLE)' ENGINE='$(ENGINE)' containers/build.sh cpu
+
+image-gpu: ## build the GPU image
+	@BASE='$(BASE)' CA_BUNDLE='$(CA_BUNDLE)' ENGINE='$(ENGINE)' containers/build.sh gpu
+
+test-image: setup ## tests of the CPU image: locked down, and the whole demonstration in it
+	CICL_IMAGE_REQUIRED=1 python -m pytest -q tests/images
+
+package: setup ## wheel and source archive in dist/
+	rm -rf build dist
+	uv build --quiet --out-dir dist .
+	@ls -l dist
+
 test-full: setup lint ## everything in `make test`, and the slow tests
-	python -m pytest -q tests
+	python -m pytest -q --ignore tests/slurm --ignore tests/images tests
 
 lock: setup ## resolve the versions anew and write them, with hashes, to requirements*.txt
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11 \
 	    --custom-compile-command 'make lock' scripts/uv.in --output-file scripts/uv.txt
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11 \
+	    --custom-compile-command 'make lock' scripts/lint/requirements.in --output-file scripts/lint/requirements.txt
 	$(COMPILE) --upgrade --extra dev --output-file requirements-dev.txt
 	cp requirements-dev.txt requirements.txt  # the smaller lock keeps the versions of the bigger one
 	$(COMPILE) --extra pipeline --output-file requirements.txt

@@ -29,6 +29,11 @@ workflow CICL_PIPELINE {
         CICL.out.metrics.map { _meta, metrics -> metrics }.toSortedList { a, b -> a.name <=> b.name }.filter { files -> files },
     )
 
+    // What the results were made of
+    PREPARE.out.checksums
+        .map { _meta, table -> table }
+        .collectFile(name: 'input_checksums.tsv', storeDir: "${params.outdir}/pipeline_info", keepHeader: true, sort: { table -> table.name })
+
     // Versions of every process, to the run's folder and to MultiQC
     ch_versions = channel.topic('versions')
         .unique()

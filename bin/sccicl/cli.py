@@ -134,6 +134,11 @@ run_options = _options(
         show_default=True,
         help="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one.",
     ),
+    click.option(
+        "--allow-cpu-fallback",
+        is_flag=True,
+        help="Train on the CPU, with a warning, where --device asks for a GPU and none can be used.",
+    ),
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
 )
 checkpoint_options = _options(
@@ -186,6 +191,23 @@ def _device(name: str, threads: int | None) -> Any:
 
     set_threads(threads)
     return choose_device(name)
+
+
+def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
+    """The device that the options of a training ask for, and warnings; takes them out of `options`.
+
+    A GPU that was asked for and is not there ends the command here, before anything is read.
+    """
+    name, threads = options.pop("device"), options.pop("threads")
+    if not options.pop("allow_cpu_fallback"):
+        return _device(name, threads), []
+    from .runtime import device_or_cpu, set_threads
+
+    set_threads(threads)
+    device, warning = device_or_cpu(name)
+    if warning is not None:
+        click.echo(f"WARNING: {warning}", err=True)
+    return device, [] if warning is None else [warning]
 
 
 def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
@@ -247,10 +269,9 @@ def run(
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
     from . import steps
-    from .report import write_report
-    from .write import write_json
+    from .checksum import record_sums
 
-    device = _device(options.pop("device"), options.pop("threads"))
+    device, told = _training_device(options)
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
     config = read_config(options.pop("preset"), options)
@@ -258,18 +279,30 @@ def run(
     sample = sample_id(path, given_id)
     _check_replaceable(outdir / f"{sample}.h5ad", path)
     prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
+    record_sums(prepared, path)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device}
     checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
     with checkpoint.signals():
-        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint)
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
     model = steps.cluster_sample(prepared, fitted)
-    _write_clusters(prepared, model, outdir, sample)
-    metrics = steps.score_sample(prepared, label_col=label_col)
-    _plot(prepared, outdir, sample, label_col, batch_col, metrics)
-    write_json(metrics, outdir / f"{sample}.metrics.json")
-    write_report([(prepared, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
+    _write_sample(prepared, model, outdir, sample, label_col, batch_col)
     checkpoint.remove()
+
+
+def _write_sample(
+    adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None, batch_col: str | None
+) -> None:
+    """Score and draw the clustered sample, write all its files and the report, and say what was found."""
+    from .report import write_report
+    from .steps import score_sample
+    from .write import write_json
+
+    _write_clusters(adata, model, outdir, sample)
+    metrics = score_sample(adata, label_col=label_col)
+    _plot(adata, outdir, sample, label_col, batch_col, metrics)
+    write_json(metrics, outdir / f"{sample}.metrics.json")
+    write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
     click.echo(_summary(metrics, outdir / "cicl_report.html"))
 
 
@@ -298,13 +331,18 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 )
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
-    """Read counts, normalise, select genes: writes <id>.prepared.h5ad."""
+    """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
+    from .checksum import as_table, combined, input_sums
     from .steps import prepare_to_file
+    from .write import atomic_path
 
     config = read_config(preset, options)
     sample = sample_id(path, given_id)
     outfile = outdir / f"{sample}.prepared.h5ad"
-    prepare_to_file(path, sample, outfile, config=config, memory_gb=memory_gb, **options)
+    sums = input_sums(path) if path.exists() else []
+    prepare_to_file(path, sample, outfile, config=config, memory_gb=memory_gb, input_sha256=combined(sums), **options)
+    with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
+        temporary.write_text(as_table(sample, sums), encoding="utf-8")
 
 
 @main.command()
@@ -323,7 +361,8 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     from . import modelfile, steps
     from .world import World, join_world, leave_world
 
-    device = join_world(_device(options.pop("device"), options.pop("threads")))
+    device, told = _training_device(options)
+    device = join_world(device)
     is_first = World().is_first
     seed = options.pop("seed")
     n_clusters = options.pop("n_clusters")
@@ -339,7 +378,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
         return
     checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
     with checkpoint.signals():
-        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint)
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
     leave_world()
     modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
     checkpoint.remove()
@@ -523,6 +562,39 @@ def map_cells(
     table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
     with atomic_path(outdir / f"{sample_id(path, given_id)}.mapped.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
+
+
+@main.command()
+@click.argument("path", metavar="RESULT", type=existing)
+@click.option("--input", "original", type=existing, help="The original counts; by default those that RESULT holds.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU cores to use; by default as many as RESULT was made with."
+)
+@outdir_option
+def rerun(path: Path, original: Path | None, device: str, threads: int | None, outdir: Path) -> None:
+    """Make a finished <id>.h5ad once more from its own record, and compare the clusters.
+
+    Counts, parameters, seed and number of threads are those that RESULT holds. Writes the files that `run` writes. The
+    exit status is 1 where a cell has another cluster than before.
+    """
+    from . import rerun as again
+    from . import steps
+
+    before = _read_step_file(path, "k")
+    how = again.recipe(before, str(path))
+    chosen = _device(device, threads or how.threads)
+    _check_replaceable(outdir / f"{how.id}.h5ad", path)
+    prepared = again.prepare_again(before, how, original)
+    n_clusters = steps.parse_n_clusters(how.n_clusters, prepared.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, config=how.config, seed=how.seed, device=chosen)
+    reclustered = steps.parse_n_clusters(how.reclustered, prepared.n_obs)
+    model = steps.cluster_sample(prepared, fitted, n_clusters=reclustered)
+    _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col)
+    found = again.compare(before, prepared)
+    click.echo(f"{how.id}: {found}")
+    if found.n_different:
+        click.get_current_context().exit(1)
 
 
 @main.command(name="demo-data")

@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The errors a user is meant to read."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class NoGPUError(InputError):
+    """A GPU was asked for and none can be used."""

@@ -255,8 +255,13 @@ def finish(target: "h5py.File", kept: "AnnData") -> None:
     write_elem(target, "uns", dict(kept.uns))
 
 
-def write_prepared(matrix: StoredMatrix, path: Path, outfile: Path, sample_id: str, **options: Any) -> None:
-    """Prepare `matrix`, of the file `path`, into the h5ad `outfile`, whole or not at all; see `prepare_stored`."""
+def write_prepared(
+    matrix: StoredMatrix, path: Path, outfile: Path, sample_id: str, record: dict[str, Any], **options: Any
+) -> None:
+    """Prepare `matrix`, of the file `path`, into the h5ad `outfile`, whole or not at all; see `prepare_stored`.
+
+    `record` is added to `uns["cicl"]["prepare"]`.
+    """
     import h5py
 
     from .runtime import stage
@@ -267,6 +272,7 @@ def write_prepared(matrix: StoredMatrix, path: Path, outfile: Path, sample_id: s
         with stage("prepare", stages):
             kept = prepare_stored(matrix, target, name=path.name, **options)
         kept.uns["cicl"].update(id=sample_id, stages=stages)
+        kept.uns["cicl"]["prepare"].update(record)
         if options.get("batch_col") is not None:
             kept.uns["cicl"]["prepare"]["batch_col"] = options["batch_col"]
         finish(target, kept)

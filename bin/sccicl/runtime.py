@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from .errors import InputError, NoGPUError
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +48,10 @@ def choose_device(device: str) -> "torch.device":
 
     Raises
     ------
-    InputError
+    NoGPUError
         When a GPU is asked for and none can be used, with the likeliest reason.
+    InputError
+        When it is none of these.
     """
     import torch
 
@@ -59,37 +63,91 @@ def choose_device(device: str) -> "torch.device":
         chosen = None
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise InputError(f"--device is '{device}': give auto, cpu, cuda or cuda:N")
-    if chosen.type == "cpu":
-        return torch.device("cpu")
-    if torch.version.cuda is None:
-        raise InputError(
-            f"--device {device} asks for a GPU, but this torch {torch.__version__} is a CPU build: "
-            "use the GPU image or environment"
-        )
-    if not torch.cuda.is_available():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        hint = (
-            f"CUDA_VISIBLE_DEVICES is '{visible}'" if visible is not None else "no NVIDIA driver or device is visible"
-        )
-        raise InputError(
-            f"--device {device} asks for a GPU, but torch sees none ({hint}): check the driver "
-            f"(CUDA {torch.version.cuda}), the container's GPU option (--nv, --gpus all) and the queue, "
-            "or use --device cpu"
-        )
-    if (chosen.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"--device {device} does not exist: this machine has {torch.cuda.device_count()} GPU(s), counted from 0"
-        )
+    if chosen.type == "cuda" and (reason := _why_no_gpu(chosen)) is not None:
+        raise NoGPUError(f"--device {device} asks for a GPU, but {reason}, or allow the CPU with --allow-cpu-fallback")
     return chosen
 
 
-def device_name(device: "torch.device") -> str:
-    """Such as `cpu (2 threads)` or `cuda:0 NVIDIA H100 (CUDA 12.8)`."""
+def device_or_cpu(device: str) -> tuple["torch.device", str | None]:
+    """As `choose_device`, but the CPU and a warning where no GPU can be used."""
     import torch
 
+    try:
+        return choose_device(device), None
+    except NoGPUError as error:
+        reason = str(error).removesuffix(", or allow the CPU with --allow-cpu-fallback")
+        return torch.device("cpu"), f"trained on the CPU: {reason}"
+
+
+def _why_no_gpu(chosen: "torch.device") -> str | None:
+    """Why the GPU `chosen` cannot be used, and the remedy; None where a sum on it comes out right."""
+    import torch
+
+    if torch.version.cuda is None:
+        return f"this torch {torch.__version__} is a CPU build: use the GPU image or environment"
+    driver = nvidia_driver()
+    if not torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if driver is None:
+            seen = "no NVIDIA driver is visible"
+        elif visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
+            return (
+                f"CUDA_VISIBLE_DEVICES is '{visible}', which hides every GPU from torch: ask the queue for a GPU "
+                "(--gres=gpu:1), or unset the variable"
+            )
+        else:
+            seen = f"the NVIDIA driver {driver} is there" + (
+                f", CUDA_VISIBLE_DEVICES is '{visible}'" if visible else ""
+            )
+        return (
+            f"torch sees none ({seen}): check that the driver is new enough for CUDA {torch.version.cuda}, the "
+            "container's GPU option (--nv, --gpus all) and the queue"
+        )
+    if (chosen.index or 0) >= torch.cuda.device_count():
+        return f"this machine has {torch.cuda.device_count()} GPU(s), counted from 0: name another"
+    try:
+        # A GPU that this torch has no kernels for, or that another process holds, shows only when it is used.
+        torch.ones(2, device=chosen).sum().item()
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0]
+        return (
+            f"the {torch.cuda.get_device_name(chosen)} cannot be used ({reason}): check the image's torch, and who "
+            "else uses the GPU"
+        )
+    return None
+
+
+def nvidia_driver() -> str | None:
+    """Version of the NVIDIA driver, such as `535.183.01`; None where none is loaded or visible."""
+    with suppress(OSError):
+        found = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\d[\d.]+)", Path("/proc/driver/nvidia/version").read_text())
+        if found:
+            return found[1]
+    with suppress(OSError, subprocess.SubprocessError):
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return answer.splitlines()[0] if answer else None
+    return None
+
+
+def device_name(device: "torch.device") -> str:
+    """Such as `cpu (2 threads)` or `cuda:0 NVIDIA H100 (CUDA 12.8, driver 570.86.15)`."""
+    found = hardware(device)
     if device.type == "cuda":
-        return f"{device} {torch.cuda.get_device_name(device)} (CUDA {torch.version.cuda})"
-    return f"{device} ({torch.get_num_threads()} threads)"
+        return f"{device} {found['gpu']} (CUDA {found['cuda']}, driver {found.get('driver', 'unknown')})"
+    return f"{device} ({found['threads']} threads)"
+
+
+def hardware(device: "torch.device") -> dict[str, str | int]:
+    """What a training runs on: `threads`, and of a GPU `gpu` (its name), `driver` and `cuda` (of torch)."""
+    import torch
+
+    found: dict[str, str | int] = {"threads": torch.get_num_threads()}
+    if device.type == "cuda":
+        found.update(gpu=torch.cuda.get_device_name(device), cuda=str(torch.version.cuda))
+        if (driver := nvidia_driver()) is not None:
+            found["driver"] = driver
+    return found
 
 
 def versions() -> dict[str, str]:

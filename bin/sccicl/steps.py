@@ -1,6 +1,7 @@
 """The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
 
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -78,18 +79,26 @@ def prepare_sample(
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
-    if batch_col is not None:
-        record["prepare"]["batch_col"] = batch_col
+    for column, name in (("label_col", label_col), ("batch_col", batch_col)):
+        if name is not None:
+            record["prepare"][column] = name
     return prepared
 
 
 def prepare_to_file(
-    path: Path, sample_id: str, outfile: Path, *, config: Config, memory_gb: float, **options: Any
+    path: Path,
+    sample_id: str,
+    outfile: Path,
+    *,
+    config: Config,
+    memory_gb: float,
+    input_sha256: str,
+    **options: Any,
 ) -> None:
     """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory.
 
-    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks; `options` are
-    those of `prepare_sample`.
+    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks. The checksum
+    of the input is kept in `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
     """
     from .prepare_stored import fits_in_memory, write_prepared
     from .read_blocks import stored_matrix
@@ -102,9 +111,12 @@ def prepare_to_file(
         except Exception:  # whatever is wrong with the file, the reader of whole files says it best
             matrix = None
         if matrix is not None and not fits_in_memory(matrix, config, max_bytes):
-            write_prepared(matrix, path, outfile, sample_id, config=config, max_bytes=max_bytes, **options)
+            record = {"input_sha256": input_sha256}
+            write_prepared(matrix, path, outfile, sample_id, record, config=config, max_bytes=max_bytes, **options)
             return
-    write_h5ad(prepare_sample(path, sample_id, config=config, **options), outfile)
+    prepared = prepare_sample(path, sample_id, config=config, **options)
+    prepared.uns["cicl"]["prepare"]["input_sha256"] = input_sha256
+    write_h5ad(prepared, outfile)
 
 
 def as_prepared(config: Config, prepared: "AnnData") -> Config:
@@ -151,14 +163,15 @@ def fit_sample(
     seed: int,
     device: "torch.device",
     checkpoint: "Checkpoint | None" = None,
+    warnings: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train on a prepared sample; the result is the content of `<id>.fit.pt`.
+    """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
 
     Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
     """
     from .engine import fit
-    from .runtime import device_name, stage, versions
+    from .runtime import device_name, hardware, stage, versions
     from .stored_counts import count_evidence
 
     kind = prepared.uns["cicl"]["prepare"]["input_kind"]
@@ -178,6 +191,9 @@ def fit_sample(
         "params": config.as_dict(),
         "seed": seed,
         "device": device_name(device),
+        "hardware": hardware(device),
+        "asked": str(n_clusters),
+        "warnings": list(warnings),
         "versions": versions(),
         "n_features": prepared.obsm["X_cicl_input"].shape[1],
         "encoder": {name: value.cpu() for name, value in found.encoder.state_dict().items()},
@@ -245,7 +261,10 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         how = "asked for" if k["given"] else "estimated"
         told = f"{asked} clusters were {how}, but only {k['n_clusters']} can be told apart"
         record["warnings"] = [*record.get("warnings", []), told]
-    record.update(params=fitted["params"], seed=fitted["seed"], versions=fitted["versions"], device=fitted["device"])
+    if fitted["warnings"]:
+        record["warnings"] = [*record.get("warnings", []), *fitted["warnings"]]
+    record.update({name: fitted[name] for name in ("params", "seed", "versions", "device", "hardware")})
+    record["asked"] = {"n_clusters": fitted["asked"], "reclustered": str(n_clusters)}
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}
     record["stages"] = {**record["stages"], **stages}
@@ -329,6 +348,8 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         if found:
             metrics[quantity] = found
     metrics["device"] = record["device"]
+    metrics["hardware"] = dict(record["hardware"])
+    metrics["input_sha256"] = record["prepare"].get("input_sha256")
     metrics["versions"] = dict(record["versions"])
     metrics["warnings"] = [str(warning) for warning in record.get("warnings", [])]
     return metrics

@@ -9,6 +9,9 @@ process CICL {
     // A task that is told to end is over when its shell is: wait until the training, which holds the lock, has written its checkpoint.
     afterScript 'if command -v flock > /dev/null && [ -e .training.lock ]; then flock --timeout 25 .training.lock true || true; fi'
 
+    // For conf/base.config, which asks for memory and time by it
+    ext input_mb: { megabytes(prepared.toRealPath()) as int }
+
     input:
     tuple val(meta), path(prepared)
 
@@ -20,7 +23,8 @@ process CICL {
     tuple val(meta), path("${prefix}/${prefix}.metrics.json"), emit: metrics
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('torch'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"torch\"))'"), topic: versions, emit: versions_torch
-    tuple val("${task.process}"), val('cuda'), eval("sed -n 's/.*(CUDA \\([0-9.]*\\)).*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_cuda
+    tuple val("${task.process}"), val('cuda'), eval("sed -n 's/^ *\"cuda\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_cuda
+    tuple val("${task.process}"), val('nvidia-driver'), eval("sed -n 's/^ *\"driver\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_driver
 
     script:
     def args = task.ext.args ?: ''
@@ -42,8 +46,8 @@ process CICL {
     """
     export OMP_NUM_THREADS=${task.cpus}
     if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
-    ${launcher}cicl.py fit '${prepared}' --id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
-    cicl.py cluster '${prepared}' --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
+    ${launcher}cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
+    cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .
     """
@@ -59,4 +63,10 @@ process CICL {
 // A word for the shell: names of columns and layers may hold blanks and quotes
 def quoted(value) {
     return "'" + value.toString().replace("'", "'\\''") + "'"
+}
+
+// Size of a file, or of all files below a folder, in MB
+def megabytes(path) {
+    def files = path.isDirectory() ? path.listFiles().toList() : [path]
+    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

@@ -17,10 +17,10 @@ process MULTIQC {
 
     script:
     def args = task.ext.args ?: ''
-    def extra = extra_config ? "--config '${extra_config}'" : ''
+    def extra = extra_config ? "--config ${extra_config}" : ''
     """
     export MPLCONFIGDIR="\$PWD/.matplotlib"
-    multiqc --force --no-version-check --filename multiqc_report.html --config '${config}' ${extra} ${args} files
+    multiqc --force --no-version-check --filename multiqc_report.html --config ${config} ${extra} ${args} files
     """
 
     stub:

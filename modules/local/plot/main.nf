@@ -5,6 +5,9 @@ process PLOT {
     conda "${moduleDir}/environment.yml"
     container 'cicl-nextflow:0.1.0'
 
+    // For conf/base.config, which asks for memory and time by it
+    ext input_mb: { megabytes(clustered.toRealPath()) as int }
+
     input:
     tuple val(meta), path(clustered), path(metrics)
 
@@ -27,7 +30,7 @@ process PLOT {
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py plot '${clustered}' --metrics '${metrics}' --id '${prefix}' --outdir '${prefix}' ${options} ${args}
+    cicl.py plot ${quoted("./${clustered.name}")} --metrics ${quoted("./${metrics.name}")} --id '${prefix}' --outdir '${prefix}' ${options} ${args}
     """
 
     stub:
@@ -42,4 +45,10 @@ process PLOT {
 // A word for the shell: names of columns and layers may hold blanks and quotes
 def quoted(value) {
     return "'" + value.toString().replace("'", "'\\''") + "'"
+}
+
+// Size of a file, or of all files below a folder, in MB
+def megabytes(path) {
+    def files = path.isDirectory() ? path.listFiles().toList() : [path]
+    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

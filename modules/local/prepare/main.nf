@@ -5,11 +5,15 @@ process PREPARE {
     conda "${moduleDir}/environment.yml"
     container 'cicl-nextflow:0.1.0'
 
+    // For conf/base.config, which asks for memory and time by it
+    ext input_mb: { megabytes(counts.toRealPath()) as int }
+
     input:
     tuple val(meta), path(counts)
 
     output:
     tuple val(meta), path("${prefix}.prepared.h5ad"), emit: h5ad
+    tuple val(meta), path("${prefix}.inputs.tsv"), emit: checksums
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
 
@@ -26,7 +30,7 @@ process PREPARE {
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py prepare '${counts}' --id '${prefix}' ${options} ${args}
+    cicl.py prepare ${quoted("./${counts.name}")} --id '${prefix}' ${options} ${args}
     """
 
     stub:
@@ -36,10 +40,17 @@ process PREPARE {
     }
     """
     touch '${prefix}.prepared.h5ad'
+    printf 'sample\\tfile\\tbytes\\tsha256\\n' > '${prefix}.inputs.tsv'
     """
 }
 
 // A word for the shell: names of columns and layers may hold blanks and quotes
 def quoted(value) {
     return "'" + value.toString().replace("'", "'\\''") + "'"
+}
+
+// Size of a file, or of all files below a folder, in MB
+def megabytes(path) {
+    def files = path.isDirectory() ? path.listFiles().toList() : [path]
+    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

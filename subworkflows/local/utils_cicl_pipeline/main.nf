@@ -5,7 +5,7 @@
 include { DEMO_DATA                                          } from '../../../modules/local/demo_data'
 include { parameterErrors ; parameterHelp ; schemaParameters } from '../utils_schema'
 include { readSamplesheet                                    } from '../utils_samplesheet'
-include { usedParameters                                     } from '../utils_record'
+include { pipelineTitle ; usedParameters                     } from '../utils_record'
 
 workflow PIPELINE_INITIALISATION {
     take:
@@ -85,7 +85,7 @@ def writeParameters(parameters) {
 }
 
 def versionText() {
-    return "${workflow.manifest.name} ${workflow.manifest.version}"
+    return "${pipelineTitle()} ${workflow.manifest.version}"
 }
 
 def help(parameters) {

@@ -2,6 +2,10 @@
 // The record of the run: parameters, versions and the methods' description, for its folder and the MultiQC page
 //
 
+def pipelineTitle() {
+    return 'CICL for Nextflow'
+}
+
 // The parameters that are set, without those that only steer the command
 def usedParameters(parameters) {
     return parameters.findAll { name, value -> value != null && !(name in ['help', 'version', 'trace_report_suffix']) }.sort()
@@ -9,7 +13,7 @@ def usedParameters(parameters) {
 
 // YAML of process -> tool -> version, for people and for MultiQC; tools that a process does without are left out
 def versionsYaml(versions) {
-    def own = [['Workflow', workflow.manifest.name, workflow.manifest.version], ['Workflow', 'Nextflow', workflow.nextflow.version]]
+    def own = [['Workflow', pipelineTitle(), workflow.manifest.version], ['Workflow', 'Nextflow', workflow.nextflow.version]]
     return (versions.findAll { _process, _tool, version -> version != 'none' } + own)
         .groupBy { process, _tool, _version -> process.tokenize(':').last() }
         .sort()
@@ -23,7 +27,7 @@ def versionsYaml(versions) {
 def methodsDescription() {
     def template = file("${projectDir}/assets/methods_description_template.yml").text
     def values = [
-        pipeline: workflow.manifest.name,
+        pipeline: pipelineTitle(),
         version: workflow.manifest.version,
         nextflow: workflow.nextflow.version,
         preset: params.preset,

@@ -105,6 +105,9 @@ def rowErrors(row, width, name) {
     else if (!row.path) {
         errors += ["${place}, column input: '${row.values.input}' does not exist, neither beside the samplesheet nor in the folder of the launch; correct the path."]
     }
+    else if (row.values.input.matches('.*[\\x24{}\\p{Cntrl}].*') || row.path.name.startsWith('-')) {
+        errors += ["${place}, column input: '${row.values.input}' cannot be staged, for it holds one of \$ { } or starts with '-'; rename the file or folder, or give a link to it."]
+    }
     if (row.values.n_clusters && !row.values.n_clusters.matches(/auto|[1-9][0-9]*/)) {
         errors += ["${place}, column n_clusters: '${row.values.n_clusters}' is neither auto nor a whole number from 1 up; correct it, or leave the cell empty."]
     }

@@ -18,7 +18,7 @@ process BENCHMARK_REPORT {
     script:
     def args = task.ext.args ?: ''
     """
-    cicl_benchmark.py report tables --plan '${plan}' --left-out '${left_out}' ${args}
+    cicl_benchmark.py report tables --plan ${plan} --left-out ${left_out} ${args}
     """
 
     stub:

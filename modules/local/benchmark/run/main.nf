@@ -25,7 +25,7 @@ process BENCHMARK_RUN {
     ].flatten().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl_benchmark.py run '${h5ad}' --input-kind ${meta.input_kind} ${options} \\
+    cicl_benchmark.py run ./${h5ad} --input-kind ${meta.input_kind} ${options} \\
         --device ${device} --threads ${task.cpus} --code ${meta.code} --out '${prefix}.tsv' ${args}
     """
 

@@ -1,0 +1,174 @@
+"""A finished sample once more, from its own counts and the record in `uns["cicl"]`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .check import RESULT_COLUMNS
+from .config import Config
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+class Recipe(NamedTuple):
+    """How a sample was made.
+
+    `n_clusters` is what the training was asked for (`auto` or a number), `reclustered` what the step `cluster` was; the
+    columns are None where none were named.
+    """
+
+    id: str
+    config: Config
+    seed: int
+    n_clusters: str
+    reclustered: str
+    input_kind: str
+    threads: int | None
+    label_col: str | None
+    batch_col: str | None
+
+
+def recipe(adata: "AnnData", name: str) -> Recipe:
+    """Read the record of a result; `name` is its file, for messages.
+
+    Raises
+    ------
+    InputError
+        When the h5ad is no result, or was written by a version that recorded too little.
+    """
+    record = adata.uns.get("cicl", {})
+    if "cicl" not in adata.obs or "params" not in record:
+        raise InputError(f"{name}: this h5ad is no result of CICL (no clusters or no uns['cicl']); give an <id>.h5ad")
+    missing = [key for key in ("seed", "asked", "prepare", "hardware") if key not in record]
+    if missing:
+        raise InputError(
+            f"{name}: its record has no {', '.join(missing)}, so it was written by an older version: run that version "
+            "again"
+        )
+    prepared, asked = record["prepare"], record["asked"]
+    known = {item.name for item in fields(Config)}
+    unknown = sorted(set(record["params"]) - known)
+    if unknown:
+        raise InputError(
+            f"{name}: this version does not know the parameters {', '.join(unknown)} of its record: use the version "
+            f"{record['versions'].get('cicl', 'that wrote it')}"
+        )
+    return Recipe(
+        id=str(record["id"]),
+        config=Config(**{key: _plain(value) for key, value in record["params"].items()}),
+        seed=int(record["seed"]),
+        n_clusters=str(asked["n_clusters"]),
+        reclustered=str(asked["reclustered"]),
+        input_kind=str(prepared["input_kind"]),
+        threads=int(record["hardware"]["threads"]),
+        label_col=str(prepared["label_col"]) if "label_col" in prepared else None,
+        batch_col=str(prepared["batch_col"]) if "batch_col" in prepared else None,
+    )
+
+
+def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) -> "AnnData":
+    """Prepare the cells of a result anew, from its own counts or from the `original` ones.
+
+    Raises
+    ------
+    InputError
+        When `original` lacks cells or genes of the result.
+    """
+    from .check import add_warning
+    from .checksum import record_sums
+    from .read import read_counts, take_counts
+    from .runtime import stage
+    from .steps import prepare_counts
+
+    recorded = before.uns["cicl"]["prepare"]
+    layer = str(recorded["counts_layer"]) if "counts_layer" in recorded else None
+    stages: dict[str, dict[str, float]] = {}
+    with stage("prepare", stages):
+        if original is None:
+            counts = take_counts(_bare(before, layer), input_kind=how.input_kind, name=str(recorded["input"]))
+        else:
+            counts = _same_cells(read_counts(original, input_kind=how.input_kind, counts_layer=layer), before, original)
+        prepared = prepare_counts(counts, how.input_kind, how.config)
+    record = prepared.uns["cicl"]
+    record.update(id=how.id, stages=stages)
+    if original is not None:
+        record_sums(prepared, original)
+        if record["prepare"]["input_sha256"] != recorded.get("input_sha256", record["prepare"]["input_sha256"]):
+            add_warning(prepared, f"{original.name} is not the file that the result was made of: its SHA-256 differs")
+    kept = ("counts_layer", "label_col", "batch_col", "input_sha256")
+    record["prepare"].update({key: recorded[key] for key in kept if key in recorded and key not in record["prepare"]})
+    return prepared
+
+
+def _bare(before: "AnnData", layer: str | None) -> "AnnData":
+    """Counts, obs and var of a result as they were before it was one."""
+    import anndata
+
+    # What the commands write holds the counts in X; an AnnData from a notebook still has them in its layer.
+    counts = before.layers.get(layer, before.X)
+    obs = before.obs.drop(columns=[name for name in RESULT_COLUMNS if name in before.obs])
+    return anndata.AnnData(counts, obs=obs, var=before.var.copy())
+
+
+def _same_cells(counts: "AnnData", before: "AnnData", original: Path) -> "AnnData":
+    """The cells and genes of `counts` that the result has, in its order: it may have been filtered."""
+    for axis, names, there in (
+        ("cells", before.obs_names, counts.obs_names),
+        ("genes", before.var_names, counts.var_names),
+    ):
+        if lacking := len(names.difference(there)):
+            raise InputError(
+                f"{original} lacks {lacking} of the {len(names)} {axis} of the result: give the input that it was made "
+                "of, or leave --input out"
+            )
+    uns = dict(counts.uns)
+    counts = counts[before.obs_names, before.var_names].copy()
+    counts.uns = uns
+    return counts
+
+
+class Comparison(NamedTuple):
+    """`n_different` of `n_cells` cells have another cluster than before; `ari` of both; `changes` of what it ran on."""
+
+    n_cells: int
+    n_different: int
+    ari: float
+    changes: list[str]
+
+    def __str__(self) -> str:
+        if not self.n_different:
+            return f"all {self.n_cells} cells have the same cluster as before"
+        changed = f"; what changed: {', '.join(self.changes)}" if self.changes else ""
+        return (
+            f"{self.n_different} of {self.n_cells} cells have another cluster than before (ARI of both "
+            f"{self.ari:.4f}){changed}"
+        )
+
+
+def compare(before: "AnnData", after: "AnnData") -> Comparison:
+    """Compare the clusters of two results of the same cells, and versions and hardware of both."""
+    from sklearn.metrics import adjusted_rand_score
+
+    old, new = (adata.obs["cicl"].astype(str).to_numpy() for adata in (before, after))
+    return Comparison(
+        len(old), int(np.count_nonzero(old != new)), float(adjusted_rand_score(old, new)), _changes(before, after)
+    )
+
+
+def _changes(before: "AnnData", after: "AnnData") -> list[str]:
+    """Such as `torch 2.10.0 -> 2.11.0`; what both have in common is left out."""
+    found = []
+    for part in ("versions", "hardware"):
+        old, new = (adata.uns["cicl"].get(part, {}) for adata in (before, after))
+        for key in sorted({*old, *new}):
+            if str(old.get(key)) != str(new.get(key)):
+                found.append(f"{key} {old.get(key, 'none')} -> {new.get(key, 'none')}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

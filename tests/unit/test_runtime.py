@@ -1,0 +1,124 @@
+"""A GPU that was asked for is used, or the command says why not: torch and the driver are stand-ins here."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from sccicl import runtime
+from sccicl.cli import main
+from sccicl.errors import NoGPUError
+from sccicl.runtime import choose_device, device_name, device_or_cpu, hardware
+from simulate import simulate_cells
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """`machine(cuda=, gpus=, driver=, error=)` makes torch and the system look like that."""
+
+    def look(cuda: str | None = "12.8", gpus: int = 0, driver: str | None = None, error: str | None = None) -> None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA H100")
+        monkeypatch.setattr(runtime, "nvidia_driver", lambda: driver)
+
+        def ones(*_args, **_kwargs):
+            if error is not None:
+                raise RuntimeError(error)
+            return torch.zeros(2) + 1
+
+        monkeypatch.setattr(torch, "ones", ones)
+
+    return look
+
+
+def reason(device="cuda"):
+    with pytest.raises(NoGPUError) as told:
+        choose_device(device)
+    return str(told.value)
+
+
+def test_cpu_build(machine):
+    machine(cuda=None)
+    assert "is a CPU build: use the GPU image" in reason()
+
+
+def test_no_driver(machine):
+    machine()
+    text = reason()
+    assert "no NVIDIA driver is visible" in text and "--nv" in text and "CUDA 12.8" in text
+
+
+def test_old_driver(machine):
+    machine(driver="470.57.02")
+    assert "the NVIDIA driver 470.57.02 is there" in reason()
+
+
+@pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])
+def test_hidden_by_the_queue(machine, monkeypatch, hidden):
+    machine(driver="570.86.15")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    text = reason()
+    assert f"CUDA_VISIBLE_DEVICES is '{hidden}'" in text and "--gres=gpu:1" in text
+
+
+def test_number_that_is_not_there(machine):
+    machine(gpus=2, driver="570.86.15")
+    assert "this machine has 2 GPU(s)" in reason("cuda:2")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_gpu_that_fails_when_used(machine):
+    machine(gpus=1, driver="570.86.15", error="CUDA error: no kernel image is available\nmore")
+    assert "NVIDIA H100 cannot be used (CUDA error: no kernel image is available)" in reason()
+
+
+def test_fallback_only_where_allowed(machine):
+    machine()
+    device, warning = device_or_cpu("cuda")
+    assert device == torch.device("cpu")
+    assert warning.startswith("trained on the CPU: --device cuda asks for a GPU, but torch sees none")
+    assert device_or_cpu("cpu") == (torch.device("cpu"), None)
+
+
+def test_what_a_gpu_run_records(machine):
+    machine(gpus=1, driver="570.86.15")
+    found = hardware(torch.device("cuda"))
+    assert {key: found[key] for key in ("gpu", "cuda", "driver")} == {
+        "gpu": "NVIDIA H100",
+        "cuda": "12.8",
+        "driver": "570.86.15",
+    }
+    assert device_name(torch.device("cuda")) == "cuda NVIDIA H100 (CUDA 12.8, driver 570.86.15)"
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023", "535.104.05"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build", "570.86.15"),
+    ],
+)
+def test_version_of_the_driver(monkeypatch, text, version):
+    monkeypatch.setattr(Path, "read_text", lambda _path, **_: text)
+    assert runtime.nvidia_driver() == version
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_the_command_ends_at_once_or_warns_in_every_record(tmp_path):
+    def cicl(*words):
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    refused = cicl("run", tmp_path / "not-there.h5ad", "--device", "cuda", "--outdir", tmp_path)
+    assert refused.exit_code == 2 and "ERROR: --device cuda asks for a GPU" in refused.output
+    simulate_cells().write_h5ad(tmp_path / "five.h5ad")
+    options = ["--device", "cuda", "--allow-cpu-fallback", "--epochs", 1, "--threads", 1, "--n-clusters", 3]
+    done = cicl("run", tmp_path / "five.h5ad", "--outdir", tmp_path / "out", *options)
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((tmp_path / "out" / "five.metrics.json").read_text())
+    assert metrics["device"].startswith("cpu") and "gpu" not in metrics["hardware"]
+    assert any(text.startswith("trained on the CPU") for text in metrics["warnings"])
+    assert "trained on the CPU" in (tmp_path / "out" / "cicl_report.html").read_text()
