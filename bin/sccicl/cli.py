@@ -136,6 +136,23 @@ run_options = _options(
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
 )
 existing = click.Path(path_type=Path)
+ANNOTATION_OPTIONS = ("celltypist_model", "marker_list", "reference_model", "min_confidence")
+annotation_options = _options(
+    click.option(
+        "--celltypist-model", type=existing, help="CellTypist model file (.pkl); its package must be installed."
+    ),
+    click.option("--marker-list", type=existing, help="CSV of cell types and their genes: B cell,CD79A,MS4A1"),
+    click.option(
+        "--reference-model", type=existing, help="The <id>.model.pt of an earlier run, whose labels are taken over."
+    ),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Cells that are less sure of their reference label are unknown.",
+    ),
+)
 
 
 class Commands(click.Group):
@@ -219,17 +236,20 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @run_options
 @prepare_config_options
 @fit_config_options
+@annotation_options
 def run(
     path: Path, outdir: Path, given_id: str | None, label_col: str | None, batch_col: str | None, **options: Any
 ) -> None:
-    """Cluster one sample end to end: counts in, clusters, figures and report out.
+    """Cluster one sample end to end: counts in, clusters, markers, figures and report out.
 
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
     from . import steps
+    from .cli_downstream import describe_clusters
     from .report import write_report
     from .write import write_json
 
+    annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
     device = _device(options.pop("device"), options.pop("threads"))
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
@@ -240,8 +260,9 @@ def run(
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
     model = steps.cluster_sample(prepared, fitted)
-    _write_clusters(prepared, model, outdir, sample)
+    _write_clusters(prepared, model, outdir, sample, label_col)
     metrics = steps.score_sample(prepared, label_col=label_col)
+    describe_clusters(prepared, outdir, sample, **annotation)
     _plot(prepared, outdir, sample, label_col, batch_col, metrics)
     write_json(metrics, outdir / f"{sample}.metrics.json")
     write_report([(prepared, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
@@ -298,10 +319,11 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
 
 
-def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str) -> None:
+def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
     import pandas as pd
 
     from . import modelfile
+    from .reference import with_reference
     from .write import atomic_path
 
     table = pd.DataFrame(
@@ -317,7 +339,7 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
     columns = [f"cicl_{i}" for i in range(embedding.shape[1])]
     with atomic_path(outdir / f"{sample}.embedding.parquet") as temporary:
         pd.DataFrame(embedding, index=adata.obs_names.astype(object), columns=columns).to_parquet(temporary)
-    modelfile.save(model, outdir / f"{sample}.model.pt", "model")
+    modelfile.save(with_reference(model, adata, label_col), outdir / f"{sample}.model.pt", "model")
 
 
 @main.command()
@@ -326,18 +348,23 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
 @click.option(
     "--n-clusters", default="auto", show_default=True, help="Another number of clusters than the training used."
 )
+@click.option("--label-col", help="Column of obs whose labels the model keeps for mapping; used for nothing else.")
 @outdir_option
 @id_option
-def cluster(path: Path, fit_file: Path, n_clusters: str, outdir: Path, given_id: str | None) -> None:
+def cluster(
+    path: Path, fit_file: Path, n_clusters: str, label_col: str | None, outdir: Path, given_id: str | None
+) -> None:
     """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
     from . import modelfile, steps
+    from .read import check_columns
     from .write import write_h5ad
 
     fitted = modelfile.load(fit_file, "fit")
     prepared = _read_step_file(path, "prepare")
+    check_columns(prepared, label_col=label_col)
     model = steps.cluster_sample(prepared, fitted, n_clusters=steps.parse_n_clusters(n_clusters, prepared.n_obs))
     sample = sample_id(path, given_id)
-    _write_clusters(prepared, model, outdir, sample)
+    _write_clusters(prepared, model, outdir, sample, label_col)
     write_h5ad(prepared, outdir / f"{sample}.clustered.h5ad")
 
 
@@ -387,6 +414,8 @@ def _plot(
 @click.option(
     "--metrics", "metrics_file", type=existing, help="The <id>.metrics.json, for the MultiQC file and titles."
 )
+@click.option("--markers", "markers_file", type=existing, help="The <id>.markers.json of step markers.")
+@click.option("--annotation", "annotation_file", type=existing, help="The <id>.annotation.json of step annotate.")
 @label_option
 @batch_option
 @outdir_option
@@ -394,6 +423,8 @@ def _plot(
 def plot(
     path: Path,
     metrics_file: Path | None,
+    markers_file: Path | None,
+    annotation_file: Path | None,
     label_col: str | None,
     batch_col: str | None,
     outdir: Path,
@@ -401,6 +432,7 @@ def plot(
 ) -> None:
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
     from .read import check_columns
+    from .records import attach_records
 
     sample = sample_id(path, given_id)
     target = outdir / f"{sample}.h5ad"
@@ -409,6 +441,7 @@ def plot(
     adata = _read_step_file(path, "k")
     check_columns(adata, label_col=label_col, batch_col=batch_col)
     metrics = _read_metrics(metrics_file) if metrics_file else None
+    attach_records(adata, markers_file, annotation_file)
     _plot(adata, outdir, sample, label_col, batch_col, metrics)
 
 
@@ -485,3 +518,7 @@ def demo_data(outdir: Path) -> None:
     from .demo import write_demo_data
 
     write_demo_data(outdir)
+
+
+# Commands in a file of their own; they add themselves to `main`.
+from . import cli_downstream  # noqa: E402, F401

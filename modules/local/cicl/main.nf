@@ -33,7 +33,7 @@ process CICL {
     """
     export OMP_NUM_THREADS=${task.cpus}
     cicl.py fit '${prepared}' --id '${prefix}' --device ${device} --threads ${task.cpus} ${n_clusters} ${args}
-    cicl.py cluster '${prepared}' --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
+    cicl.py cluster '${prepared}' --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .
     """

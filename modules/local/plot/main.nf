@@ -6,7 +6,7 @@ process PLOT {
     container 'cicl-nextflow:0.1.0'
 
     input:
-    tuple val(meta), path(clustered), path(metrics)
+    tuple val(meta), path(clustered), path(metrics), path(markers), path(annotation)
 
     output:
     tuple val(meta), path("${prefix}/${prefix}.h5ad"), emit: h5ad
@@ -22,6 +22,8 @@ process PLOT {
         error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
     }
     def options = [
+        markers ? "--markers '${markers}'" : '',
+        annotation ? "--annotation '${annotation}'" : '',
         meta.label_col ? "--label-col ${quoted(meta.label_col)}" : '',
         meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
     ].findAll().join(' ')
