@@ -7,6 +7,7 @@ include { CICL                                                  } from '../modul
 include { MARKERS                                               } from '../modules/local/markers'
 include { ANNOTATE                                              } from '../modules/local/annotate'
 include { PLOT                                                  } from '../modules/local/plot'
+include { EXPORT                                                } from '../modules/local/export'
 include { REPORT                                                } from '../modules/local/report'
 include { MULTIQC                                               } from '../modules/local/multiqc'
 include { methodsDescription ; parametersSection ; versionsYaml } from '../subworkflows/local/utils_record'
@@ -41,6 +42,11 @@ workflow CICL_PIPELINE {
 
     // UMAP and t-SNE, figures, the final h5ad
     PLOT(CICL.out.h5ad.join(CICL.out.metrics).join(ch_markers).join(ch_annotation))
+
+    // Files for other tools
+    if (params.export) {
+        EXPORT(PLOT.out.h5ad)
+    }
 
     // One report for the run; where every sample has failed there is nothing to report
     REPORT(

@@ -66,7 +66,7 @@ def _import_celltypist() -> Any:
             from celltypist import models
     except ImportError as error:
         raise InputError(MISSING) from error
-    celltypist.logger.setLevel("ERROR")
+    celltypist.logger.set_level("ERROR")
     return celltypist, models
 
 

@@ -132,9 +132,29 @@ def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | Non
     from . import modelfile
     from .reference import read_labels, relabel
 
+    sample = sample_id(path.with_name(path.name.removesuffix(".pt")), given_id)
     model = relabel(modelfile.load(path, "model"), read_labels(labels_file), labels_file.name)
-    modelfile.save(_content(model), outdir / f"{sample_id(path, given_id)}.labelled.model.pt", "model")
+    modelfile.save(_content(model), outdir / f"{sample}.labelled.model.pt", "model")
 
 
 def _content(model: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in model.items() if key not in ("cicl", "format")}
+
+
+@main.command()
+@click.argument("path", metavar="H5AD", type=existing)
+@click.option(
+    "--tools",
+    default="cellxgene,seurat,loupe",
+    show_default=True,
+    help="cellxgene, seurat, loupe, with commas between.",
+)
+@outdir_option
+@id_option
+def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
+    """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
+    from .export import export_sample
+
+    adata = _read_step_file(path, "k")
+    names = [name.strip() for name in tools.split(",") if name.strip()]
+    export_sample(adata, outdir, sample_id(path, given_id), names)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 HEADERS = {"celltype", "cell_type", "cell type", "type", "label"}
 FORM = "each line has a cell type and its genes, as in: B cell,CD79A,MS4A1"
-MIN_SCORE = 0.0
+# Of the score that a cell type has in its best cluster, a cluster or cell of that type has at least this share.
+MIN_SHARE = 0.25
 
 
 def read_marker_list(path: str | os.PathLike) -> dict[str, list[str]]:
@@ -64,8 +65,8 @@ def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: 
     """Score every cell for every cell type of a list (`scanpy.tl.score_genes`); a cluster takes the best mean score.
 
     A score is the mean expression of the type's genes less that of control genes expressed alike. A cell, or a cluster,
-    whose best score is not above 0 is `unknown`. The confidence of a cell is the share of its best score in the sum of
-    its positive scores.
+    is `unknown` where its best score is not above 0, or below a quarter of what the type has in its best cluster. The
+    confidence of a cell is the share of its best score in the sum of its positive scores.
 
     Parameters
     ----------
@@ -96,7 +97,9 @@ def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: 
     positive = np.clip(values, 0, None)
     total = positive.sum(axis=1)
     means = scores.groupby(clusters).mean()
-    voted = means.idxmax(axis=1).where(means.max(axis=1) > MIN_SCORE, UNKNOWN)
+    least = np.clip(MIN_SHARE * means.max(axis=0), 1e-12, None)
+    voted = means.idxmax(axis=1)
+    voted = voted.where(means.max(axis=1).to_numpy() >= least[voted].to_numpy(), UNKNOWN)
     absent = [name for name, members in there.items() if not members]
     missing = sorted(genes - {gene for members in there.values() for gene in members})
     notes = [f"no gene of {', '.join(absent)} in {path.name} is in the sample, so no cell is called that"] * bool(
@@ -104,7 +107,7 @@ def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: 
     )
     return Annotation(
         "marker_list",
-        np.where(top > MIN_SCORE, names[best], UNKNOWN),
+        np.where(top >= least.to_numpy()[best], names[best], UNKNOWN),
         np.divide(np.clip(top, 0, None), total, out=np.zeros_like(total), where=total > 0),
         {str(cluster): str(label) for cluster, label in voted.items()},
         {

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 MAX_CELLS = 20_000
 NEIGHBOURS = 15
 MIN_CONFIDENCE = 0.5
+# A cluster is unlike its label when it differs from it by this share of the way from the label to the next one.
+UNLIKE = 0.9
+# It is so too when another label is nearer by this factor.
+NEARER = 1.5
+# Profiles are of this many cells at least, and compared over genes of at least this log1p expression per 10,000.
+MIN_PROFILE_CELLS, MIN_EXPRESSION = 10, 0.3
 
 
 def with_reference(model: dict[str, Any], adata: "AnnData", label_col: str | None = None) -> dict[str, Any]:
@@ -36,7 +42,8 @@ def with_reference(model: dict[str, Any], adata: "AnnData", label_col: str | Non
     Returns
     -------
     A new dict with `reference`: `embedding` (cells, features), `spread` (cells,), the mean distance of each cell to its
-    15 nearest neighbours, `cluster` (cells,), `label` (cells,; -1 unknown), `names` of the labels and their `column`.
+    15 nearest neighbours, `cluster` (cells,), `label` (cells,; -1 unknown), `names` of the labels and their `column`;
+    and of all cells `genes`, and the summed expression `cluster_sums` (clusters, genes), `label_sums` (labels, genes).
     """
     import torch
 
@@ -55,8 +62,26 @@ def with_reference(model: dict[str, Any], adata: "AnnData", label_col: str | Non
             "label": torch.from_numpy(labels.cat.codes.to_numpy()[cells].astype(np.int64)),
             "names": [str(name) for name in labels.cat.categories],
             "column": column,
+            "genes": list(map(str, adata.var_names)),
+            "cluster_sums": torch.from_numpy(_sums(adata, adata.obs["cicl"].cat.codes.to_numpy())),
+            "label_sums": torch.from_numpy(_sums(adata, labels.cat.codes.to_numpy())),
         },
     }
+
+
+def _sums(adata: "AnnData", codes: np.ndarray) -> np.ndarray:
+    """Summed expression of the cells of each code, not of -1: (codes, genes), float32."""
+    from scipy import sparse
+
+    from .expression import input_kind
+
+    values = sparse.csr_matrix(adata.X)
+    if input_kind(adata) == "log":
+        values = sparse.csr_matrix((np.expm1(values.data), values.indices, values.indptr), shape=values.shape)
+    inside = np.flatnonzero(codes >= 0)
+    shape = (int(codes.max()) + 1, len(codes))
+    members = sparse.csr_matrix((np.ones(len(inside)), (codes[inside], inside)), shape=shape)
+    return (members @ values).toarray().astype(np.float32)
 
 
 def _neighbours(cells: np.ndarray, reference: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +107,12 @@ def relabel(model: dict[str, Any], labels: dict[str, str], name: str = "given") 
 
     names = list(dict.fromkeys(labels.values()))
     code = {int(cluster): names.index(label) for cluster, label in labels.items()}
-    codes = [code.get(int(cluster), -1) for cluster in reference["cluster"]]
-    return {**model, "reference": {**reference, "label": torch.tensor(codes), "names": names, "column": name}}
+    sums = torch.zeros(len(names), reference["cluster_sums"].shape[1])
+    for cluster, label in code.items():
+        sums[label] += reference["cluster_sums"][cluster]
+    codes = torch.tensor([code.get(int(cluster), -1) for cluster in reference["cluster"]])
+    changed = {"label": codes, "names": names, "column": name, "label_sums": sums}
+    return {**model, "reference": {**reference, **changed}}
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
@@ -141,6 +170,61 @@ def map_labels(embedding: np.ndarray, reference: dict[str, Any]) -> tuple[np.nda
     return np.array(reference["names"], dtype=object)[best], votes[np.arange(len(best)), best] * np.clip(near, 0, 1)
 
 
+def unlikeness(adata: "AnnData", reference: dict[str, Any], voted: dict[str, str]) -> dict[str, float]:
+    """How much each cluster differs from its label, as a share of how much that label differs from the next.
+
+    Cells of a type that the reference lacks can lie amid others in an embedding that knows nothing of their genes. Here
+    all genes count: the distance is 1 - the correlation of log-normalised summed expression. What all clusters have in
+    common against their labels, as another donor or treatment has, is taken off first (the median, of three clusters or
+    more). The unit is the distance from the label to the most similar other one, at least the median of these. A
+    cluster that is much nearer to another label (1.5 times) counts as 1 away from its own at least.
+
+    Parameters
+    ----------
+    adata
+        Clustered sample, its var_names those of the reference.
+    voted
+        Label of each cluster.
+
+    Returns
+    -------
+    Of the clusters of 10 cells or more: 0 is the same, 1 as far away as another label. Empty where the reference has
+    one label, or fewer than half of its genes are in the sample.
+    """
+    place = {name: i for i, name in enumerate(map(str, adata.var_names))}
+    genes = [(i, place[name]) for i, name in enumerate(reference["genes"]) if name in place]
+    if len(reference["names"]) < 2 or len(genes) < len(reference["genes"]) / 2:
+        return {}
+    theirs, ours = map(list, zip(*genes, strict=True))
+    labels = _profiles(np.asarray(reference["label_sums"])[:, theirs])
+    codes = adata.obs["cicl"].cat.codes.to_numpy()
+    names = [str(name) for name in adata.obs["cicl"].cat.categories]
+    big = [i for i, name in enumerate(names) if (codes == i).sum() >= MIN_PROFILE_CELLS and voted.get(name) != UNKNOWN]
+    if not big:
+        return {}
+    clusters = _profiles(_sums(adata, codes)[np.ix_(big, ours)])
+    own = [reference["names"].index(voted[names[i]]) for i in big]
+    seen = (np.vstack([labels, clusters]) > MIN_EXPRESSION).any(axis=0)
+    labels, clusters = labels[:, seen], clusters[:, seen]
+    if len(big) >= 3:
+        clusters = clusters - np.median(clusters - labels[own], axis=0)
+    between = 1 - np.corrcoef(labels)
+    np.fill_diagonal(between, np.inf)
+    nearest = between.min(axis=1)
+    unit = np.maximum(nearest, np.median(nearest))
+    away = 1 - np.corrcoef(clusters, labels)[: len(big), len(big) :]
+    found = {}
+    for i, distances, label in zip(big, away, own, strict=True):
+        other_is_nearer = distances[label] > NEARER * distances.min()
+        found[names[i]] = float(max(distances[label] / max(unit[label], 1e-9), 1.0 if other_is_nearer else 0.0))
+    return found
+
+
+def _profiles(sums: np.ndarray) -> np.ndarray:
+    total = sums.sum(axis=1, keepdims=True)
+    return np.log1p(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0) * 1e4)
+
+
 def annotate_by_reference(
     adata: "AnnData",
     path: str | os.PathLike,
@@ -158,7 +242,8 @@ def annotate_by_reference(
     path
         The `<id>.model.pt` of the earlier run.
     min_confidence
-        Cells below are `unknown`; see `map_labels`.
+        Cells below are `unknown`; see `map_labels`. The cells of a cluster that is unlike its label (see `unlikeness`:
+        above 0.9) are given a confidence below 0.5.
 
     Raises
     ------
@@ -174,13 +259,20 @@ def annotate_by_reference(
     if (kind := input_kind(adata)) != model["input_kind"]:
         raise InputError(f"{path.name} was made of {model['input_kind']} and the sample holds {kind}: map like to like")
     new = _with_genes_of(adata, model["genes"])
+    new.obs["cicl"] = adata.obs["cicl"].array
+    clusters = adata.obs["cicl"].astype(str).to_numpy()
     labels, confidence = map_labels(embed_cells(new, model, device), reference)
+    unlike = unlikeness(new, reference, vote(labels, clusters))
+    for cluster, times in unlike.items():
+        if times > UNLIKE:
+            inside = clusters == cluster
+            confidence[inside] = np.minimum(confidence[inside], MIN_CONFIDENCE * UNLIKE / times)
     labels = np.where(confidence < min_confidence, UNKNOWN, labels)
     return Annotation(
         "reference",
         labels,
         confidence,
-        vote(labels, adata.obs["cicl"].astype(str).to_numpy()),
+        vote(labels, clusters),
         {
             "file": path.name,
             "column": reference["column"],
@@ -188,6 +280,7 @@ def annotate_by_reference(
             "n_cells": len(reference["label"]),
             "min_confidence": min_confidence,
             "n_unknown": int((labels == UNKNOWN).sum()),
+            "unlike": [cluster for cluster, times in unlike.items() if times > UNLIKE],
         },
         [f"{path.name}: {warning}" for warning in new.uns["cicl"].get("warnings", [])],
     )
