@@ -188,12 +188,12 @@ def _device(name: str, threads: int | None) -> Any:
     return choose_device(name)
 
 
-def _read_step_file(path: Path, key: str) -> Any:
+def _read_step_file(path: Path, key: str, backed: str | None = None) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did."""
     import anndata
 
     try:
-        adata = anndata.read_h5ad(path)
+        adata = anndata.read_h5ad(path, backed=backed)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None
     except Exception as error:
@@ -468,15 +468,16 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
     metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
     samples = []
     for file in sorted(file for file in files if file.suffix != ".json"):
-        adata = _read_step_file(file, "k")
+        adata = _read_step_file(file, "k", backed="r")
         name = str(adata.uns["cicl"]["id"])
+        adata.file.close()  # the samples of a run do not fit into memory together
         if name not in metrics:
             raise InputError(
                 f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json"
             )
         if name in (metrics_of["id"] for _, metrics_of in samples):
             raise InputError(f"{file}: there is another h5ad of sample '{name}' among the files; give one of each")
-        samples.append((adata, metrics[name]))
+        samples.append((file, metrics[name]))
     if not samples:
         raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
     write_report(samples, outdir / "cicl_report.html", title=title)

@@ -42,22 +42,20 @@ from .errors import InputError
 def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdir: Path, given_id: str | None) -> None:
     """Find marker genes of the clusters: writes <id>.markers.csv, .json, a dot plot and a heat map."""
     from .markers import find_markers
+    from .write import write_json
 
-    adata = _read_step_file(path, "k")
+    adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
     table = find_markers(adata, max_p=max_p, min_fraction=min_fraction, max_cells=max_cells)
-    save_markers(adata, table, outdir, sample_id(path, given_id))
+    write_json(save_markers(adata, table, outdir, sample), outdir / f"{sample}.markers.json")
 
 
 def save_markers(adata: Any, table: Any, outdir: Path, sample: str) -> dict[str, Any]:
-    """Write the table, its record and the figures; returns the record."""
+    """Write the table and the figures; returns the record."""
     from .markers import markers_record, plot_markers, write_markers
-    from .write import write_json
 
-    record = markers_record(table, sample)
     write_markers(table, outdir / f"{sample}.markers.csv")
     plot_markers(adata, table, outdir, sample)
-    write_json(record, outdir / f"{sample}.markers.json")
-    return record
+    return markers_record(table, sample)
 
 
 @main.command()
@@ -70,8 +68,10 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
     """Name the cell types of cells and clusters: writes <id>.annotation.csv and .json."""
     if not any(options[name] for name in ("celltypist_model", "marker_list", "reference_model")):
         raise InputError("nothing to annotate with: give --celltypist-model, --marker-list or --reference-model")
-    adata = _read_step_file(path, "k")
-    save_annotation(adata, outdir, sample_id(path, given_id), **options)
+    from .write import write_json
+
+    adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
+    write_json(save_annotation(adata, outdir, sample, **options), outdir / f"{sample}.annotation.json")
 
 
 def save_annotation(
@@ -87,7 +87,6 @@ def save_annotation(
 ) -> dict[str, Any]:
     """Annotate by every way that is asked for and write what was found; returns the record."""
     from .annotation import annotation_record, write_annotation
-    from .write import write_json
 
     found = []
     if celltypist_model:
@@ -108,7 +107,6 @@ def save_annotation(
     for warning in record["warnings"]:
         click.echo(f"WARNING: {warning}", err=True)
     write_annotation(adata, record, outdir / f"{sample}.annotation.csv")
-    write_json(record, outdir / f"{sample}.annotation.json")
     return record
 
 

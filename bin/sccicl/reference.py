@@ -19,7 +19,7 @@ MAX_CELLS = 20_000
 NEIGHBOURS = 15
 MIN_CONFIDENCE = 0.5
 # A cluster is unlike its label when it differs from it by this share of the way from the label to the next one.
-UNLIKE = 0.9
+UNLIKE = 0.75
 # It is so too when another label is nearer by this factor.
 NEARER = 1.5
 # Profiles are of this many cells at least, and compared over genes of at least this log1p expression per 10,000.
@@ -243,7 +243,7 @@ def annotate_by_reference(
         The `<id>.model.pt` of the earlier run.
     min_confidence
         Cells below are `unknown`; see `map_labels`. The cells of a cluster that is unlike its label (see `unlikeness`:
-        above 0.9) are given a confidence below 0.5.
+        above 0.75) are given a confidence below 0.5.
 
     Raises
     ------

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import scanpy
 
+SOURCE = {"file": "Blood.pkl", "version": "1.7.1", "n_genes": 700, "n_features": 765, "n_types": 4}
 BARE = {"history", "k", "params", "versions", "stages", "prepare", "device", "seed", "warnings"}
 
 
@@ -61,6 +62,29 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
             "separable": 9,
             "communities": 13,
         },
+    }
+    return adata
+
+
+def described(adata: anndata.AnnData) -> anndata.AnnData:
+    """The sample with counts, markers, cell types, another number of clusters, stability and quality control."""
+    from sccicl.annotation import Annotation, annotation_record, attach_annotation
+    from sccicl.markers import attach_markers, find_markers, markers_record
+
+    rng = np.random.default_rng(0)
+    adata.X = rng.poisson(np.expm1(np.clip(adata.X, 0, 3))).astype(np.float32)
+    attach_markers(adata, markers_record(find_markers(adata, max_p=1), adata.uns["cicl"]["id"]))
+    names = {name: f"type {int(name) % 4}" for name in adata.obs["cicl"].cat.categories}
+    labels = adata.obs["cicl"].astype(str).map(names).to_numpy(dtype=object)
+    found = Annotation("celltypist", labels, np.full(adata.n_obs, 0.8), names, SOURCE)
+    attach_annotation(adata, annotation_record(adata, [found], adata.uns["cicl"]["id"]))
+    adata.obs["cicl_4"] = pd.Categorical(adata.obs["cicl"].cat.codes.astype(int) % 4).rename_categories(str)
+    adata.uns["cicl"]["stability"] = np.linspace(0.95, 0.45, len(names))
+    adata.uns["cicl"]["qc"] = {
+        "cells_in": adata.n_obs + 65,
+        "removed": {"too few genes": 42, "doublets": 23},
+        "thresholds": {"pct_counts_mt": 12.5, "n_genes": [200, 6000]},
+        "histograms": {"n_genes": {"edges": [0, 1000, 2000, 3000], "kept": [10, 500, 190], "removed": [42, 20, 3]}},
     }
     return adata
 

@@ -37,7 +37,7 @@ process PLOT {
     """
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,tsne,training,sizes}.png
-    for kind in '' .sizes .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
+    for kind in '' .sizes .clusters .umap .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
     """
 }
 
