@@ -6,13 +6,19 @@ from typing import Any
 import click
 
 from .cli import (
+    _check_replaceable,
     _device,
     _read_step_file,
     annotation_options,
+    batch_option,
     existing,
+    fit_config_options,
     id_option,
     main,
     outdir_option,
+    prepare_config_options,
+    read_config,
+    run_options,
     sample_id,
 )
 from .errors import InputError
@@ -156,3 +162,37 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
     adata = _read_step_file(path, "k")
     names = [name.strip() for name in tools.split(",") if name.strip()]
     export_sample(adata, outdir, sample_id(path, given_id), names)
+
+
+@main.command()
+@click.argument("path", metavar="H5AD", type=existing)
+@batch_option
+@click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw'; by default X.")
+@run_options
+@prepare_config_options
+@fit_config_options
+@outdir_option
+@id_option
+def integrate(
+    path: Path, batch_col: str | None, counts_layer: str | None, outdir: Path, given_id: str | None, **options: Any
+) -> None:
+    """Embed and cluster an h5ad as an integration method does: writes <id>.h5ad with X_emb, and tables by cell."""
+    from . import steps
+    from .integration import integrate, write_integration
+
+    device = _device(options.pop("device"), options.pop("threads"))
+    seed, n_clusters = options.pop("seed"), steps.parse_n_clusters(options.pop("n_clusters"))
+    config = read_config(options.pop("preset"), options)
+    prefix = sample_id(path, given_id)
+    _check_replaceable(outdir / f"{prefix}.h5ad", path)
+    adata, model = integrate(
+        path,
+        prefix,
+        config=config,
+        n_clusters=n_clusters,
+        seed=seed,
+        device=device,
+        batch_col=batch_col,
+        counts_layer=counts_layer,
+    )
+    write_integration(adata, model, outdir, prefix)
