@@ -197,7 +197,8 @@ def test_colouring_by_a_gene(full):
     full.wait("document.querySelector('input[value=gene]').checked")
     assert len(set(colours(full))) > 11
     name = full.run("document.querySelector('select.gene').selectedOptions[0].textContent")
-    assert name in full.run("document.querySelector('.legend').textContent")
+    assert name in full.run("document.querySelector('.map > .legend').textContent")
+    assert full.run("document.querySelector('.map > .legend').getBoundingClientRect().width") > 100
     # A dot of the dot plot colours the map by its gene
     gene = full.run(
         "(() => { const div = document.querySelector('[data-plot=dots]'), place = div.data[0].customdata[3];"
@@ -212,4 +213,4 @@ def test_every_colouring(full):
     for value, n in {"1": 4, "4": 4}.items():
         choose(full, "colour", value)
         assert len(set(colours(full))) == n
-        assert full.run("document.querySelectorAll('.legend button').length") == n
+        assert full.run("document.querySelectorAll('.map > .legend button').length") == n

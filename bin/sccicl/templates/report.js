@@ -151,7 +151,8 @@ function drawCells(sample, div) {
 }
 
 function drawLegend(sample) {
-  const box = sample.section.querySelector(".legend"), c = sample.colouring;
+  // Plotly gives its own legends the same class.
+  const box = sample.section.querySelector(".map > .legend"), c = sample.colouring;
   const focused = box.contains(document.activeElement) ? document.activeElement.dataset.code : null;
   if (!c.codes) {
     const text = document.createElement("p");
@@ -269,8 +270,8 @@ function drawHistogram(sample, div) {
   }));
   return Plotly.react(div, traces, layout({
     barmode: "stack", yaxis: { title: { text: "Cells" } }, showlegend: traces.length > 1,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
-    shapes: lines.map(at => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } })),
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
+    shapes: lines.filter(at => at >= edges[0] && at <= edges.at(-1)).map(at => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } })),
   }), FIGURE);
 }
 
