@@ -78,6 +78,34 @@ def test_celltypist_labels_are_those_of_the_library(model):
     assert theirs.predicted_labels["majority_voting"].astype(str).tolist() == voted
 
 
+def test_a_published_kind_of_model(tmp_path):
+    """Logistic regression, as in the models that CellTypist offers, against its equation written out."""
+    pytest.importorskip("celltypist")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    def log_values(cells):
+        counts = cells.X.toarray().astype(float)
+        return np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)
+
+    training = simulate_cells(200, 4, seed=1)
+    scaler = StandardScaler().fit(log_values(training))
+    classifier = LogisticRegression(max_iter=50).fit(scaler.transform(log_values(training)), training.obs["cell_type"])
+    classifier.features = training.var_names.to_numpy(dtype=object)
+    content = {
+        "Model": classifier,
+        "Scaler_": scaler,
+        "description": {"date": "2026", "details": "", "number_celltypes": 4},
+    }
+    (tmp_path / "lr.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    adata = clustered()
+    found = annotate_by_celltypist(adata, tmp_path / "lr.pkl")
+    scaled = np.minimum((log_values(adata) - scaler.mean_) / scaler.scale_, 10)
+    score = 1 / (1 + np.exp(-(scaled @ classifier.coef_.T + classifier.intercept_)))
+    assert found.cell_labels.tolist() == classifier.classes_[score.argmax(1)].tolist()
+    assert found.confidence == pytest.approx(score.max(1), abs=1e-4)
+
+
 def test_celltypist_by_symbols_of_ensembl_genes(model):
     adata = as_ensembl(clustered())
     with pytest.raises(InputError, match=r"symbols.*Ensembl.*var\['gene_symbols'\]"):

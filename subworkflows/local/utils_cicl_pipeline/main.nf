@@ -81,7 +81,7 @@ def checkParameters(parameters) {
 // Sentences about files for the annotation that are not there
 def missingFiles(parameters) {
     return ['celltypist_model', 'marker_list', 'reference_model']
-        .findAll { name -> parameters[name] && !file(parameters[name], glob: false).isFile() }
+        .findAll { name -> parameters[name] && !"${parameters[name]}".contains('://') && !file(parameters[name], glob: false).isFile() }
         .collect { name -> "Parameter --${name}: there is no file '${parameters[name]}'; correct the path, which starts in the folder of the launch." }
 }
 
