@@ -245,11 +245,12 @@ def run(
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
     from . import steps
-    from .cli_downstream import describe_clusters
+    from .cli_downstream import check_annotation, describe_clusters
     from .report import write_report
     from .write import write_json
 
     annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
+    check_annotation(**annotation)
     device = _device(options.pop("device"), options.pop("threads"))
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))

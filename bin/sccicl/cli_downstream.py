@@ -80,6 +80,24 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
     write_json(save_annotation(adata, outdir, sample, **options), outdir / f"{sample}.annotation.json")
 
 
+def check_annotation(
+    celltypist_model: Path | None, marker_list: Path | None, reference_model: Path | None, **_: Any
+) -> None:
+    """Raise InputError where a file for the annotation cannot be read: before the training, not after it."""
+    if celltypist_model:
+        from .celltypist_labels import load_celltypist_model
+
+        load_celltypist_model(celltypist_model)
+    if marker_list:
+        from .marker_list import read_marker_list
+
+        read_marker_list(marker_list)
+    if reference_model:
+        from .reference import load_reference
+
+        load_reference(reference_model)
+
+
 def save_annotation(
     adata: Any,
     outdir: Path,

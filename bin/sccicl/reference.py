@@ -79,7 +79,7 @@ def _sums(adata: "AnnData", codes: np.ndarray) -> np.ndarray:
     if input_kind(adata) == "log":
         values = sparse.csr_matrix((np.expm1(values.data), values.indices, values.indptr), shape=values.shape)
     inside = np.flatnonzero(codes >= 0)
-    shape = (int(codes.max()) + 1, len(codes))
+    shape = (max(int(codes.max()) + 1, 1), len(codes))
     members = sparse.csr_matrix((np.ones(len(inside)), (codes[inside], inside)), shape=shape)
     return (members @ values).toarray().astype(np.float32)
 
@@ -225,6 +225,21 @@ def _profiles(sums: np.ndarray) -> np.ndarray:
     return np.log1p(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0) * 1e4)
 
 
+def load_reference(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a model that keeps its cells with labels.
+
+    Raises
+    ------
+    InputError
+        When the file is no such model.
+    """
+    from . import modelfile
+
+    model = modelfile.load(path, "model")
+    _reference_of(model, Path(path).name)
+    return model
+
+
 def annotate_by_reference(
     adata: "AnnData",
     path: str | os.PathLike,
@@ -250,12 +265,11 @@ def annotate_by_reference(
     InputError
         When the model keeps no cells, is of another kind of values, or shares fewer than half of its genes.
     """
-    from . import modelfile
     from .expression import input_kind
 
     path = Path(path)
-    model = modelfile.load(path, "model")
-    reference = _reference_of(model, path.name)
+    model = load_reference(path)
+    reference = model["reference"]
     if (kind := input_kind(adata)) != model["input_kind"]:
         raise InputError(f"{path.name} was made of {model['input_kind']} and the sample holds {kind}: map like to like")
     new = _with_genes_of(adata, model["genes"])

@@ -113,7 +113,8 @@ class Result:
     @property
     def stability(self) -> np.ndarray | None:
         """How often each cluster is found again in resampled cells, 0 to 1, shape (clusters,); None if not computed."""
-        found = self.metrics.get("stability", self.uns.get("stability"))
+        found = self.metrics.get("stability")
+        found = self.uns.get("stability") if found is None else found
         if found is None:
             return None
         if isinstance(found, dict):

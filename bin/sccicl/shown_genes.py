@@ -58,8 +58,9 @@ def shown_genes(adata: "AnnData", table: pd.DataFrame, n_coloured: int = MOST_CO
     kind = input_kind(adata)
     for start in range(0, adata.n_obs, BLOCK_CELLS):
         block = log_normalise(adata.X[start : start + BLOCK_CELLS], kind)[:, columns].toarray()
-        np.add.at(total, codes[start : start + BLOCK_CELLS], block)
-        np.add.at(expressing, codes[start : start + BLOCK_CELLS], block > 0)
+        own = codes[start : start + BLOCK_CELLS]
+        np.add.at(total, own[own >= 0], block[own >= 0])
+        np.add.at(expressing, own[own >= 0], block[own >= 0] > 0)
         values[start : start + len(block)] = block[:, coloured]
     size = np.maximum(np.bincount(codes[codes >= 0], minlength=k), 1)[:, None]
     # One extreme cell must not darken all others.

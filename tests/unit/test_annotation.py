@@ -300,3 +300,14 @@ def test_command(model, tmp_path):
     table = pd.read_csv(tmp_path / "s.annotation.csv", dtype=str)
     assert list(table.columns) == ["barcode", "cluster", "celltypist", "celltypist_cell", "celltypist_confidence"]
     assert len(table) == 160
+
+
+def test_run_refuses_bad_files_before_the_training(tmp_path):
+    simulate_cells(40, 2, 60).write_h5ad(tmp_path / "s.h5ad")
+    (tmp_path / "list.csv").write_text("B cell\n")
+    (tmp_path / "x.pt").write_bytes(b"no model")
+    for option, name in {"--marker-list": "list.csv", "--reference-model": "x.pt"}.items():
+        command = ["run", str(tmp_path / "s.h5ad"), "--outdir", str(tmp_path / "out"), option, str(tmp_path / name)]
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 2 and name in done.output, done.output
+    assert not (tmp_path / "out").exists()

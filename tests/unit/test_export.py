@@ -60,6 +60,7 @@ def test_seurat_folder_is_a_10x_folder(sample, tmp_path):
     assert np.allclose(pd.read_csv(written[0] / "umap.csv", index_col=0), sample.obsm["X_umap"], atol=1e-3)
 
 
+@pytest.mark.slow  # R takes a while to load Seurat
 @pytest.mark.skipif(not _has_seurat(), reason="no R with Seurat on this machine")
 def test_seurat_object(sample, tmp_path):
     _, rds = export_sample(sample, tmp_path, "s", ["seurat"])
