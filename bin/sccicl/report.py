@@ -13,6 +13,7 @@ import numpy as np
 
 from .annotation import TITLES
 from .methods import methods_text, references
+from .origin import origin, origin_data
 from .palette import MISSING, colours, matched_colours
 from .result import Categories, Result, overlap_of, read_result
 from .shown_genes import MOST_COLOURED
@@ -153,7 +154,8 @@ def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
         "layouts": list(result.layouts),
         "colourings": [item["title"] for item in _colourings(result)],
         "genes": _gene_options(result),
-        "qc": _qc(result),
+        "origin": origin(result),
+        "ilisi": metrics.get("ilisi"),
         "annotations": _annotation_sources(result),
         "has_stability": result.stability is not None,
         "markers": _marker_rows(result),
@@ -163,6 +165,7 @@ def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
             "change": "label_change" in result.history,
             "evidence": result.k_evidence[2] if result.k_evidence else None,
             "labels": result.labels is not None,
+            "ranks": origin_data(result)["ranks"] is not None,
         },
         "parameters": {**_flat(uns.get("prepare", {})), **_flat(uns.get("params", {})), **_flat(_seed(uns))},
         "versions": _flat(metrics.get("versions") or uns.get("versions") or {}),
@@ -293,46 +296,6 @@ def _marker_rows(result: Result) -> list[dict[str, Any]]:
     return first.to_dict("records")
 
 
-def _qc(result: Result) -> dict[str, Any]:
-    """Cells before and after quality control, what was removed, and the thresholds; empty without."""
-    qc = result.qc
-    if "cells_in" not in qc:
-        return {}
-    removed = {str(reason): int(n) for reason, n in dict(qc.get("removed", {})).items()}
-    return {
-        "cells_in": int(qc["cells_in"]),
-        "removed": removed,
-        "thresholds": {str(name): _threshold(value) for name, value in dict(qc.get("thresholds", {})).items()},
-        "histograms": list(_histograms(result)),
-    }
-
-
-def _threshold(value: Any) -> str:
-    values = [f"{item:,.4g}" if isinstance(item, int | float | np.number) else str(item) for item in np.ravel(value)]
-    return " to ".join(values)
-
-
-def _histograms(result: Result) -> dict[str, Any]:
-    """Histograms that quality control kept: `edges` of the bins and one or more lists of numbers of cells."""
-    found = {}
-    thresholds = result.qc.get("thresholds", {})
-    for name, table in dict(result.qc.get("histograms", {})).items():
-        if "edges" not in table:
-            continue
-        edges = np.ravel(table["edges"]).astype(float)
-        series = {
-            str(key): np.ravel(values).astype(float).tolist()
-            for key, values in table.items()
-            if key != "edges" and np.size(values) == len(edges) - 1
-        }
-        lines = [
-            float(item) for item in np.ravel(thresholds.get(name, [])) if isinstance(item, int | float | np.number)
-        ]
-        if series:
-            found[str(name)] = {"edges": edges.tolist(), "series": series, "lines": lines}
-    return found
-
-
 def _annotation_sources(result: Result) -> list[dict[str, str]]:
     """A sentence on where the labels of each way of annotation come from."""
     found = []
@@ -388,7 +351,7 @@ def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
             for item in _colourings(result)
         ],
         "genes": _gene_data(result, shown),
-        "histograms": _histograms(result),
+        **origin_data(result),
         "missing": MISSING,
         "top": result.top_confidence,
         "sizes": {

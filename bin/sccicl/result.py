@@ -125,7 +125,7 @@ class Result:
     @property
     def qc(self) -> dict[str, Any]:
         """What quality control took away, and why; empty where there was none."""
-        return dict(self.metrics.get("qc") or self.uns.get("qc") or {})
+        return {**dict(self.uns.get("qc", {})), **dict(self.metrics.get("qc") or {})}
 
     def markers_of(self, cluster: str, n: int) -> list[str]:
         """Symbols of the first markers of a cluster."""

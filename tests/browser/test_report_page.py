@@ -181,9 +181,9 @@ def full(tmp_path_factory):
 
 
 def test_markers_and_quality_control_are_drawn(full):
-    for plot in ("dots", "histogram"):
+    for plot in ("ranks", "histogram", "dots"):
         full.run(f"document.querySelector('[data-plot={plot}]').scrollIntoView({{behavior: 'instant'}})")
-        full.wait(f"document.querySelector('[data-plot={plot}] .point, [data-plot={plot}] .points path') !== null")
+        full.wait(f"document.querySelector('[data-plot={plot}] :is(.point, .points path, .js-line)') !== null")
     genes = full.run("document.querySelector('[data-plot=dots]').data[0].x.length")
     assert genes == 11 * full.run("new Set(document.querySelector('[data-plot=dots]').data[0].x).size")
 

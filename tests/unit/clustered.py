@@ -82,10 +82,28 @@ def described(adata: anndata.AnnData) -> anndata.AnnData:
     adata.uns["cicl"]["stability"] = np.linspace(0.95, 0.45, len(names))
     adata.uns["cicl"]["qc"] = {
         "cells_in": adata.n_obs + 65,
-        "removed": {"too few genes": 42, "doublets": 23},
-        "thresholds": {"pct_counts_mt": 12.5, "n_genes": [200, 6000]},
-        "histograms": {"n_genes": {"edges": [0, 1000, 2000, 3000], "kept": [10, 500, 190], "removed": [42, 20, 3]}},
+        "cells_out": adata.n_obs,
+        "genes_in": adata.n_vars + 12,
+        "genes_out": adata.n_vars,
+        "removed": {"few_genes": 42, "doublets": 23},
+        "thresholds": {"min_genes": 900.0, "max_mito": 12.5},
+        "histograms": {
+            "genes": {"edges": np.array([100, 1000, 2000, 3000]), "all": [52, 520, 193], "kept": [10, 500, 190]}
+        },
+        "doublets": 23,
     }
+    adata.uns["cicl"]["cells"] = {
+        "barcodes": 50_000,
+        "cells": adata.n_obs + 65,
+        "by_size": 700,
+        "by_profile": 65,
+        "threshold": 512.0,
+        "umis_in_cells": 0.83,
+        "median_umis": 4321.0,
+        "rank": np.array([1, 10, 100, 765, 50_000]),
+        "umis": np.array([20_000, 12_000, 9_000, 512, 1]),
+    }
+    adata.uns["cicl"]["reads"] = {"protocol": "10XV3", "summary": {"Number of Reads": 1e6, "Q30 Bases": 0.9512}}
     return adata
 
 

@@ -289,10 +289,16 @@ def full(tmp_path_factory):
 
 def test_quality_control_stability_and_cell_types(full):
     page, _ = full
-    for words in ("765", "42", "too few genes", "12.5", "200 to 6,000", "0.95", "0.45", "type 2", "Blood.pkl"):
+    for words in ("765", "42", "too few genes", "12.5", "23 look like doublets", "12 genes found in too few cells"):
         assert words in page.text, words
-    assert "stability below 0.6" in page.text
-    assert page.data[0]["histograms"]["n_genes"]["lines"] == [200, 6000]
+    for words in ("0.95", "0.45", "type 2", "Blood.pkl", "stability below 0.6"):
+        assert words in page.text, words
+    for words in ("50,000", "from 512 UMIs on", "83%", "4,321", "10XV3", "1,000,000", "0.9512"):
+        assert words in page.text, words
+    histogram = page.data[0]["histograms"]["genes"]
+    assert histogram["lines"] == [900] and histogram["log"]
+    assert histogram["series"] == {"kept": [10, 500, 190], "removed": [42, 20, 3]}
+    assert page.data[0]["ranks"]["cells"] == 765
     titles = [item["title"] for item in page.data[0]["colourings"]]
     assert titles == ["Cluster", "CellTypist", "bulk_labels", "Confidence", "4 clusters", "sample"]
 

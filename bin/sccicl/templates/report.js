@@ -262,16 +262,33 @@ function colourByGene(sample, gene) {
 }
 
 function drawHistogram(sample, div) {
-  const { edges, series, lines } = sample.data.histograms[div.dataset.name];
-  const middle = edges.slice(1).map((edge, i) => (edge + edges[i]) / 2), width = edges.slice(1).map((edge, i) => edge - edges[i]);
-  const shades = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"];
-  const traces = Object.entries(series).map(([name, y], i) => ({
-    type: "bar", name: plain(name), x: middle, y, width, marker: { color: shades[i % 4] }, hovertemplate: `%{x:.4~g}: %{y:,} cells, ${plain(name)}<extra></extra>`,
+  const { edges, series, lines, log } = sample.data.histograms[div.dataset.name];
+  const scale = log ? value => Math.log10(Math.max(value, 1)) : value => value, at = edges.map(scale);
+  const shades = { kept: "#0072B2", removed: "#D55E00" };
+  const traces = Object.entries(series).map(([name, y]) => ({
+    type: "bar", name, x: at.slice(1).map((edge, i) => (edge + at[i]) / 2), y, width: at.slice(1).map((edge, i) => edge - at[i]), marker: { color: shades[name] },
+    text: y.map((n, i) => `${whole(Math.round(edges[i] * 100) / 100)} to ${whole(Math.round(edges[i + 1] * 100) / 100)}: ${whole(n)} cells ${name}`),
+    textposition: "none", hovertemplate: "%{text}<extra></extra>",
   }));
+  const powers = [0, 1, 2, 3, 4, 5, 6].filter(p => p >= at[0] && p <= at.at(-1));
   return Plotly.react(div, traces, layout({
-    barmode: "stack", yaxis: { title: { text: "Cells" } }, showlegend: traces.length > 1,
+    barmode: "stack", bargap: 0, yaxis: { title: { text: "Cells" } }, showlegend: true,
+    xaxis: { range: [at[0], at.at(-1)], ...(log ? { tickmode: "array", tickvals: powers, ticktext: powers.map(p => whole(10 ** p)) } : {}) },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
-    shapes: lines.filter(at => at >= edges[0] && at <= edges.at(-1)).map(at => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } })),
+    shapes: lines.map(scale).filter(x => x >= at[0] && x <= at.at(-1)).map(x => ({
+      type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } })),
+  }), FIGURE);
+}
+
+function drawRanks(sample, div) {
+  const { rank, umis, cells } = sample.data.ranks;
+  const part = (name, shade, keep) => ({
+    type: "scatter", mode: "lines", name, line: { color: shade, width: 3 }, x: rank.filter((r, i) => keep(r)), y: umis.filter((_, i) => keep(rank[i])),
+    hovertemplate: "%{x:,} barcodes have %{y:,} UMIs or more<extra></extra>",
+  });
+  return Plotly.react(div, [part("all barcodes", colour("--dim"), () => true), part("as many as there are cells", "#0072B2", r => r <= cells)], layout({
+    xaxis: { type: "log", title: { text: "Barcodes" }, dtick: 1 }, yaxis: { type: "log", title: { text: "UMIs" }, dtick: 1 }, showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
   }), FIGURE);
 }
 
@@ -316,7 +333,7 @@ function drawChange(sample, div) {
 }
 
 const DRAW = {
-  cells: drawCells, sizes: drawSizes, overlap: drawOverlap, evidence: drawEvidence, dots: drawDots, histogram: drawHistogram, losses: drawLosses, change: drawChange,
+  cells: drawCells, sizes: drawSizes, overlap: drawOverlap, evidence: drawEvidence, dots: drawDots, histogram: drawHistogram, ranks: drawRanks, losses: drawLosses, change: drawChange,
 };
 const samples = new Map();
 

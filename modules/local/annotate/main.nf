@@ -24,13 +24,13 @@ process ANNOTATE {
         error("Input and output of ${task.process} are both called '${clustered}': set another `ext.prefix`")
     }
     def options = [
-        celltypist_model ? "--celltypist-model '${celltypist_model}'" : '',
-        marker_list ? "--marker-list '${marker_list}'" : '',
-        reference_model ? "--reference-model '${reference_model}' --device cpu" : '',
+        celltypist_model ? "--celltypist-model ${quoted(celltypist_model)}" : '',
+        marker_list ? "--marker-list ${quoted(marker_list)}" : '',
+        reference_model ? "--reference-model ${quoted(reference_model)} --device cpu" : '',
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus} CELLTYPIST_FOLDER="\$PWD/.celltypist"
-    cicl.py annotate '${clustered}' --id '${prefix}' --outdir '${prefix}' ${options} ${args}
+    cicl.py annotate ${quoted("./${clustered.name}")} --id '${prefix}' --outdir '${prefix}' ${options} ${args}
     mv '${prefix}/${prefix}.annotation.json' .
     """
 
@@ -40,4 +40,9 @@ process ANNOTATE {
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.annotation.csv' '${prefix}.annotation.json'
     """
+}
+
+// A word for the shell: names of files and columns may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

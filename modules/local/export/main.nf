@@ -23,7 +23,7 @@ process EXPORT {
         error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
     }
     """
-    cicl.py export '${h5ad}' --id '${prefix}' --outdir '${prefix}/export' ${args}
+    cicl.py export ${quoted("./${h5ad.name}")} --id '${prefix}' --outdir '${prefix}/export' ${args}
     """
 
     stub:
@@ -32,4 +32,9 @@ process EXPORT {
     mkdir -p '${prefix}/export/seurat'
     touch '${prefix}/export/${prefix}'.{cellxgene.h5ad,loupe.csv} '${prefix}/export/seurat/matrix.mtx.gz'
     """
+}
+
+// A word for the shell: names of files and columns may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

@@ -23,7 +23,7 @@ process MARKERS {
     }
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py markers '${clustered}' --id '${prefix}' --outdir '${prefix}' ${args}
+    cicl.py markers ${quoted("./${clustered.name}")} --id '${prefix}' --outdir '${prefix}' ${args}
     mv '${prefix}/${prefix}.markers.json' .
     """
 
@@ -33,4 +33,9 @@ process MARKERS {
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.markers.csv' '${prefix}.markers.json' '${prefix}/${prefix}'.markers_{dotplot,heatmap}.png
     """
+}
+
+// A word for the shell: names of files and columns may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

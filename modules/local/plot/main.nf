@@ -22,8 +22,8 @@ process PLOT {
         error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
     }
     def options = [
-        markers ? "--markers '${markers}'" : '',
-        annotation ? "--annotation '${annotation}'" : '',
+        markers ? "--markers ${quoted("./${markers.name}")}" : '',
+        annotation ? "--annotation ${quoted("./${annotation.name}")}" : '',
         meta.label_col ? "--label-col ${quoted(meta.label_col)}" : '',
         meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
     ].findAll().join(' ')

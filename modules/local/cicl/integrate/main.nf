@@ -31,10 +31,10 @@ process CICL_INTEGRATE {
         error("Input and output of ${task.process} are both called '${h5ad}': set another `ext.prefix`")
     }
     def device = task.accelerator || task.ext.use_gpu ? 'cuda' : 'cpu'
-    def batch = batch_col ? "--batch-col '${batch_col}'" : ''
+    def batch = batch_col ? "--batch-col ${quoted(batch_col)}" : ''
     """
     export OMP_NUM_THREADS=${task.cpus}
-    cicl.py integrate '${h5ad}' --id '${prefix}' --device ${device} --threads ${task.cpus} ${batch} ${args}
+    cicl.py integrate ${quoted("./${h5ad.name}")} --id '${prefix}' --device ${device} --threads ${task.cpus} ${batch} ${args}
     """
 
     stub:
@@ -43,4 +43,9 @@ process CICL_INTEGRATE {
     touch '${prefix}.h5ad' 'X_${prefix}.parquet' 'X_${prefix}.pkl' '${prefix}.parquet' '${prefix}.model.pt'
     echo '{}' > '${prefix}_mqc.json'
     """
+}
+
+// A word for the shell: names of files and columns may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
 }
