@@ -71,7 +71,8 @@ def _qc(result: Result) -> dict[str, Any]:
     return {
         "cells_in": int(qc["cells_in"]),
         "removed": removed,
-        "doublets": int(qc["doublets"]) if "doublets" in qc else None,
+        # Doublets that were only marked; removed ones are among the reasons.
+        "doublets": int(qc["doublets"]) if "doublets" in qc and REASONS["doublets"] not in removed else None,
         "genes_removed": int(qc.get("genes_in", 0)) - int(qc.get("genes_out", 0)),
         "limits": [(LIMITS.get(str(name), str(name)), _number(value)) for name, value in _limits(qc).items()],
         "histograms": {name: HISTOGRAMS.get(name, name) for name in _histograms(result)},

@@ -85,7 +85,7 @@ def described(adata: anndata.AnnData) -> anndata.AnnData:
         "cells_out": adata.n_obs,
         "genes_in": adata.n_vars + 12,
         "genes_out": adata.n_vars,
-        "removed": {"few_genes": 42, "doublets": 23},
+        "removed": {"few_genes": 42, "high_mito": 23},
         "thresholds": {"min_genes": 900.0, "max_mito": 12.5},
         "histograms": {
             "genes": {"edges": np.array([100, 1000, 2000, 3000]), "all": [52, 520, 193], "kept": [10, 500, 190]}
