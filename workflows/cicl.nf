@@ -4,7 +4,10 @@
 
 include { PREPARE                                               } from '../modules/local/prepare'
 include { CICL                                                  } from '../modules/local/cicl'
+include { MARKERS                                               } from '../modules/local/markers'
+include { ANNOTATE                                              } from '../modules/local/annotate'
 include { PLOT                                                  } from '../modules/local/plot'
+include { EXPORT                                                } from '../modules/local/export'
 include { REPORT                                                } from '../modules/local/report'
 include { MULTIQC                                               } from '../modules/local/multiqc'
 include { methodsDescription ; parametersSection ; versionsYaml } from '../subworkflows/local/utils_record'
@@ -20,8 +23,30 @@ workflow CICL_PIPELINE {
     // Training, clusters and their score; on a GPU where the process has one
     CICL(PREPARE.out.h5ad)
 
+    // Marker genes of the clusters, and the names of their cell types
+    ch_markers = CICL.out.h5ad.map { meta, _h5ad -> [meta, []] }
+    ch_annotation = CICL.out.h5ad.map { meta, _h5ad -> [meta, []] }
+    if (!params.skip_markers) {
+        MARKERS(CICL.out.h5ad)
+        ch_markers = MARKERS.out.json
+    }
+    if (params.celltypist_model || params.marker_list || params.reference_model) {
+        ANNOTATE(
+            CICL.out.h5ad,
+            params.celltypist_model ? file(params.celltypist_model, checkIfExists: true) : [],
+            params.marker_list ? file(params.marker_list, checkIfExists: true) : [],
+            params.reference_model ? file(params.reference_model, checkIfExists: true) : [],
+        )
+        ch_annotation = ANNOTATE.out.json
+    }
+
     // UMAP and t-SNE, figures, the final h5ad
-    PLOT(CICL.out.h5ad.join(CICL.out.metrics))
+    PLOT(CICL.out.h5ad.join(CICL.out.metrics).join(ch_markers).join(ch_annotation))
+
+    // Files for other tools
+    if (params.export) {
+        EXPORT(PLOT.out.h5ad)
+    }
 
     // One report for the run; where every sample has failed there is nothing to report
     REPORT(

@@ -158,6 +158,23 @@ checkpoint_options = _options(
     ),
 )
 existing = click.Path(path_type=Path)
+ANNOTATION_OPTIONS = ("celltypist_model", "marker_list", "reference_model", "min_confidence")
+annotation_options = _options(
+    click.option(
+        "--celltypist-model", type=existing, help="CellTypist model file (.pkl); its package must be installed."
+    ),
+    click.option("--marker-list", type=existing, help="CSV of cell types and their genes: B cell,CD79A,MS4A1"),
+    click.option(
+        "--reference-model", type=existing, help="The <id>.model.pt of an earlier run, whose labels are taken over."
+    ),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Cells that are less sure of their reference label are unknown.",
+    ),
+)
 
 
 class Commands(click.Group):
@@ -211,13 +228,11 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
 
 
 def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
-    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: big counts stay there."""
+    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay in the file."""
     import anndata
 
-    from .stored_counts import in_memory_if_small
-
     try:
-        adata = in_memory_if_small(anndata.read_h5ad(path, backed="r")) if backed else anndata.read_h5ad(path)
+        adata = anndata.read_h5ad(path, backed="r" if backed else None)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None
     except Exception as error:
@@ -261,16 +276,20 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @checkpoint_options
 @prepare_config_options
 @fit_config_options
+@annotation_options
 def run(
     path: Path, outdir: Path, given_id: str | None, label_col: str | None, batch_col: str | None, **options: Any
 ) -> None:
-    """Cluster one sample end to end: counts in, clusters, figures and report out.
+    """Cluster one sample end to end: counts in, clusters, markers, figures and report out.
 
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
     from . import steps
     from .checksum import record_sums
+    from .cli_downstream import check_annotation
 
+    annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
+    check_annotation(**annotation)
     device, told = _training_device(options)
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
@@ -286,20 +305,28 @@ def run(
     with checkpoint.signals():
         fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
     model = steps.cluster_sample(prepared, fitted)
-    _write_sample(prepared, model, outdir, sample, label_col, batch_col)
+    _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
     checkpoint.remove()
 
 
 def _write_sample(
-    adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None, batch_col: str | None
+    adata: Any,
+    model: dict[str, Any],
+    outdir: Path,
+    sample: str,
+    label_col: str | None,
+    batch_col: str | None,
+    annotation: dict[str, Any],
 ) -> None:
-    """Score and draw the clustered sample, write all its files and the report, and say what was found."""
+    """Score, describe and draw the clustered sample, write all its files and the report, and say what was found."""
+    from .cli_downstream import describe_clusters
     from .report import write_report
     from .steps import score_sample
     from .write import write_json
 
-    _write_clusters(adata, model, outdir, sample)
+    _write_clusters(adata, model, outdir, sample, label_col)
     metrics = score_sample(adata, label_col=label_col)
+    describe_clusters(adata, outdir, sample, **annotation)
     _plot(adata, outdir, sample, label_col, batch_col, metrics)
     write_json(metrics, outdir / f"{sample}.metrics.json")
     write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
@@ -359,6 +386,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
     """
     from . import modelfile, steps
+    from .stored_counts import in_memory_if_small
     from .world import World, join_world, leave_world
 
     device, told = _training_device(options)
@@ -367,7 +395,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     seed = options.pop("seed")
     n_clusters = options.pop("n_clusters")
     steps.parse_n_clusters(n_clusters)
-    prepared = _read_step_file(path, "prepare", backed=True)
+    prepared = in_memory_if_small(_read_step_file(path, "prepare", backed=True))
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device}
@@ -384,10 +412,11 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     checkpoint.remove()
 
 
-def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str) -> None:
+def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
     import pandas as pd
 
     from . import modelfile
+    from .reference import with_reference
     from .write import atomic_path
 
     table = pd.DataFrame(
@@ -403,7 +432,7 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
     columns = [f"cicl_{i}" for i in range(embedding.shape[1])]
     with atomic_path(outdir / f"{sample}.embedding.parquet") as temporary:
         pd.DataFrame(embedding, index=adata.obs_names.astype(object), columns=columns).to_parquet(temporary)
-    modelfile.save(model, outdir / f"{sample}.model.pt", "model")
+    modelfile.save(with_reference(model, adata, label_col), outdir / f"{sample}.model.pt", "model")
 
 
 @main.command()
@@ -412,18 +441,23 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
 @click.option(
     "--n-clusters", default="auto", show_default=True, help="Another number of clusters than the training used."
 )
+@click.option("--label-col", help="Column of obs whose labels the model keeps for mapping; used for nothing else.")
 @outdir_option
 @id_option
-def cluster(path: Path, fit_file: Path, n_clusters: str, outdir: Path, given_id: str | None) -> None:
+def cluster(
+    path: Path, fit_file: Path, n_clusters: str, label_col: str | None, outdir: Path, given_id: str | None
+) -> None:
     """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
     from . import modelfile, steps
+    from .read import check_columns
     from .write import write_h5ad
 
     fitted = modelfile.load(fit_file, "fit")
     prepared = _read_step_file(path, "prepare")
+    check_columns(prepared, label_col=label_col)
     model = steps.cluster_sample(prepared, fitted, n_clusters=steps.parse_n_clusters(n_clusters, prepared.n_obs))
     sample = sample_id(path, given_id)
-    _write_clusters(prepared, model, outdir, sample)
+    _write_clusters(prepared, model, outdir, sample, label_col)
     write_h5ad(prepared, outdir / f"{sample}.clustered.h5ad")
 
 
@@ -473,6 +507,8 @@ def _plot(
 @click.option(
     "--metrics", "metrics_file", type=existing, help="The <id>.metrics.json, for the MultiQC file and titles."
 )
+@click.option("--markers", "markers_file", type=existing, help="The <id>.markers.json of step markers.")
+@click.option("--annotation", "annotation_file", type=existing, help="The <id>.annotation.json of step annotate.")
 @label_option
 @batch_option
 @outdir_option
@@ -480,6 +516,8 @@ def _plot(
 def plot(
     path: Path,
     metrics_file: Path | None,
+    markers_file: Path | None,
+    annotation_file: Path | None,
     label_col: str | None,
     batch_col: str | None,
     outdir: Path,
@@ -487,6 +525,7 @@ def plot(
 ) -> None:
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
     from .read import check_columns
+    from .records import attach_records
 
     sample = sample_id(path, given_id)
     target = outdir / f"{sample}.h5ad"
@@ -495,6 +534,7 @@ def plot(
     adata = _read_step_file(path, "k")
     check_columns(adata, label_col=label_col, batch_col=batch_col)
     metrics = _read_metrics(metrics_file) if metrics_file else None
+    attach_records(adata, markers_file, annotation_file)
     _plot(adata, outdir, sample, label_col, batch_col, metrics)
 
 
@@ -521,15 +561,16 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
     metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
     samples = []
     for file in sorted(file for file in files if file.suffix != ".json"):
-        adata = _read_step_file(file, "k")
+        adata = _read_step_file(file, "k", backed=True)
         name = str(adata.uns["cicl"]["id"])
+        adata.file.close()  # the samples of a run do not fit into memory together
         if name not in metrics:
             raise InputError(
                 f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json"
             )
         if name in (metrics_of["id"] for _, metrics_of in samples):
             raise InputError(f"{file}: there is another h5ad of sample '{name}' among the files; give one of each")
-        samples.append((adata, metrics[name]))
+        samples.append((file, metrics[name]))
     if not samples:
         raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
     write_report(samples, outdir / "cicl_report.html", title=title)
@@ -590,7 +631,7 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     fitted = steps.fit_sample(prepared, n_clusters, config=how.config, seed=how.seed, device=chosen)
     reclustered = steps.parse_n_clusters(how.reclustered, prepared.n_obs)
     model = steps.cluster_sample(prepared, fitted, n_clusters=reclustered)
-    _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col)
+    _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
     found = again.compare(before, prepared)
     click.echo(f"{how.id}: {found}")
     if found.n_different:
@@ -604,3 +645,7 @@ def demo_data(outdir: Path) -> None:
     from .demo import write_demo_data
 
     write_demo_data(outdir)
+
+
+# Commands in a file of their own; they add themselves to `main`.
+from . import cli_downstream  # noqa: E402, F401

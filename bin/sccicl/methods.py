@@ -24,6 +24,10 @@ TRAAG = (
     "Traag VA, Waltman L, van Eck NJ. From Louvain to Leiden: guaranteeing well-connected communities. "
     "Scientific Reports 9, 5233 (2019)."
 )
+CELLTYPIST = (
+    "Dominguez Conde C, Xu C, Jarvis LB, et al. Cross-tissue immune cell analysis reveals tissue-specific features in "
+    "humans. Science 376, eabl5197 (2022)."
+)
 LIBRARIES = {"torch": "PyTorch", "scanpy": "scanpy", "scikit-learn": "scikit-learn"}
 TSNE = (
     "van der Maaten L, Hinton G. Visualizing data using t-SNE. "
@@ -44,6 +48,8 @@ def methods_text(results: list[Result]) -> str:
         _training(results, params),
         _clusters(results, params),
         _scores(results),
+        _markers(results),
+        _annotation(results),
         _layouts(results),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -53,6 +59,7 @@ def references(results: list[Result]) -> list[str]:
     """Works to cite for what the report shows."""
     text = methods_text(results)
     cited = {"Ward 1963": WARD, "Khosla et al.": KHOSLA, "Traag et al.": TRAAG, "McInnes": UMAP, "Maaten": TSNE}
+    cited["Dominguez Conde et al."] = CELLTYPIST
     return [CICL, *(work for authors, work in cited.items() if authors in text)]
 
 
@@ -185,6 +192,45 @@ def _scores(results: list[Result]) -> str:
         "Agreement with known labels, which were used for nothing else, was measured by the adjusted Rand index and by "
         "normalised and adjusted mutual information."
     )
+
+
+def _markers(results: list[Result]) -> str:
+    found = _shared([result.uns.get("markers", {}) for result in results])
+    if not any("markers" in result.uns for result in results):
+        return ""
+    limits = ""
+    if "max_p" in found and "min_fraction" in found:
+        limits = (
+            f"; genes with an adjusted p value up to {float(found['max_p']):g} that at least "
+            f"{float(found['min_fraction']):.0%} of a cluster's cells express are reported"
+        )
+    return (
+        "Marker genes were found by the Wilcoxon rank-sum test of each cluster against all other cells, on counts "
+        "scaled to 10,000 in every cell and log-transformed, with Benjamini-Hochberg adjusted p "
+        f"values{limits}."
+    )
+
+
+def _annotation(results: list[Result]) -> str:
+    used = {method: source for result in results for method, source in result.uns.get("annotation", {}).items()}
+    told = []
+    if "celltypist" in used:
+        version = used["celltypist"].get("version")
+        told.append(
+            f"CellTypist{f' {version}' if version else ''} (Dominguez Conde et al. 2022; model "
+            f"{used['celltypist'].get('file')}), each cluster taking the label of most of its cells"
+        )
+    if "marker_list" in used:
+        told.append(
+            f"the scores of the marker genes in {used['marker_list'].get('file')} (score_genes of scanpy), each "
+            "cluster taking the type with the highest mean score"
+        )
+    if "reference" in used:
+        told.append(
+            f"the 15 nearest cells of the reference {used['reference'].get('file')} in its embedding, cells below a "
+            f"confidence of {float(used['reference'].get('min_confidence', 0.5)):g} being called unknown"
+        )
+    return f"Cell types were assigned by {'; and by '.join(told)}." if told else ""
 
 
 def _layouts(results: list[Result]) -> str:

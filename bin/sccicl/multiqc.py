@@ -1,6 +1,7 @@
 """Files that MultiQC shows: a row of general statistics per sample, cluster sizes and training curves."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIX = "_mqc.json"
 MAX_CLUSTERS = 200
+MAX_SCATTER = 2_000
 PARENT = {
     "parent_id": "cicl",
     "parent_name": "CICL",
@@ -40,14 +42,25 @@ COLUMNS: dict[str, dict[str, Any]] = {
 }
 for _column in ("ari", "nmi", "ami", "silhouette", "confidence"):
     COLUMNS[_column] |= {"format": "{:,.3f}"}
+CLUSTER_COLUMNS: dict[str, dict[str, Any]] = {
+    "cells": {"title": "Cells", "format": "{:,d}", "scale": "Blues"},
+    "confidence": {"title": "Confidence", "min": 0, "max": 1, "format": "{:,.2f}", "scale": "Greens"},
+    "stability": {"title": "Stability", "min": 0, "max": 1, "format": "{:,.2f}", "scale": "Greens"},
+    "celltypist": {"title": "CellTypist", "scale": False},
+    "marker_list": {"title": "Marker list", "scale": False},
+    "reference": {"title": "Reference", "scale": False},
+    "markers": {"title": "Top markers", "scale": False},
+}
 
 
 def write_multiqc(adata: "AnnData", metrics: dict[str, Any], path: str | os.PathLike) -> list[Path]:
     """Write what MultiQC shows of a clustered sample.
 
-    One file of MultiQC's custom content holds one kind of thing, so there are up to three: `<id>_mqc.json` (general
-    statistics), `<id>.sizes_mqc.json` (bar graph of the clusters' sizes) and `<id>.training_mqc.json` (line graph of
-    the loss, if the sample has a history). Files of several samples merge into one table and one graph of each kind.
+    One file of MultiQC's custom content holds one kind of thing, so there are up to five: `<id>_mqc.json` (general
+    statistics), `<id>.sizes_mqc.json` (bar graph of the clusters' sizes), `<id>.clusters_mqc.json` (table of the
+    clusters: cells, confidence, stability, cell types, markers), `<id>.umap_mqc.json` (scatter plot of at most 2,000
+    cells) and `<id>.training_mqc.json` (line graph of the loss, if the sample has a history). Files of several samples
+    merge into one of each kind, but for the scatter plots.
 
     Parameters
     ----------
@@ -74,7 +87,9 @@ def write_multiqc(adata: "AnnData", metrics: dict[str, Any], path: str | os.Path
         raise ValueError(f"MultiQC finds files that end in {SUFFIX}, and {path.name} does not")
     result = read_result(adata, metrics)
     stem = path.name.removesuffix(SUFFIX)
-    contents = {"": _statistics(result), ".sizes": _sizes(result)}
+    contents = {"": _statistics(result), ".sizes": _sizes(result), ".clusters": _clusters(result)}
+    if "UMAP" in result.layouts:
+        contents[".umap"] = _umap(result)
     if "loss" in result.history:
         contents[".training"] = _training(result)
     written = [path.with_name(f"{stem}{kind}{SUFFIX}") for kind in contents]
@@ -117,6 +132,63 @@ def _sizes(result: Result) -> dict[str, Any]:
             f"Cluster {name}": {"name": f"Cluster {name}", "color": shade} for name, shade in enumerate(shades)
         },
         "data": {result.id: {f"Cluster {name}": size for name, size in sizes}},
+    }
+
+
+def _clusters(result: Result) -> dict[str, Any]:
+    confidence, stability, rows = result.mean_confidence, result.stability, {}
+    for i, (name, size) in enumerate(zip(result.clusters.names, result.clusters.counts.tolist(), strict=True)):
+        types = {title: result.annotation_of(title).get(name, {}).get("label") for title in result.annotations}
+        values = {
+            "cells": size,
+            "confidence": None if confidence is None or not np.isfinite(confidence[i]) else float(confidence[i]),
+            "stability": None if stability is None or not np.isfinite(stability[i]) else float(stability[i]),
+            **{title.lower().replace(" ", "_"): label for title, label in types.items()},
+            "markers": ", ".join(result.markers_of(name, 5)) or None,
+        }
+        rows[f"{result.id}, cluster {name}"] = {key: value for key, value in values.items() if value is not None}
+    return {
+        **PARENT,
+        "id": "cicl_clusters",
+        "section_name": "Clusters",
+        "description": "How sure each cluster is, what its cells are and which genes mark it.",
+        "plot_type": "table",
+        "pconfig": {
+            "id": "cicl_clusters_table",
+            "title": "CICL: clusters",
+            "col1_header": "Cluster",
+            "no_violin": True,
+        },
+        "headers": CLUSTER_COLUMNS,
+        "data": rows,
+    }
+
+
+def _umap(result: Result) -> dict[str, Any]:
+    xy = result.layouts["UMAP"]
+    cells = np.sort(np.random.default_rng(0).permutation(len(xy))[:MAX_SCATTER])
+    shades, points = colours(len(result.clusters.names)), {}
+    for code, name in enumerate(result.clusters.names):
+        inside = cells[result.clusters.codes[cells] == code]
+        points[f"Cluster {name}"] = [
+            {"x": round(float(x), 3), "y": round(float(y), 3), "color": shades[code]} for x, y in xy[inside]
+        ]
+    drawn = f"{len(cells):,} of {len(xy):,} cells, chosen at random" if len(cells) < len(xy) else f"{len(xy):,} cells"
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", result.id)
+    return {
+        **PARENT,
+        "id": f"cicl_umap_{stem}",
+        "section_name": f"UMAP: {result.id}",
+        "description": f"{drawn}, coloured by cluster. The run's HTML report has more of them, and more colourings.",
+        "plot_type": "scatter",
+        "pconfig": {
+            "id": f"cicl_umap_{stem}_plot",
+            "title": f"CICL: UMAP of {result.id}",
+            "xlab": "UMAP 1",
+            "ylab": "UMAP 2",
+            "marker_size": 4,
+        },
+        "data": points,
     }
 
 

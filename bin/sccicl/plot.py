@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .palette import CONFIDENCE, MISSING, colours, matched_colours
-from .result import Categories, Result, read_result
+from .result import Categories, Result, overlap_of, read_result
 from .write import atomic_path
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def _draw_layout(result: Result, layout: str) -> Figure | None:
         return None
     xy = result.layouts[layout]
     panels: list[tuple[str, Categories | None, list[str]]] = [("Cluster", result.clusters, _colours(result.clusters))]
+    for title, values in result.annotations.items():
+        panels.append((title, values, matched_colours(overlap_of(result.clusters, values))))
     if result.labels is not None:
         panels.append((result.labels.column, result.labels, matched_colours(result.overlap)))
     if result.confidence is not None:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .annotation import TITLES
 from .methods import methods_text, references
+from .origin import origin, origin_data
 from .palette import MISSING, colours, matched_colours
-from .result import Categories, Result, read_result
+from .result import Categories, Result, overlap_of, read_result
+from .shown_genes import MOST_COLOURED
 from .write import atomic_path
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ KEPT_PER_CLUSTER = 50
 FEW_CELLS = 10
 # Training is called unsettled when more than this share of the pseudo-labels changed in its last epoch.
 UNSETTLED = 0.05
+# A cluster that is found again in less than this share of resampled cells is pointed out.
+UNSTABLE = 0.6
+MARKERS_IN_TABLE = 10
 
 
 def write_report(
@@ -66,7 +72,10 @@ def write_report(
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    results = [read_result(source, metrics, label_col=label_col, batch_col=batch_col) for source, metrics in samples]
+    results = [
+        read_result(source, metrics, label_col=label_col, batch_col=batch_col, n_coloured=MOST_COLOURED)
+        for source, metrics in samples
+    ]
     limit = int(min(MAX_POINTS, max(MIN_POINTS, MAX_POINTS_RUN // max(len(results), 1))))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(_templates())), autoescape=True, undefined=jinja2.StrictUndefined
@@ -143,12 +152,20 @@ def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
         "n_drawn": len(shown),
         "overlap_height": max(19, 5 + 1.4 * len(result.labels.names)) if result.labels is not None else 0,
         "layouts": list(result.layouts),
-        "colourings": _colouring_names(result),
+        "colourings": [item["title"] for item in _colourings(result)],
+        "genes": _gene_options(result),
+        "origin": origin(result),
+        "ilisi": metrics.get("ilisi"),
+        "annotations": _annotation_sources(result),
+        "has_stability": result.stability is not None,
+        "markers": _marker_rows(result),
+        "marker_height": max(19, 6 + 1.5 * len(result.clusters.names)),
         "has": {
             "history": any(key != "label_change" for key in result.history),
             "change": "label_change" in result.history,
             "evidence": result.k_evidence[2] if result.k_evidence else None,
             "labels": result.labels is not None,
+            "ranks": origin_data(result)["ranks"] is not None,
         },
         "parameters": {**_flat(uns.get("prepare", {})), **_flat(uns.get("params", {})), **_flat(_seed(uns))},
         "versions": _flat(metrics.get("versions") or uns.get("versions") or {}),
@@ -184,6 +201,12 @@ def _observations(result: Result) -> list[str]:
     if small:
         which = f"Cluster {small[0]} has" if len(small) == 1 else f"Clusters {', '.join(small)} have"
         notes.append(f"{which} fewer than {FEW_CELLS} cells: look whether they are a rare cell type or an artefact.")
+    if result.stability is not None and (result.stability < UNSTABLE).any():
+        names = ", ".join(np.array(result.clusters.names)[result.stability < UNSTABLE])
+        notes.append(
+            f"Found again in few of the resampled cells (stability below {UNSTABLE:g}): cluster {names}. Such clusters "
+            "may be parts of others."
+        )
     change = result.history.get("label_change")
     if change is not None and np.isfinite(change[-1]) and change[-1] > UNSETTLED:
         notes.append(
@@ -207,13 +230,16 @@ def _strip(clusters: Categories) -> list[dict[str, Any]]:
 
 
 def _cluster_rows(result: Result) -> list[dict[str, Any]]:
-    confidence, overlap = result.mean_confidence, result.overlap
+    confidence, overlap, stability = result.mean_confidence, result.overlap, result.stability
     rows = []
     for i, item in enumerate(_strip(result.clusters)):
         row = {
             **item,
             "share": f"{float(item['width']):.1f}",
             "confidence": None if confidence is None else confidence[i],
+            "stability": None if stability is None else stability[i],
+            "annotations": [_label_of(result, title, item["name"]) for title in result.annotations],
+            "markers": ", ".join(result.markers_of(item["name"], 5)),
         }
         if overlap is not None and overlap[i].sum():
             best = int(overlap[i].argmax())
@@ -223,15 +249,72 @@ def _cluster_rows(result: Result) -> list[dict[str, Any]]:
     return rows
 
 
-def _colouring_names(result: Result) -> list[str]:
-    names = ["Cluster"]
-    if result.labels is not None:
-        names.append(result.labels.column)
-    if result.confidence is not None:
-        names.append("Confidence")
-    if result.batches is not None:
-        names.append(result.batches.column)
-    return names
+def _label_of(result: Result, title: str, cluster: str) -> dict[str, Any]:
+    row = result.annotation_of(title).get(cluster)
+    return {"label": "–", "share": ""} if row is None else {"label": row["label"], "share": f"{100 * row['share']:.0f}"}
+
+
+def _colourings(result: Result) -> list[dict[str, Any]]:
+    """What the map can be coloured by, in the order of the buttons; `values` is None for the confidence."""
+    before = [
+        *result.annotations.items(),
+        *([(result.labels.column, result.labels)] if result.labels is not None else []),
+    ]
+    after = [(f"{len(item.names)} clusters", item) for item in result.clusterings]
+
+    def alike(title: str, values: Categories) -> dict[str, Any]:
+        shades = matched_colours(overlap_of(result.clusters, values))
+        return {"title": title, "values": values, "colours": shades}
+
+    batch = result.batches
+    return [
+        {"title": "Cluster", "values": result.clusters, "colours": colours(len(result.clusters.names))},
+        *(alike(title, values) for title, values in before),
+        *([{"title": "Confidence", "values": None}] if result.confidence is not None else []),
+        *(alike(title, values) for title, values in after),
+        *([{"title": batch.column, "values": batch, "colours": colours(len(batch.names))}] if batch else []),
+    ]
+
+
+def _gene_options(result: Result) -> list[dict[str, Any]]:
+    """Clusters with the genes that the map can be coloured by: places in the data's list of levels."""
+    if result.genes is None:
+        return []
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for place, gene in enumerate(result.genes.coloured):
+        groups.setdefault(result.genes.clusters[gene], []).append(
+            {"place": place, "symbol": result.genes.symbols[gene]}
+        )
+    return [{"cluster": cluster, "genes": genes} for cluster, genes in groups.items()]
+
+
+def _marker_rows(result: Result) -> list[dict[str, Any]]:
+    """The first markers of each cluster, for the table."""
+    if result.markers is None:
+        return []
+    first = result.markers[result.markers["rank"].astype(int) <= MARKERS_IN_TABLE]
+    return first.to_dict("records")
+
+
+def _annotation_sources(result: Result) -> list[dict[str, str]]:
+    """A sentence on where the labels of each way of annotation come from."""
+    found = []
+    for method, title in TITLES.items():
+        source = result.uns.get("annotation", {}).get(method)
+        if source is None:
+            continue
+        genes = "{file} ({n_types} cell types), of whose {n_features} genes {n_genes} are in the sample"
+        told = {
+            "celltypist": f"model {genes}; a cluster takes the label of most of its cells",
+            "marker_list": f"list {genes}; a cluster takes the type with the best mean score",
+            "reference": "model {file}, {n_cells} cells with {n_types} labels ({column}); {n_unknown} cells below a "
+            "confidence of {min_confidence} are unknown",
+        }[method]
+        try:
+            found.append({"title": title, "text": told.format_map(source)})
+        except KeyError:
+            continue
+    return found
 
 
 def _drawn_cells(result: Result, limit: int) -> np.ndarray:
@@ -262,15 +345,13 @@ def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
         },
         "confidence": None if result.confidence is None else _packed(result.confidence[shown], "<f4"),
         "colourings": [
-            _colouring("Cluster", result.clusters, colours(len(result.clusters.names)), shown),
-            *([_colouring("", result.labels, matched_colours(overlap), shown)] if result.labels is not None else []),
-            *([{"title": "Confidence"}] if result.confidence is not None else []),
-            *(
-                [_colouring("", result.batches, colours(len(result.batches.names)), shown)]
-                if result.batches is not None
-                else []
-            ),
+            {"title": item["title"]}
+            if item["values"] is None
+            else _colouring(item["title"], item["values"], item["colours"], shown)
+            for item in _colourings(result)
         ],
+        "genes": _gene_data(result, shown),
+        **origin_data(result),
         "missing": MISSING,
         "top": result.top_confidence,
         "sizes": {
@@ -298,6 +379,21 @@ def _colouring(title: str, categories: Categories, shades: list[str], shown: np.
         "counts": categories.counts.tolist(),
         "unknown": int((categories.codes < 0).sum()),
         "codes": _packed(categories.codes[shown], "<i4"),
+    }
+
+
+def _gene_data(result: Result, shown: np.ndarray) -> dict[str, Any] | None:
+    genes = result.genes
+    if genes is None:
+        return None
+    return {
+        "symbols": genes.symbols,
+        "clusters": genes.clusters,
+        "mean": [_finite(row) for row in genes.mean],
+        "fraction": [_finite(row) for row in genes.fraction],
+        "coloured": genes.coloured,
+        "top": _finite(genes.top),
+        "levels": [_packed(column, "u1") for column in genes.levels[shown].T],
     }
 
 

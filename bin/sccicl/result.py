@@ -1,6 +1,7 @@
 """What figures and reports need of a clustered sample, read once from its AnnData and metrics."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .annotation import TITLES
 from .errors import InputError
+from .shown_genes import ShownGenes, shown_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,6 +34,14 @@ class Categories:
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
 
 
+def overlap_of(clusters: Categories, others: Categories) -> np.ndarray:
+    """Cells per cluster and other category, shape (clusters, others)."""
+    table = np.zeros((len(clusters.names), len(others.names)), dtype=int)
+    known = (clusters.codes >= 0) & (others.codes >= 0)
+    np.add.at(table, (clusters.codes[known], others.codes[known]), 1)
+    return table
+
+
 @dataclass(frozen=True)
 class Result:
     """One clustered sample; what the file does not hold is None or empty, and so is a batch that all cells share."""
@@ -47,6 +58,12 @@ class Result:
     k: dict[str, Any] = field(default_factory=dict)
     uns: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    # Labels of the clusters by each way of annotation, under its title
+    annotations: dict[str, Categories] = field(default_factory=dict)
+    # The same cells at other numbers of clusters
+    clusterings: list[Categories] = field(default_factory=list)
+    markers: pd.DataFrame | None = None
+    genes: ShownGenes | None = None
 
     @property
     def n_cells(self) -> int:
@@ -94,6 +111,35 @@ class Result:
         return np.divide(total, self.clusters.counts, out=np.full(n, np.nan), where=self.clusters.counts > 0)
 
     @property
+    def stability(self) -> np.ndarray | None:
+        """How often each cluster is found again in resampled cells, 0 to 1, shape (clusters,); None if not computed."""
+        found = self.metrics.get("stability")
+        found = self.uns.get("stability") if found is None else found
+        if found is None:
+            return None
+        if isinstance(found, dict):
+            found = [found.get(name, np.nan) for name in self.clusters.names]
+        values = np.array([np.nan if value is None else value for value in np.atleast_1d(found)], dtype=float)
+        return values if len(values) == len(self.clusters.names) else None
+
+    @property
+    def qc(self) -> dict[str, Any]:
+        """What quality control took away, and why; empty where there was none."""
+        return {**dict(self.uns.get("qc", {})), **dict(self.metrics.get("qc") or {})}
+
+    def markers_of(self, cluster: str, n: int) -> list[str]:
+        """Symbols of the first markers of a cluster."""
+        if self.markers is None:
+            return []
+        return list(self.markers.loc[self.markers["cluster"] == cluster, "symbol"].head(n).astype(str))
+
+    def annotation_of(self, title: str) -> dict[str, dict[str, Any]]:
+        """Label, share and confidence of each cluster by one way of annotation."""
+        method = next(key for key, name in TITLES.items() if name == title)
+        table = self.uns.get("annotation", {}).get(method, {}).get("clusters")
+        return {} if table is None else {str(row["cluster"]): row for row in table.to_dict("records")}
+
+    @property
     def top_confidence(self) -> float:
         """Upper end of the colour scale of confidence: the first tenth that hardly any cell exceeds."""
         if self.confidence is None or not len(self.confidence):
@@ -103,12 +149,7 @@ class Result:
     @property
     def overlap(self) -> np.ndarray | None:
         """Cells per cluster and label, shape (clusters, labels), or None without labels."""
-        if self.labels is None:
-            return None
-        table = np.zeros((len(self.clusters.names), len(self.labels.names)), dtype=int)
-        known = (self.clusters.codes >= 0) & (self.labels.codes >= 0)
-        np.add.at(table, (self.clusters.codes[known], self.labels.codes[known]), 1)
-        return table
+        return None if self.labels is None else overlap_of(self.clusters, self.labels)
 
     @property
     def warnings(self) -> list[str]:
@@ -124,8 +165,9 @@ def read_result(
     sample_id: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
+    n_coloured: int = 0,
 ) -> Result:
-    """Read a clustered sample from an AnnData or its file; counts are not loaded.
+    """Read a clustered sample from an AnnData or its file; counts are not loaded as a whole.
 
     Parameters
     ----------
@@ -139,6 +181,8 @@ def read_result(
     label_col, batch_col
         Columns of `obs`. Defaults: those in `metrics`; for the batch also `obs["sample"]` where it holds two or more
         values.
+    n_coloured
+        Marker genes whose expression is read for every cell; 0 reads no expression at all.
 
     Raises
     ------
@@ -146,12 +190,12 @@ def read_result(
         If the sample has no clusters or a column does not exist.
     """
     if not isinstance(source, str | os.PathLike):
-        return _from_adata(source, metrics or {}, sample_id, label_col, batch_col, "sample")
+        return _from_adata(source, metrics or {}, sample_id, label_col, batch_col, "sample", n_coloured)
     import anndata
 
     adata = anndata.read_h5ad(source, backed="r")
     try:
-        return _from_adata(adata, metrics or {}, sample_id, label_col, batch_col, Path(source).stem)
+        return _from_adata(adata, metrics or {}, sample_id, label_col, batch_col, Path(source).stem, n_coloured)
     finally:
         adata.file.close()
 
@@ -163,6 +207,7 @@ def _from_adata(
     label_col: str | None,
     batch_col: str | None,
     default_id: str,
+    n_coloured: int,
 ) -> Result:
     uns = dict(adata.uns.get("cicl", {}))
     name = str(sample_id or metrics.get("id") or uns.get("id") or default_id)
@@ -173,6 +218,7 @@ def _from_adata(
         batch_col = "sample"
     history = dict(uns.get("history", {}))
     batches = _categories(adata.obs, batch_col, name) if batch_col else None
+    markers = uns.get("markers", {}).get("table")
     return Result(
         id=name,
         barcodes=adata.obs_names.to_numpy(dtype=str),
@@ -190,7 +236,20 @@ def _from_adata(
         k=dict(uns.get("k", {})),
         uns=uns,
         metrics=dict(metrics),
+        annotations={
+            title: _categories(adata.obs, f"cicl_{key}", name)
+            for key, title in TITLES.items()
+            if f"cicl_{key}" in adata.obs
+        },
+        clusterings=[_categories(adata.obs, column, name) for column in _other_clusterings(adata.obs)],
+        markers=markers,
+        genes=shown_genes(adata, markers, n_coloured) if n_coloured and markers is not None else None,
     )
+
+
+def _other_clusterings(obs: pd.DataFrame) -> list[str]:
+    """Columns `cicl_5`, `cicl_8`: the cells at other numbers of clusters, fewest first."""
+    return sorted((name for name in obs if re.fullmatch(r"cicl_\d+", str(name))), key=lambda name: int(name[5:]))
 
 
 def _categories(obs: pd.DataFrame, column: str, name: str) -> Categories:

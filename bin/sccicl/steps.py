@@ -300,24 +300,10 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
     import torch
 
     from .cluster import assign_clusters
-    from .model import encode
-    from .prepare import apply_preparation
-    from .train import new_encoder
+    from .reference import embed_cells
 
-    config = Config(**model["params"])
-    x = apply_preparation(
-        adata,
-        genes=model["genes"],
-        mean=model["gene_mean"].numpy(),
-        std=model["gene_std"].numpy(),
-        size_factor_median=model["size_factor_median"],
-        input_kind=model["input_kind"],
-        max_value=config.max_value,
-    )
-    encoder = new_encoder(model["n_features"], config)
-    encoder.load_state_dict(model["encoder"])
-    h = encode(encoder.to(device), torch.from_numpy(x).to(device))
-    return assign_clusters(h, model["centroids"].to(device), config.student_df)
+    h = torch.from_numpy(embed_cells(adata, model, device)).to(device)
+    return assign_clusters(h, model["centroids"].to(device), Config(**model["params"]).student_df)
 
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from chromium import Page, find_chromium
-from clustered import clustered, metrics
+from clustered import clustered, described, metrics
 from sccicl.report import write_report
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
@@ -168,3 +168,49 @@ def test_many_cells_by_webgl(tmp_path):
         assert page.run(f"{MAP}.data[0].type") == "scattergl"
         assert page.run(f"{MAP}.querySelector('canvas') !== null")
         assert page.errors == []
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    adata = described(clustered("full"))
+    with Page() as page:
+        page.open(write_report([(adata, metrics(adata))], tmp_path_factory.mktemp("full") / "report.html"))
+        page.wait(f"{MAP}.dataset.drawn")
+        yield page
+        assert page.errors == []
+
+
+def test_markers_and_quality_control_are_drawn(full):
+    for plot in ("ranks", "histogram", "dots"):
+        full.run(f"document.querySelector('[data-plot={plot}]').scrollIntoView({{behavior: 'instant'}})")
+        full.wait(f"document.querySelector('[data-plot={plot}] :is(.point, .points path, .js-line)') !== null")
+    genes = full.run("document.querySelector('[data-plot=dots]').data[0].x.length")
+    assert genes == 11 * full.run("new Set(document.querySelector('[data-plot=dots]').data[0].x).size")
+
+
+def test_colouring_by_a_gene(full):
+    full.run("window.scrollTo({top: 0, behavior: 'instant'})")
+    full.wait(f"{MAP}.dataset.drawn")
+    by_cluster = colours(full)
+    full.run("document.querySelector('select.gene').focus()")
+    full.press("ArrowDown", 40)
+    full.wait("document.querySelector('input[value=gene]').checked")
+    assert len(set(colours(full))) > 11
+    name = full.run("document.querySelector('select.gene').selectedOptions[0].textContent")
+    assert name in full.run("document.querySelector('.map > .legend').textContent")
+    assert full.run("document.querySelector('.map > .legend').getBoundingClientRect().width") > 100
+    # A dot of the dot plot colours the map by its gene
+    gene = full.run(
+        "(() => { const div = document.querySelector('[data-plot=dots]'), place = div.data[0].customdata[3];"
+        "div.emit('plotly_click', {points: [{customdata: place}]}); return place; })()"
+    )
+    assert full.run("Number(document.querySelector('select.gene').value)") == gene
+    choose(full, "colour", "0")
+    assert colours(full) == by_cluster
+
+
+def test_every_colouring(full):
+    for value, n in {"1": 4, "4": 4}.items():
+        choose(full, "colour", value)
+        assert len(set(colours(full))) == n
+        assert full.run("document.querySelectorAll('.map > .legend button').length") == n

@@ -6,15 +6,27 @@ import re
 
 import pytest
 
-FILES = ("h5ad", "clusters.csv", "embedding.parquet", "model.pt", "metrics.json")
-FIGURES = ("umap.png", "tsne.png", "training.png", "sizes.png")
+FILES = (
+    *("h5ad", "clusters.csv", "embedding.parquet", "model.pt", "metrics.json", "markers.csv", "annotation.csv"),
+    *("umap.png", "tsne.png", "training.png", "sizes.png", "markers_dotplot.png", "markers_heatmap.png"),
+)
+EXPORTS = ("cellxgene.h5ad", "loupe.csv", "loupe_umap.csv", "loupe_tsne.csv")
+TYPES = """cell_type,genes
+B cell,CD79A;MS4A1;CD19
+T cell,CD3D;CD3E;IL7R
+Monocyte,LYZ;CD14;FCGR3A
+NK cell,GZMB;PRF1;GZMH
+"""
+ARGUMENTS = ("-profile", "test", "--epochs", "5", "--marker_list", "types.csv", "--export", "cellxgene,loupe")
 CELLS = {"pbmc700": 700, "pbmc350": 350}
 
 
 @pytest.fixture(scope="module")
-def demo(pipeline):
+def demo(pipeline, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "types.csv").write_text(TYPES)
     # Few epochs: what is looked at is that the steps fit together.
-    run = pipeline("-profile", "test", "--epochs", "5")
+    run = pipeline(*ARGUMENTS, folder=folder)
     assert run.status == 0, run.text
     return run
 
@@ -25,11 +37,13 @@ def metrics(demo, sample):
 
 @pytest.mark.parametrize("sample", CELLS)
 def test_files_of_a_sample(demo, sample):
-    expected = {f"{sample}.{ending}" for ending in FILES + FIGURES}
-    expected |= {f"{sample}{kind}_mqc.json" for kind in ("", ".sizes", ".training")}
+    expected = {f"{sample}.{ending}" for ending in FILES}
+    expected |= {f"{sample}{kind}_mqc.json" for kind in ("", ".sizes", ".clusters", ".umap", ".training")}
     found = {path.name: path.stat().st_size for path in (demo.outdir / sample).iterdir()}
-    assert expected == set(found)
+    assert expected | {"export"} == set(found)
     assert all(found.values())
+    exported = {path.name for path in (demo.outdir / sample / "export").iterdir()}
+    assert exported == {f"{sample}.{ending}" for ending in EXPORTS}
 
 
 def test_files_of_the_run(demo):
@@ -84,6 +98,18 @@ def test_h5ad(demo):
     assert adata.uns["cicl"]["params"]["epochs"] == 5
 
 
+def test_markers_and_cell_types_are_those_of_the_cells(demo):
+    import anndata
+
+    adata = anndata.read_h5ad(demo.outdir / "pbmc700" / "pbmc700.h5ad")
+    first = adata.uns["cicl"]["markers"]["table"].query("rank <= 5")
+    of_b = adata.obs.loc[adata.obs["bulk_labels"] == "CD19+ B", "cicl"].mode()[0]
+    assert {"CD79A", "MS4A1"} & set(first.loc[first["cluster"] == of_b, "gene"])
+    called = adata.obs["cicl_marker_list"].astype(str)
+    assert (called[adata.obs["bulk_labels"] == "CD19+ B"] == "B cell").mean() > 0.9
+    assert (called[adata.obs["bulk_labels"] == "CD14+ Monocyte"] == "Monocyte").mean() > 0.9
+
+
 def test_report_holds_every_sample_and_needs_no_other_file(demo):
     report = (demo.outdir / "report" / "cicl_report.html").read_text()
     assert all(sample in report for sample in CELLS)
@@ -103,7 +129,7 @@ def test_versions(demo):
 
 
 def test_resume_starts_nothing(demo, pipeline):
-    again = pipeline("-profile", "test", "--epochs", "5", "-resume", folder=demo.folder)
+    again = pipeline(*ARGUMENTS, "-resume", folder=demo.folder)
     assert again.status == 0, again.text
     assert again.tasks == []
     assert again.text.count("Cached process > ") == len(demo.tasks)

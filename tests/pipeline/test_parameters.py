@@ -47,6 +47,8 @@ def refused(nextflow, root):
         "epochs": "1.5",
         "batch_size": "1",
         "input_kind": "'; touch hacked; '",
+        "marker_list": "nowhere.csv",
+        "export": "excel",
     }
     words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
     return nextflow("run", root, *words, "--label_col")
@@ -64,6 +66,8 @@ def refused(nextflow, root):
         "Parameter --epochs must be a whole number, not '1.5'.",
         "Parameter --batch_size must be at least 2, not '1'.",
         "Parameter --input_kind must be one of counts, normalised, log",
+        "Parameter --marker_list: there is no file 'nowhere.csv'",
+        "Parameter --export must be cellxgene, seurat, loupe or several of them, separated by commas, not 'excel'.",
         "Parameter --label_col needs a value",
         "Parameter --outdir is missing",
         "Parameter --input is missing",

@@ -36,7 +36,7 @@ def stub(launch, pipeline):
 
 def test_tasks(stub):
     samples = ("a", "s_2.x-1", "c")
-    expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "PLOT") for sample in samples]
+    expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
     assert sorted(stub.tasks) == sorted([*expected, "REPORT", "MULTIQC"])
 
 
@@ -57,6 +57,21 @@ def test_parameters_are_recorded(stub):
 
 def test_strict_parser(launch, pipeline, stub, monkeypatch):
     monkeypatch.setenv("NXF_SYNTAX_PARSER", "v2")
-    run = pipeline("-stub", "--input", "sheets/sheet.csv", "--skip_multiqc", folder=launch)
+    run = pipeline("-stub", "--input", "sheets/sheet.csv", "--skip_multiqc", "--skip_markers", folder=launch)
     assert run.status == 0, run.text
     assert "MULTIQC" not in run.tasks
+    assert not [task for task in run.tasks if task.startswith("MARKERS")]
+
+
+def test_cell_types_and_exports(launch, pipeline, stub):
+    (launch / "types.csv").write_text("B cell,CD79A\n")
+    run = pipeline(
+        *("-stub", "--input", "sheets/sheet.csv", "--skip_multiqc"),
+        *("--marker_list", "types.csv", "--export", "cellxgene,loupe"),
+        folder=launch,
+    )
+    assert run.status == 0, run.text
+    started = {task.split(" ")[0] for task in run.tasks}
+    assert started == {"PREPARE", "CICL", "MARKERS", "ANNOTATE", "PLOT", "EXPORT", "REPORT"}
+    folder = run.outdir / "a"
+    assert (folder / "a.annotation.csv").exists() and (folder / "export" / "a.cellxgene.h5ad").exists()

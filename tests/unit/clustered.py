@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import scanpy
 
+SOURCE = {"file": "Blood.pkl", "version": "1.7.1", "n_genes": 700, "n_features": 765, "n_types": 4}
 BARE = {"history", "k", "params", "versions", "stages", "prepare", "device", "seed", "warnings"}
 
 
@@ -62,6 +63,47 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
             "communities": 13,
         },
     }
+    return adata
+
+
+def described(adata: anndata.AnnData) -> anndata.AnnData:
+    """The sample with counts, markers, cell types, another number of clusters, stability and quality control."""
+    from sccicl.annotation import Annotation, annotation_record, attach_annotation
+    from sccicl.markers import attach_markers, find_markers, markers_record
+
+    rng = np.random.default_rng(0)
+    adata.X = rng.poisson(np.expm1(np.clip(adata.X, 0, 3))).astype(np.float32)
+    attach_markers(adata, markers_record(find_markers(adata, max_p=1), adata.uns["cicl"]["id"]))
+    names = {name: f"type {int(name) % 4}" for name in adata.obs["cicl"].cat.categories}
+    labels = adata.obs["cicl"].astype(str).map(names).to_numpy(dtype=object)
+    found = Annotation("celltypist", labels, np.full(adata.n_obs, 0.8), names, SOURCE)
+    attach_annotation(adata, annotation_record(adata, [found], adata.uns["cicl"]["id"]))
+    adata.obs["cicl_4"] = pd.Categorical(adata.obs["cicl"].cat.codes.astype(int) % 4).rename_categories(str)
+    adata.uns["cicl"]["stability"] = np.linspace(0.95, 0.45, len(names))
+    adata.uns["cicl"]["qc"] = {
+        "cells_in": adata.n_obs + 65,
+        "cells_out": adata.n_obs,
+        "genes_in": adata.n_vars + 12,
+        "genes_out": adata.n_vars,
+        "removed": {"few_genes": 42, "high_mito": 23},
+        "thresholds": {"min_genes": 900.0, "max_mito": 12.5},
+        "histograms": {
+            "genes": {"edges": np.array([100, 1000, 2000, 3000]), "all": [52, 520, 193], "kept": [10, 500, 190]}
+        },
+        "doublets": 23,
+    }
+    adata.uns["cicl"]["cells"] = {
+        "barcodes": 50_000,
+        "cells": adata.n_obs + 65,
+        "by_size": 700,
+        "by_profile": 65,
+        "threshold": 512.0,
+        "umis_in_cells": 0.83,
+        "median_umis": 4321.0,
+        "rank": np.array([1, 10, 100, 765, 50_000]),
+        "umis": np.array([20_000, 12_000, 9_000, 512, 1]),
+    }
+    adata.uns["cicl"]["reads"] = {"protocol": "10XV3", "summary": {"Number of Reads": 1e6, "Q30 Bases": 0.9512}}
     return adata
 
 

@@ -64,7 +64,9 @@ def test_run_writes_every_output(finished):
     names = {path.name for path in finished.iterdir()}
     data = {"five.h5ad", "five.clusters.csv", "five.embedding.parquet", "five.model.pt", "five.metrics.json"}
     figures = {f"five.{figure}.png" for figure in ("umap", "tsne", "training", "sizes")}
-    multiqc = {"five_mqc.json", "five.sizes_mqc.json", "five.training_mqc.json"}
+    multiqc = {f"five{kind}_mqc.json" for kind in ("", ".sizes", ".clusters", ".umap", ".training")}
+    data |= {"five.markers.csv"}
+    figures |= {"five.markers_dotplot.png", "five.markers_heatmap.png"}
     assert names == data | figures | multiqc | {"cicl_report.html"}
 
 

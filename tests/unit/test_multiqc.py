@@ -4,24 +4,30 @@ import subprocess
 import sys
 
 import pytest
-from clustered import bare, clustered, metrics
+from clustered import bare, clustered, described, metrics
 from sccicl.multiqc import write_multiqc
 
 
-def test_three_files(tmp_path):
-    adata = clustered()
-    written = write_multiqc(adata, metrics(adata), tmp_path / "pbmc_mqc.json")
-    assert [path.name for path in written] == ["pbmc_mqc.json", "pbmc.sizes_mqc.json", "pbmc.training_mqc.json"]
-    statistics, sizes, training = (json.loads(path.read_text())["data"]["pbmc"] for path in written)
-    assert statistics["ari"] == 0.612
-    assert statistics["seconds"] == pytest.approx(66.1)
-    assert sizes["Cluster 0"] == 130
-    assert len(training) == 50
+def test_a_file_of_each_kind(tmp_path):
+    adata = described(clustered())
+    written = write_multiqc(adata, metrics(adata) | {"stability": [0.9] * 11}, tmp_path / "pbmc_mqc.json")
+    kinds = ("", ".sizes", ".clusters", ".umap", ".training")
+    assert [path.name for path in written] == [f"pbmc{kind}_mqc.json" for kind in kinds]
+    statistics, sizes, clusters, umap, training = (json.loads(path.read_text())["data"] for path in written)
+    assert statistics["pbmc"]["ari"] == 0.612
+    assert statistics["pbmc"]["seconds"] == pytest.approx(66.1)
+    assert sizes["pbmc"]["Cluster 0"] == 130
+    assert len(training["pbmc"]) == 50
+    first = clusters["pbmc, cluster 0"]
+    assert first["cells"] == 130 and first["stability"] == 0.9 and first["celltypist"] == "type 0"
+    assert first["markers"].split(", ")[0] == adata.uns["cicl"]["markers"]["table"]["symbol"].iloc[0]
+    assert len(umap["Cluster 0"]) == 130
+    assert sum(map(len, umap.values())) == 700
 
 
 def test_only_clusters(tmp_path):
     written = write_multiqc(bare(clustered()), {}, tmp_path / "pbmc_mqc.json")
-    assert len(written) == 2
+    assert [path.name for path in written] == ["pbmc_mqc.json", "pbmc.sizes_mqc.json", "pbmc.clusters_mqc.json"]
     assert json.loads(written[0].read_text())["data"]["pbmc"] == {"cells": 700, "clusters": 11}
 
 

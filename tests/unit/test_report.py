@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from clustered import bare, clustered, metrics
+from clustered import bare, clustered, described, metrics
 from sccicl import report
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
@@ -279,3 +279,57 @@ def test_methods_paragraph_is_true_to_the_preparation():
     assert (
         "Normalised values were scaled to the same sum in every cell and log-transformed, all genes were kept" in text
     )
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """The page of a sample with all that later steps add, read from its file, and the sample."""
+    folder = tmp_path_factory.mktemp("full")
+    adata = described(clustered("full"))
+    adata.write_h5ad(folder / "full.h5ad")
+    page = page_of(write_report([(folder / "full.h5ad", metrics(adata))], folder / "report.html"))
+    return page, adata
+
+
+def test_quality_control_stability_and_cell_types(full):
+    page, _ = full
+    for words in ("765", "42", "too few genes", "12.5", "23 look like doublets", "12 genes found in too few cells"):
+        assert words in page.text, words
+    for words in ("0.95", "0.45", "type 2", "Blood.pkl", "stability below 0.6"):
+        assert words in page.text, words
+    for words in ("50,000", "from 512 UMIs on", "83%", "4,321", "10XV3", "1,000,000", "0.9512"):
+        assert words in page.text, words
+    histogram = page.data[0]["histograms"]["genes"]
+    assert histogram["lines"] == [900] and histogram["log"]
+    assert histogram["series"] == {"kept": [10, 500, 190], "removed": [42, 20, 3]}
+    assert page.data[0]["ranks"]["cells"] == 765
+    titles = [item["title"] for item in page.data[0]["colourings"]]
+    assert titles == ["Cluster", "CellTypist", "bulk_labels", "Confidence", "4 clusters", "sample"]
+
+
+def test_expression_of_markers_is_that_of_the_cells(full):
+    page, adata = full
+    genes, data = page.data[0]["genes"], page.data[0]
+    symbols = [genes["symbols"][place] for place in genes["coloured"]]
+    assert len(symbols) == 40
+    counts = adata.X / adata.X.sum(1, keepdims=True) * 1e4
+    values = pd.DataFrame(np.log1p(counts), index=adata.obs_names, columns=adata.var_names)
+    order = data["barcodes"].split("\n")
+    for place in (0, 39):
+        levels = np.frombuffer(base64.b64decode(genes["levels"][place]), "u1") / 255 * genes["top"][place]
+        expected = values.loc[order, symbols[place]].clip(upper=genes["top"][place])
+        assert np.allclose(levels, expected, atol=genes["top"][place] / 255)
+    inside = adata.obs["cicl"] == "3"
+    column = values.loc[inside.to_numpy(), genes["symbols"][7]]
+    assert genes["mean"][3][7] == pytest.approx(column.mean(), rel=1e-3)
+    assert genes["fraction"][3][7] == pytest.approx((column > 0).mean(), rel=1e-3)
+
+
+def test_methods_tell_of_markers_and_cell_types(full):
+    result = read_result(full[1])
+    text = methods_text([result])
+    assert (
+        "Wilcoxon rank-sum test" in text and "CellTypist 1.7.1 (Dominguez Conde et al. 2022; model Blood.pkl)" in text
+    )
+    assert any("eabl5197" in work for work in references([result]))
+    assert "Wilcoxon" not in methods_text([read_result(clustered())])

@@ -42,6 +42,10 @@ function layout(extra) {
   };
 }
 
+/* Cells without the gene stay faint, on a light page as on a dark one. */
+const EXPRESSION = () => [[0, colour("--dim")], [.02, "#9ecae1"], [.5, "#2171b5"], [1, "#08306b"]].map(
+  ([at, shade], i) => [at, i && matchMedia("(prefers-color-scheme: dark)").matches ? ["", "#3a6ea5", "#f2a65a", "#fff3b0"][i] : shade]);
+
 const bar = title => ({
   title: { text: title, side: "right", font: { size: 12 } }, thickness: 10, len: .8, outlinewidth: 0, tickfont: { size: 11 },
 });
@@ -79,7 +83,20 @@ class Sample {
   }
 
   chosen(what) { return this.section.querySelector(`input[name="${this.section.id}-${what}"]:checked`).value; }
-  get colouring() { return this.data.colourings[Number(this.chosen("colour"))]; }
+  get colouring() {
+    const chosen = this.chosen("colour");
+    return chosen === "gene" ? this.gene : this.data.colourings[Number(chosen)];
+  }
+  /* The gene that is chosen: its name, and the level of every cell, unpacked when first needed. */
+  get gene() {
+    const place = Number(document.getElementById(`${this.section.id}-gene`).value), genes = this.data.genes;
+    this.levels ??= new Map();
+    if (!this.levels.has(place)) {
+      const top = genes.top[place], raw = unpack(genes.levels[place], Uint8Array);
+      this.levels.set(place, Float32Array.from(raw, level => level / 255 * top));
+    }
+    return { title: genes.symbols[genes.coloured[place]], values: this.levels.get(place), top: genes.top[place] };
+  }
 }
 
 /* Of each cluster the cell nearest to the median, where its number goes. */
@@ -101,6 +118,9 @@ function middles([x, y], clusters) {
 
 function markerOf(sample, n) {
   const c = sample.colouring, size = Math.max(2, Math.min(7, 160 / Math.sqrt(n)));
+  if (c.values) {
+    return { size, color: c.values, colorscale: EXPRESSION(), cmin: 0, cmax: c.top, showscale: true, colorbar: bar(plain(c.title)) };
+  }
   if (!c.codes) {
     return {
       size, color: sample.data.confidence, colorscale: VIRIDIS, cmin: 0, cmax: sample.data.top, showscale: true, colorbar: bar("Confidence"),
@@ -131,11 +151,12 @@ function drawCells(sample, div) {
 }
 
 function drawLegend(sample) {
-  const box = sample.section.querySelector(".legend"), c = sample.colouring;
+  // Plotly gives its own legends the same class.
+  const box = sample.section.querySelector(".map > .legend"), c = sample.colouring;
   const focused = box.contains(document.activeElement) ? document.activeElement.dataset.code : null;
   if (!c.codes) {
     const text = document.createElement("p");
-    text.textContent = "Confidence tells how clearly a cell belongs to its cluster: 1 is certain, 0 is no closer to its own cluster than to all others.";
+    text.textContent = c.values ? `Expression of ${c.title}: counts scaled to 10,000 in every cell, then log(1 + x).` : "Confidence tells how clearly a cell belongs to its cluster: 1 is certain, 0 is no closer to its own cluster than to all others.";
     box.replaceChildren(text);
     return;
   }
@@ -200,6 +221,77 @@ function drawOverlap(sample, div) {
   }), FIGURE);
 }
 
+function drawDots(sample, div) {
+  const g = sample.data.genes, names = sample.data.sizes.names;
+  const highest = g.symbols.map((_, j) => Math.max(...g.mean.map(row => row[j] ?? 0), 1e-9));
+  const x = [], y = [], size = [], shade = [], text = [], gene = [];
+  g.mean.forEach((row, i) => row.forEach((mean, j) => {
+    x.push(j); y.push(i); gene.push(j);
+    size.push(2 + 15 * Math.sqrt(g.fraction[i][j] ?? 0));
+    shade.push((mean ?? 0) / highest[j]);
+    text.push(`<b>${plain(g.symbols[j])}</b>, a marker of cluster ${plain(g.clusters[j])}<br>in cluster ${plain(names[i])}: mean ${(mean ?? 0).toFixed(2)}, `
+      + `${(100 * (g.fraction[i][j] ?? 0)).toFixed(0)} % of the cells`);
+  }));
+  const trace = {
+    type: "scatter", mode: "markers", x, y, text, customdata: gene, hovertemplate: "%{text}<extra></extra>",
+    marker: { size, opacity: 1, color: shade, cmin: 0, cmax: 1, colorscale: [[0, colour("--tint")], [1, colour("--accent")]], line: { width: 1, color: colour("--dim") },
+      colorbar: bar("Mean expression, scaled") },
+  };
+  const ends = g.clusters.map((c, j) => j && c !== g.clusters[j - 1] ? j - .5 : null).filter(at => at !== null);
+  return Plotly.react(div, [trace], layout({
+    xaxis: { tickmode: "array", tickvals: g.symbols.map((_, j) => j), ticktext: g.symbols.map(s => plain(short(s))), tickangle: -90, showgrid: false,
+      range: [-.7, g.symbols.length - .3], tickfont: { size: g.symbols.length > 70 ? 9 : 11 } },
+    yaxis: { tickmode: "array", tickvals: names.map((_, i) => i), ticktext: names.map(n => plain(short(n))), range: [names.length - .4, -.6],
+      title: { text: "Cluster" }, showgrid: false },
+    shapes: ends.map(at => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("--grid"), width: 1 } })),
+    hovermode: "closest",
+  }), FIGURE).then(() => {
+    div.removeAllListeners?.("plotly_click");
+    div.on?.("plotly_click", event => colourByGene(sample, event.points[0].customdata));
+  });
+}
+
+/* The map coloured by a gene of the dot plot, if the page holds its expression. */
+function colourByGene(sample, gene) {
+  const place = sample.data.genes.coloured.indexOf(gene), select = document.getElementById(`${sample.section.id}-gene`);
+  const map = sample.section.querySelector("[data-plot=cells]");
+  if (place < 0 || !select || !map) return;
+  select.value = place;
+  select.dispatchEvent(new Event("change", { bubbles: true }));
+  map.scrollIntoView({ block: "center" });
+}
+
+function drawHistogram(sample, div) {
+  const { edges, series, lines, log } = sample.data.histograms[div.dataset.name];
+  const scale = log ? value => Math.log10(Math.max(value, 1)) : value => value, at = edges.map(scale);
+  const shades = { kept: "#0072B2", removed: "#D55E00" };
+  const traces = Object.entries(series).map(([name, y]) => ({
+    type: "bar", name, x: at.slice(1).map((edge, i) => (edge + at[i]) / 2), y, width: at.slice(1).map((edge, i) => edge - at[i]), marker: { color: shades[name] },
+    text: y.map((n, i) => `${whole(Math.round(edges[i] * 100) / 100)} to ${whole(Math.round(edges[i + 1] * 100) / 100)}: ${whole(n)} cells ${name}`),
+    textposition: "none", hovertemplate: "%{text}<extra></extra>",
+  }));
+  const powers = [0, 1, 2, 3, 4, 5, 6].filter(p => p >= at[0] && p <= at.at(-1));
+  return Plotly.react(div, traces, layout({
+    barmode: "stack", bargap: 0, yaxis: { title: { text: "Cells" } }, showlegend: true,
+    xaxis: { range: [at[0], at.at(-1)], ...(log ? { tickmode: "array", tickvals: powers, ticktext: powers.map(p => whole(10 ** p)) } : {}) },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
+    shapes: lines.map(scale).filter(x => x >= at[0] && x <= at.at(-1)).map(x => ({
+      type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } })),
+  }), FIGURE);
+}
+
+function drawRanks(sample, div) {
+  const { rank, umis, cells } = sample.data.ranks;
+  const part = (name, shade, keep) => ({
+    type: "scatter", mode: "lines", name, line: { color: shade, width: 3 }, x: rank.filter((r, i) => keep(r)), y: umis.filter((_, i) => keep(rank[i])),
+    hovertemplate: "%{x:,} barcodes have %{y:,} UMIs or more<extra></extra>",
+  });
+  return Plotly.react(div, [part("all barcodes", colour("--dim"), () => true), part("as many as there are cells", "#0072B2", r => r <= cells)], layout({
+    xaxis: { type: "log", title: { text: "Barcodes" }, dtick: 1 }, yaxis: { type: "log", title: { text: "UMIs" }, dtick: 1 }, showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
+  }), FIGURE);
+}
+
 function drawEvidence(sample, div) {
   const { candidates, scores, chosen } = sample.data.evidence;
   const order = candidates.map((_, i) => i).sort((a, b) => candidates[a] - candidates[b]);
@@ -241,7 +333,7 @@ function drawChange(sample, div) {
 }
 
 const DRAW = {
-  cells: drawCells, sizes: drawSizes, overlap: drawOverlap, evidence: drawEvidence, losses: drawLosses, change: drawChange,
+  cells: drawCells, sizes: drawSizes, overlap: drawOverlap, evidence: drawEvidence, dots: drawDots, histogram: drawHistogram, ranks: drawRanks, losses: drawLosses, change: drawChange,
 };
 const samples = new Map();
 
@@ -269,7 +361,8 @@ for (const section of document.querySelectorAll("section.sample")) {
   samples.set(section.id, sample);
   section.querySelectorAll("[data-plot]").forEach(div => watcher.observe(div));
   section.addEventListener("change", event => {
-    if (!event.target.matches(".controls input")) return;
+    if (!event.target.matches(".controls input, .controls select")) return;
+    if (event.target.matches("select")) section.querySelector('input[value="gene"]').checked = true;
     if (event.target.name.endsWith("-colour")) sample.highlighted.clear();
     draw(section.querySelector("[data-plot=cells]"));
   });

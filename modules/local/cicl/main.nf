@@ -47,7 +47,7 @@ process CICL {
     export OMP_NUM_THREADS=${task.cpus}
     if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
     ${launcher}cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
-    cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${args2}
+    cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .
     """

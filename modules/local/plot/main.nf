@@ -9,7 +9,7 @@ process PLOT {
     ext input_mb: { megabytes(clustered.toRealPath()) as int }
 
     input:
-    tuple val(meta), path(clustered), path(metrics)
+    tuple val(meta), path(clustered), path(metrics), path(markers), path(annotation)
 
     output:
     tuple val(meta), path("${prefix}/${prefix}.h5ad"), emit: h5ad
@@ -25,6 +25,8 @@ process PLOT {
         error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
     }
     def options = [
+        markers ? "--markers ${quoted("./${markers.name}")}" : '',
+        annotation ? "--annotation ${quoted("./${annotation.name}")}" : '',
         meta.label_col ? "--label-col ${quoted(meta.label_col)}" : '',
         meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
     ].findAll().join(' ')
@@ -38,7 +40,7 @@ process PLOT {
     """
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,tsne,training,sizes}.png
-    for kind in '' .sizes .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
+    for kind in '' .sizes .clusters .umap .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
     """
 }
 

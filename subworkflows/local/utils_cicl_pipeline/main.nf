@@ -72,9 +72,17 @@ def checkParameters(parameters) {
     if (!parameters.input && !parameters.demo && !parameters.benchmark) {
         errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
     }
+    errors += missingFiles(parameters)
     if (errors) {
         exit(2, errors.collect { text -> "ERROR: ${text}" }.join('\n'))
     }
+}
+
+// Sentences about files for the annotation that are not there
+def missingFiles(parameters) {
+    return ['celltypist_model', 'marker_list', 'reference_model']
+        .findAll { name -> parameters[name] && !"${parameters[name]}".contains('://') && !file(parameters[name], glob: false).isFile() }
+        .collect { name -> "Parameter --${name}: there is no file '${parameters[name]}'; correct the path, which starts in the folder of the launch." }
 }
 
 def writeParameters(parameters) {

@@ -1,0 +1,216 @@
+"""Commands for what comes after the clusters: markers, cell types, files for other tools."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .cli import (
+    _check_replaceable,
+    _device,
+    _read_step_file,
+    annotation_options,
+    batch_option,
+    existing,
+    fit_config_options,
+    id_option,
+    main,
+    outdir_option,
+    prepare_config_options,
+    read_config,
+    run_options,
+    sample_id,
+)
+from .errors import InputError
+
+
+@main.command()
+@click.argument("path", metavar="CLUSTERED", type=existing)
+@click.option(
+    "--max-p", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Highest adjusted p value kept."
+)
+@click.option(
+    "--min-fraction",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Least share of a cluster's cells that must express a marker.",
+)
+@click.option(
+    "--max-cells",
+    type=click.IntRange(min=10),
+    default=20_000,
+    show_default=True,
+    help="Test at most this many cells, equally many of each cluster.",
+)
+@outdir_option
+@id_option
+def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdir: Path, given_id: str | None) -> None:
+    """Find marker genes of the clusters: writes <id>.markers.csv, .json, a dot plot and a heat map."""
+    from .markers import find_markers
+    from .write import write_json
+
+    adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
+    table = find_markers(adata, max_p=max_p, min_fraction=min_fraction, max_cells=max_cells)
+    write_json(save_markers(adata, table, outdir, sample), outdir / f"{sample}.markers.json")
+
+
+def save_markers(adata: Any, table: Any, outdir: Path, sample: str) -> dict[str, Any]:
+    """Write the table and the figures; returns the record."""
+    from .markers import markers_record, plot_markers, write_markers
+
+    write_markers(table, outdir / f"{sample}.markers.csv")
+    plot_markers(adata, table, outdir, sample)
+    return markers_record(table, sample)
+
+
+@main.command()
+@click.argument("path", metavar="CLUSTERED", type=existing)
+@annotation_options
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1; for --reference-model.")
+@outdir_option
+@id_option
+def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
+    """Name the cell types of cells and clusters: writes <id>.annotation.csv and .json."""
+    if not any(options[name] for name in ("celltypist_model", "marker_list", "reference_model")):
+        raise InputError("nothing to annotate with: give --celltypist-model, --marker-list or --reference-model")
+    from .write import write_json
+
+    adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
+    write_json(save_annotation(adata, outdir, sample, **options), outdir / f"{sample}.annotation.json")
+
+
+def check_annotation(
+    celltypist_model: Path | None, marker_list: Path | None, reference_model: Path | None, **_: Any
+) -> None:
+    """Raise InputError where a file for the annotation cannot be read: before the training, not after it."""
+    if celltypist_model:
+        from .celltypist_labels import load_celltypist_model
+
+        load_celltypist_model(celltypist_model)
+    if marker_list:
+        from .marker_list import read_marker_list
+
+        read_marker_list(marker_list)
+    if reference_model:
+        from .reference import load_reference
+
+        load_reference(reference_model)
+
+
+def save_annotation(
+    adata: Any,
+    outdir: Path,
+    sample: str,
+    *,
+    celltypist_model: Path | None = None,
+    marker_list: Path | None = None,
+    reference_model: Path | None = None,
+    min_confidence: float = 0.5,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Annotate by every way that is asked for and write what was found; returns the record."""
+    from .annotation import annotation_record, write_annotation
+
+    found = []
+    if celltypist_model:
+        from .celltypist_labels import annotate_by_celltypist
+
+        found.append(annotate_by_celltypist(adata, celltypist_model))
+    if marker_list:
+        from .marker_list import annotate_by_marker_list
+
+        found.append(annotate_by_marker_list(adata, marker_list, seed=int(adata.uns["cicl"]["seed"])))
+    if reference_model:
+        from .reference import annotate_by_reference
+
+        found.append(
+            annotate_by_reference(adata, reference_model, device=_device(device, None), min_confidence=min_confidence)
+        )
+    record = annotation_record(adata, found, sample)
+    for warning in record["warnings"]:
+        click.echo(f"WARNING: {warning}", err=True)
+    write_annotation(adata, record, outdir / f"{sample}.annotation.csv")
+    return record
+
+
+def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
+    """Markers, and annotation where asked for: files written, and what was found put into `adata`."""
+    from .annotation import attach_annotation
+    from .markers import attach_markers, find_markers
+
+    attach_markers(adata, save_markers(adata, find_markers(adata), outdir, sample))
+    if any(annotation.get(name) for name in ("celltypist_model", "marker_list", "reference_model")):
+        attach_annotation(adata, save_annotation(adata, outdir, sample, **annotation))
+
+
+@main.command(name="label-model")
+@click.argument("path", metavar="MODEL", type=existing)
+@click.option("--labels", "labels_file", type=existing, required=True, help="CSV with the columns cluster and label.")
+@outdir_option
+@id_option
+def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | None) -> None:
+    """Name the clusters of a saved model, for --reference-model: writes <id>.labelled.model.pt."""
+    from . import modelfile
+    from .reference import read_labels, relabel
+
+    sample = sample_id(path.with_name(path.name.removesuffix(".pt")), given_id)
+    model = relabel(modelfile.load(path, "model"), read_labels(labels_file), labels_file.name)
+    modelfile.save(_content(model), outdir / f"{sample}.labelled.model.pt", "model")
+
+
+def _content(model: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in model.items() if key not in ("cicl", "format")}
+
+
+@main.command()
+@click.argument("path", metavar="H5AD", type=existing)
+@click.option(
+    "--tools",
+    default="cellxgene,seurat,loupe",
+    show_default=True,
+    help="cellxgene, seurat, loupe, with commas between.",
+)
+@outdir_option
+@id_option
+def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
+    """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
+    from .export import export_sample
+
+    adata = _read_step_file(path, "k")
+    names = [name.strip() for name in tools.split(",") if name.strip()]
+    export_sample(adata, outdir, sample_id(path, given_id), names)
+
+
+@main.command()
+@click.argument("path", metavar="H5AD", type=existing)
+@batch_option
+@click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw'; by default X.")
+@run_options
+@prepare_config_options
+@fit_config_options
+@outdir_option
+@id_option
+def integrate(
+    path: Path, batch_col: str | None, counts_layer: str | None, outdir: Path, given_id: str | None, **options: Any
+) -> None:
+    """Embed and cluster an h5ad as an integration method does: writes <id>.h5ad with X_emb, and tables by cell."""
+    from . import steps
+    from .integration import integrate, write_integration
+
+    device = _device(options.pop("device"), options.pop("threads"))
+    seed, n_clusters = options.pop("seed"), steps.parse_n_clusters(options.pop("n_clusters"))
+    config = read_config(options.pop("preset"), options)
+    prefix = sample_id(path, given_id)
+    _check_replaceable(outdir / f"{prefix}.h5ad", path)
+    adata, model = integrate(
+        path,
+        prefix,
+        config=config,
+        n_clusters=n_clusters,
+        seed=seed,
+        device=device,
+        batch_col=batch_col,
+        counts_layer=counts_layer,
+    )
+    write_integration(adata, model, outdir, prefix)

@@ -1,0 +1,75 @@
+"""Log-normalised expression and readable gene names, for everything that comes after the clusters."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+TARGET_SUM = 1e4
+# Columns of var that may hold gene symbols where var_names are identifiers; the first is that of nf-core/scrnaseq.
+SYMBOL_COLUMNS = ("gene_symbols", "gene_symbol", "feature_name", "gene_name", "gene_names", "symbol")
+# Ensembl's stable identifiers of genes: ENSG00000141510, ENSMUSG00000059552.2; flies and worms have their own.
+ENSEMBL = r"ENS[A-Z]*G\d{6,}(\.\d+)?|FBgn\d{7}|WBGene\d{8}"
+
+
+def is_ensembl(names: "pd.Index | np.ndarray | list[str]") -> bool:
+    """Whether most of the names are Ensembl gene identifiers."""
+    import pandas as pd
+
+    names = pd.Series(np.asarray(names, dtype=str))
+    return bool(len(names)) and bool(names.str.fullmatch(ENSEMBL).mean() > 0.5)
+
+
+def gene_symbols(adata: "AnnData") -> np.ndarray:
+    """Name of every gene as a reader knows it, shape (genes,), str: not unique.
+
+    Symbols are taken from `var` where `var_names` are identifiers and a column holds the symbols; a gene without one
+    keeps its identifier.
+    """
+    names = np.asarray(adata.var_names, dtype=str)
+    column = next((name for name in SYMBOL_COLUMNS if name in adata.var), None)
+    if column is None or not is_ensembl(names):
+        return names
+    symbols = adata.var[column].astype("string").str.strip().fillna("").to_numpy(dtype=str)
+    return np.where(np.isin(symbols, ("", "nan", "None")), names, symbols)
+
+
+def input_kind(adata: "AnnData") -> str:
+    """What X holds, as the preparation noted it: `counts`, `normalised` or `log`."""
+    return str(adata.uns.get("cicl", {}).get("prepare", {}).get("input_kind", "counts"))
+
+
+def log_normalise(values: sparse.csr_matrix | np.ndarray, kind: str) -> sparse.csr_matrix:
+    """log1p of the values scaled to a sum of 10,000 in every cell, CSR float32; values of kind `log` as they are."""
+    matrix = sparse.csr_matrix(values, dtype=np.float32, copy=True)
+    if kind == "log":
+        return matrix
+    total = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+    scale = np.divide(TARGET_SUM, total, out=np.zeros_like(total), where=total > 0)
+    matrix.data = np.log1p(matrix.data * np.repeat(scale, np.diff(matrix.indptr))).astype(np.float32)
+    return matrix
+
+
+def log_normalised(adata: "AnnData", *, cells: np.ndarray | None = None, symbols: bool = False) -> "AnnData":
+    """A new AnnData with log-normalised X (as of `log_normalise`) and obs of `cells`, by default all.
+
+    With `symbols`, var_names are `gene_symbols`, and of genes with the same symbol the one with the most counts stays.
+    `uns["log1p"]` tells scanpy that the logarithm is the natural one.
+    """
+    import anndata
+    import pandas as pd
+
+    rows = slice(None) if cells is None else cells
+    matrix = log_normalise(adata.X[rows], input_kind(adata))
+    names = pd.Index(gene_symbols(adata) if symbols else adata.var_names.to_numpy(dtype=str)).astype(object)
+    found = anndata.AnnData(matrix, obs=adata.obs.iloc[rows].copy(), var=pd.DataFrame(index=names))
+    found.uns["log1p"] = {"base": None}
+    if symbols and not names.is_unique:
+        order = np.argsort(-np.asarray(matrix.sum(axis=0)).ravel(), kind="stable")
+        kept = np.sort(order[~names[order].duplicated()])
+        found = found[:, kept].copy()
+    return found

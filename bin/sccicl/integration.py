@@ -1,0 +1,110 @@
+"""CICL as one integration method among others: an h5ad of merged samples in, the same with an embedding out."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .config import Config
+from .write import atomic_path, write_h5ad, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from .steps import Auto
+
+UNASSIGNED = "unassigned"
+
+
+def integrate(
+    path: str | os.PathLike,
+    prefix: str,
+    *,
+    config: Config,
+    n_clusters: "int | Auto",
+    seed: int,
+    device: "torch.device",
+    batch_col: str | None = None,
+    counts_layer: str | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """Embed and cluster the cells of an h5ad and keep everything else that it holds.
+
+    Parameters
+    ----------
+    path
+        h5ad with raw counts in X, or in `counts_layer`.
+    prefix
+        Name of the embedding and the clusters.
+
+    Returns
+    -------
+    The AnnData as it was read, with `obsm["X_emb"]`, `obs[prefix]` (cluster) and `obs[prefix + "_confidence"]`, and the
+    content of the model file. Cells without any count have the mean embedding and are `unassigned`, so that tools which
+    join by cell miss none.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or has no such counts or column.
+    """
+    import anndata
+
+    from . import steps
+
+    prepared = steps.prepare_sample(
+        path, prefix, config=config, batch_col=batch_col, counts_layer=counts_layer, input_kind="counts"
+    )
+    n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
+    model = steps.cluster_sample(prepared, fitted)
+    adata = anndata.read_h5ad(path)
+    places = adata.obs_names.get_indexer(prepared.obs_names)
+    embedding = np.tile(prepared.obsm["X_cicl"].mean(axis=0), (adata.n_obs, 1)).astype(np.float32)
+    embedding[places] = prepared.obsm["X_cicl"]
+    labels = np.full(adata.n_obs, UNASSIGNED, dtype=object)
+    labels[places] = prepared.obs["cicl"].astype(str)
+    confidence = np.zeros(adata.n_obs, dtype=np.float32)
+    confidence[places] = prepared.obs["cicl_confidence"]
+    adata.obsm["X_emb"] = embedding
+    order = [*prepared.obs["cicl"].cat.categories, *([UNASSIGNED] if len(places) < adata.n_obs else [])]
+    adata.obs[prefix] = pd.Categorical(labels, categories=list(map(str, order)))
+    adata.obs[f"{prefix}_confidence"] = confidence
+    adata.uns["cicl"] = prepared.uns["cicl"]
+    return adata, model
+
+
+def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: str) -> None:
+    """Write what pipelines that compare integration methods collect.
+
+    `<prefix>.h5ad`; `X_<prefix>.parquet` and `X_<prefix>.pkl`, the embedding as a DataFrame indexed by cell;
+    `<prefix>.parquet`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
+    """
+    from . import modelfile
+
+    cells = adata.obs_names.astype(object)
+    embedding = pd.DataFrame(adata.obsm["X_emb"], index=cells).rename(columns=str)
+    labels = pd.DataFrame({prefix: adata.obs[prefix].astype(object).to_numpy()}, index=cells)
+    for name, write in {
+        f"X_{prefix}.parquet": embedding.to_parquet,
+        f"X_{prefix}.pkl": embedding.to_pickle,
+        f"{prefix}.parquet": labels.to_parquet,
+    }.items():
+        with atomic_path(outdir / name) as temporary:
+            write(temporary)
+    modelfile.save(model, outdir / f"{prefix}.model.pt", "model")
+    write_json(_sizes(labels[prefix], prefix), outdir / f"{prefix}_mqc.json")
+    write_h5ad(adata, outdir / f"{prefix}.h5ad")
+
+
+def _sizes(labels: pd.Series, prefix: str) -> dict[str, Any]:
+    sizes = labels.value_counts()
+    return {
+        "id": f"{prefix}_cluster_sizes",
+        "section_name": f"Clusters of {prefix}",
+        "description": "Cells in each cluster of CICL.",
+        "plot_type": "bargraph",
+        "pconfig": {"id": f"{prefix}_cluster_sizes_plot", "title": f"{prefix}: cluster sizes", "ylab": "Cells"},
+        "data": {prefix: {f"Cluster {name}": int(size) for name, size in sizes.items()}},
+    }

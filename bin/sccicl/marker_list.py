@@ -1,0 +1,157 @@
+"""Cell types by a list of their marker genes, for people without a model."""
+
+import csv
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from .annotation import UNKNOWN, Annotation
+from .errors import InputError
+from .expression import gene_symbols, is_ensembl, log_normalised
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+HEADERS = {"celltype", "cell_type", "cell type", "type", "label"}
+FORM = "each line has a cell type and its genes, as in: B cell,CD79A,MS4A1"
+# Of the score that a cell type has in its best cluster, a cluster or cell of that type has at least this share.
+MIN_SHARE = 0.25
+
+
+def read_marker_list(path: str | os.PathLike) -> dict[str, list[str]]:
+    """Read a CSV of cell types and genes: cell type -> genes, in the file's order, each gene once.
+
+    A line is a cell type and one or more genes, in cells of their own or in one with blanks or semicolons between. A
+    type may have several lines. A header (`cell_type,...`), empty lines and lines that begin with # are passed over;
+    tabs or semicolons may stand for the commas.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, no text, or a line has no type or no gene.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; give a CSV in which {FORM}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this is no text file; save it as CSV (UTF-8) in which {FORM}") from error
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    separator = "," if "," in first else "\t" if "\t" in first else ";"
+    found: dict[str, list[str]] = {}
+    for number, cells in enumerate(csv.reader(text.splitlines(), delimiter=separator), 1):
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or cells[0].startswith("#"):
+            continue
+        if not found and cells[0].lower() in HEADERS:
+            continue
+        genes = [gene for cell in cells[1:] for gene in re.split(r"[\s;,|]+", cell) if gene]
+        if not cells[0] or not genes:
+            raise InputError(f"{path}, line {number}: there is no {'gene' if cells[0] else 'cell type'}; {FORM}")
+        known = found.setdefault(cells[0], [])
+        known.extend(gene for gene in dict.fromkeys(genes) if gene not in known)
+    if not found:
+        raise InputError(f"{path}: the list is empty; {FORM}")
+    return found
+
+
+def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: int = 0) -> Annotation:
+    """Score every cell for every cell type of a list (`scanpy.tl.score_genes`); a cluster takes the best mean score.
+
+    A score is the mean expression of the type's genes less that of control genes expressed alike. A cell, or a cluster,
+    is `unknown` where its best score is not above 0, or below a quarter of what the type has in its best cluster. The
+    confidence of a cell is the share of its best score in the sum of its positive scores.
+
+    Parameters
+    ----------
+    adata
+        Clustered sample with counts in X; genes are matched by `var_names`, or by symbols in `var`.
+    path
+        The list, see `read_marker_list`.
+
+    Raises
+    ------
+    InputError
+        When the list cannot be read, or none of its genes is in the sample.
+    """
+    path = Path(path)
+    types = read_marker_list(path)
+    genes = {gene for members in types.values() for gene in members}
+    use_symbols = len(genes & set(gene_symbols(adata))) > len(genes & set(adata.var_names))
+    expression = log_normalised(adata, symbols=use_symbols)
+    there = {name: [gene for gene in members if gene in expression.var_names] for name, members in types.items()}
+    if not any(there.values()):
+        raise InputError(f"{path.name}: no gene of this list is in the sample: {_why(adata, genes)}")
+    scores = _scores(expression, {name: members for name, members in there.items() if members}, seed)
+    clusters = adata.obs["cicl"].astype(str).to_numpy()
+    names = scores.columns.to_numpy(dtype=object)
+    values = scores.to_numpy()
+    best = values.argmax(axis=1)
+    top = values[np.arange(len(values)), best]
+    positive = np.clip(values, 0, None)
+    total = positive.sum(axis=1)
+    means = scores.groupby(clusters).mean()
+    least = np.clip(MIN_SHARE * means.max(axis=0), 1e-12, None)
+    voted = means.idxmax(axis=1)
+    voted = voted.where(means.max(axis=1).to_numpy() >= least[voted].to_numpy(), UNKNOWN)
+    absent = [name for name, members in there.items() if not members]
+    missing = sorted(genes - {gene for members in there.values() for gene in members})
+    notes = [f"no gene of {', '.join(absent)} in {path.name} is in the sample, so no cell is called that"] * bool(
+        absent
+    )
+    return Annotation(
+        "marker_list",
+        np.where(top >= least.to_numpy()[best], names[best], UNKNOWN),
+        np.divide(np.clip(top, 0, None), total, out=np.zeros_like(total), where=total > 0),
+        {str(cluster): str(label) for cluster, label in voted.items()},
+        {
+            "file": path.name,
+            "n_types": len(types),
+            "n_genes": len(genes) - len(missing),
+            "n_features": len(genes),
+            "missing": missing,
+        },
+        notes,
+    )
+
+
+def _scores(expression: "AnnData", types: dict[str, list[str]], seed: int) -> pd.DataFrame:
+    """Score of each cell for each type, (cells, types)."""
+    import scanpy as sc
+
+    found = {}
+    for name, genes in types.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                sc.tl.score_genes(expression, genes, score_name="score", random_state=seed, use_raw=False)
+            except RuntimeError:  # no gene is left that could be a control
+                expression.obs["score"] = (
+                    np.asarray(expression[:, genes].X.mean(axis=1)).ravel()
+                    - np.asarray(expression.X.mean(axis=1)).ravel()
+                )
+        found[name] = expression.obs["score"].to_numpy(dtype=float)
+    return pd.DataFrame(found, index=expression.obs_names)
+
+
+def _why(adata: "AnnData", genes: set[str]) -> str:
+    listed, own = is_ensembl(sorted(genes)), is_ensembl(adata.var_names)
+    first = f"the list has {min(genes)}, the sample {adata.var_names[0]}"
+    if own and not listed:
+        return (
+            f"the list has symbols and the sample Ensembl identifiers ({first}), and its var has no column of symbols; "
+            "add var['gene_symbols'], or list identifiers"
+        )
+    if listed and not own:
+        return f"the list has Ensembl identifiers and the sample symbols ({first}); list symbols"
+    if {gene.lower() for gene in genes} & {name.lower() for name in gene_symbols(adata)}:
+        return (
+            f"they differ in capital letters ({first}), as those of human and mouse do; write them as the sample does"
+        )
+    return f"{first}; list genes as the sample names them"

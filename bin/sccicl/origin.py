@@ -1,0 +1,97 @@
+"""Where the cells of a sample come from, as the report tells it: reads, cell calling, quality control."""
+
+from typing import Any
+
+import numpy as np
+
+from .result import Result
+
+REASONS = {
+    "few_counts": "too few counts",
+    "few_genes": "too few genes",
+    "high_mito": "a high mitochondrial share",
+    "doublets": "being doublets",
+}
+HISTOGRAMS = {
+    "counts": "Counts per cell",
+    "genes": "Genes per cell",
+    "mito": "Mitochondrial share (%)",
+    "doublet_score": "Doublet score",
+}
+LIMITS = {
+    "min_counts": "Counts per cell, at least",
+    "min_genes": "Genes per cell, at least",
+    "max_mito": "Mitochondrial share (%), at most",
+    "doublet_score": "Doublet score, at most",
+    "min_cells": "Cells per gene, at least",
+}
+LOGARITHMIC = ("counts", "genes")
+
+
+def origin(result: Result) -> dict[str, Any]:
+    """Rows and numbers for the page: `reads`, `cells` and `qc`, each empty where that step was not done."""
+    return {"reads": _reads(result), "cells": _cells(result), "qc": _qc(result)}
+
+
+def origin_data(result: Result) -> dict[str, Any]:
+    """What the page draws: `ranks` of the barcodes, and `histograms` of quality control by name."""
+    return {"ranks": _ranks(result), "histograms": _histograms(result)}
+
+
+def _reads(result: Result) -> list[tuple[str, str]]:
+    reads = dict(result.uns.get("reads", {}))
+    summary = dict(reads.pop("summary", {}))
+    rows = [("Chemistry", str(reads["protocol"]))] if "protocol" in reads else []
+    return rows + [(str(name), _number(value)) for name, value in summary.items()]
+
+
+def _number(value: Any) -> str:
+    value = float(value)
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+
+
+def _cells(result: Result) -> dict[str, Any]:
+    cells = {**dict(result.uns.get("cells", {})), **dict(result.metrics.get("cells") or {})}
+    return cells if {"barcodes", "cells"} <= set(cells) else {}
+
+
+def _ranks(result: Result) -> dict[str, Any] | None:
+    cells = result.uns.get("cells", {})
+    rank, umis = (np.ravel(cells.get(name, [])).astype(float) for name in ("rank", "umis"))
+    if len(rank) < 2 or len(rank) != len(umis):
+        return None
+    return {"rank": rank.tolist(), "umis": umis.tolist(), "cells": int(cells.get("cells", 0))}
+
+
+def _qc(result: Result) -> dict[str, Any]:
+    qc = result.qc
+    if "cells_in" not in qc:
+        return {}
+    removed = {REASONS.get(str(reason), str(reason)): int(n) for reason, n in dict(qc.get("removed", {})).items()}
+    return {
+        "cells_in": int(qc["cells_in"]),
+        "removed": removed,
+        # Doublets that were only marked; removed ones are among the reasons.
+        "doublets": int(qc["doublets"]) if "doublets" in qc and REASONS["doublets"] not in removed else None,
+        "genes_removed": int(qc.get("genes_in", 0)) - int(qc.get("genes_out", 0)),
+        "limits": [(LIMITS.get(str(name), str(name)), _number(value)) for name, value in _limits(qc).items()],
+        "histograms": {name: HISTOGRAMS.get(name, name) for name in _histograms(result)},
+    }
+
+
+def _limits(qc: dict[str, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in dict(qc.get("thresholds", {})).items()}
+
+
+def _histograms(result: Result) -> dict[str, Any]:
+    """Numbers of cells `kept` and `removed` between the `edges`, with the limits as `lines`, by name."""
+    found = {}
+    limits = _limits(result.qc)
+    for name, table in dict(result.qc.get("histograms", {})).items():
+        edges, every, kept = (np.ravel(table.get(key, [])).astype(float) for key in ("edges", "all", "kept"))
+        if not len(edges) - 1 == len(every) == len(kept) > 0:
+            continue
+        lines = [limits[key] for key in (f"min_{name}", f"max_{name}", name) if key in limits]
+        series = {"kept": kept.tolist(), "removed": (every - kept).tolist()}
+        found[str(name)] = {"edges": edges.tolist(), "series": series, "lines": lines, "log": name in LOGARITHMIC}
+    return found

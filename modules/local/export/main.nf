@@ -1,0 +1,40 @@
+process EXPORT {
+    tag "${meta.id}"
+    label 'process_low'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    tuple val(meta), path(h5ad)
+
+    output:
+    tuple val(meta), path("${prefix}/export/*.cellxgene.h5ad"), emit: cellxgene, optional: true
+    tuple val(meta), path("${prefix}/export/seurat"), emit: seurat, optional: true
+    tuple val(meta), path("${prefix}/export/*.rds"), emit: rds, optional: true
+    tuple val(meta), path("${prefix}/export/*.loupe*.csv"), emit: loupe, optional: true
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+    tuple val("${task.process}"), val('seurat'), eval("Rscript -e 'cat(as.character(packageVersion(\"Seurat\")))' 2> /dev/null || echo none"), topic: versions, emit: versions_seurat
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}"
+    if ("${h5ad}" == "${prefix}") {
+        error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
+    }
+    """
+    cicl.py export ${quoted("./${h5ad.name}")} --id '${prefix}' --outdir '${prefix}/export' ${args}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    """
+    mkdir -p '${prefix}/export/seurat'
+    touch '${prefix}/export/${prefix}'.{cellxgene.h5ad,loupe.csv} '${prefix}/export/seurat/matrix.mtx.gz'
+    """
+}
+
+// A word for the shell: names of files and columns may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
+}

@@ -1,0 +1,41 @@
+process MARKERS {
+    tag "${meta.id}"
+    label 'process_low'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    tuple val(meta), path(clustered)
+
+    output:
+    tuple val(meta), path("${prefix}/${prefix}.markers.csv"), emit: csv
+    tuple val(meta), path("${prefix}.markers.json"), emit: json
+    tuple val(meta), path("${prefix}/${prefix}.markers_*.png"), emit: png, optional: true
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+    tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
+
+    script:
+    def args = task.ext.args ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}"
+    if ("${clustered}" in ["${prefix}", "${prefix}.markers.json"]) {
+        error("Input and output of ${task.process} are both called '${clustered}': set another `ext.prefix`")
+    }
+    """
+    export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
+    cicl.py markers ${quoted("./${clustered.name}")} --id '${prefix}' --outdir '${prefix}' ${args}
+    mv '${prefix}/${prefix}.markers.json' .
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    """
+    mkdir '${prefix}'
+    touch '${prefix}/${prefix}.markers.csv' '${prefix}.markers.json' '${prefix}/${prefix}'.markers_{dotplot,heatmap}.png
+    """
+}
+
+// A word for the shell: names of files and columns may hold blanks and quotes
+def quoted(value) {
+    return "'" + value.toString().replace("'", "'\\''") + "'"
+}

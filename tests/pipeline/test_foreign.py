@@ -1,0 +1,78 @@
+"""The module alone, copied into a pipeline that shares nothing else with this one."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "unit"))
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory, nextflow):
+    import anndata
+    from scipy import sparse
+    from simulate import simulate_cells
+
+    folder = tmp_path_factory.mktemp("foreign")
+    shutil.copytree(ROOT / "tests" / "foreign", folder, dirs_exist_ok=True)
+    # What docs/integration.md says to copy
+    shutil.copytree(ROOT / "modules" / "local" / "cicl", folder / "modules" / "local" / "cicl")
+    shutil.copytree(ROOT / "bin" / "sccicl", folder / "bin" / "sccicl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "bin" / "cicl.py", folder / "bin" / "cicl.py")
+    adata = simulate_cells(120, 3, 60)
+    # A cell without counts in these genes, a layer and a table that have to stay
+    adata.X = sparse.csr_matrix(adata.X)
+    adata.X[7] = 0
+    adata.X.eliminate_zeros()
+    adata.layers["soupx"] = adata.X.copy()
+    adata.obs["label"] = adata.obs["cell_type"]
+    adata.write_h5ad(folder / "merged.h5ad")
+    prepare = [str(folder / "bin" / "cicl.py"), "prepare", "merged.h5ad", "--id", "alone"]
+    subprocess.run([sys.executable, *prepare], cwd=folder, check=True, capture_output=True)
+    run = nextflow("run", ".", "--merged", "merged.h5ad", "--prepared", "alone.prepared.h5ad", folder=folder)
+    assert run.status == 0, run.text
+    return anndata.read_h5ad(folder / "merged.h5ad"), folder / "results"
+
+
+def test_h5ad_keeps_all_and_gains_an_embedding(foreign):
+    import anndata
+    import numpy as np
+
+    before, results = foreign
+    after = anndata.read_h5ad(results / "cicl.h5ad")
+    assert after.obs_names.tolist() == before.obs_names.tolist()
+    assert (after.X != before.X).nnz == 0 and "soupx" in after.layers
+    assert set(before.obs) < set(after.obs)
+    assert after.obsm["X_emb"].shape[0] == 120 and np.isfinite(after.obsm["X_emb"]).all()
+    assert after.obs["cicl"].iloc[7] == "unassigned" and (after.obs["cicl"] == "unassigned").sum() == 1
+    # Clusters, and an embedding, of the types
+    from sklearn.metrics import adjusted_rand_score
+
+    assert adjusted_rand_score(after.obs["label"], after.obs["cicl"]) > 0.9
+
+
+def test_tables_join_by_cell_and_carry_their_key_in_the_name(foreign):
+    import numpy as np
+    import pandas as pd
+
+    before, results = foreign
+    embedding, old = pd.read_parquet(results / "X_cicl.parquet"), pd.read_pickle(results / "X_cicl.pkl")
+    labels = pd.read_parquet(results / "cicl.parquet")
+    for table in (embedding, old, labels):
+        assert table.index.tolist() == before.obs_names.tolist()
+    assert np.array_equal(embedding.to_numpy(), old.to_numpy())
+    assert list(labels.columns) == ["cicl"]
+    assert sum(json.loads((results / "cicl_mqc.json").read_text())["data"]["cicl"].values()) == 120
+
+
+def test_the_module_of_the_pipeline_runs_alone(foreign):
+    results = foreign[1]
+    lines = (results / "alone.clusters.csv").read_text().splitlines()
+    assert lines[0] == "barcode,cluster,confidence" and len(lines) == 120
+    versions = (results / "versions.txt").read_text()
+    assert "CICL_INTEGRATE torch 2." in versions and "CICL cicl 0." in versions
