@@ -18,7 +18,7 @@ NEXTFLOW_CODE = main.nf nextflow.config conf modules subworkflows workflows
 BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark test lint test-unit test-browser test-pipeline test-full lock clean
+.PHONY: help setup demo benchmark aligners test lint test-unit test-browser test-pipeline test-full lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,10 +49,13 @@ test-unit: setup ## unit tests of the engine
 test-browser: setup ## the report in headless Chromium (left out where there is none)
 	python -m pytest -q tests/browser
 
-test-pipeline: setup ## tests of the pipeline, through Nextflow
+aligners: ## install STAR for the tests, where that is possible (root, Debian)
+	@scripts/install-aligners.sh
+
+test-pipeline: setup aligners ## tests of the pipeline, through Nextflow
 	python -m pytest -q -m 'not slow' tests/pipeline
 
-test-full: setup lint ## everything in `make test`, and the slow tests
+test-full: setup aligners lint ## everything in `make test`, and the slow tests
 	python -m pytest -q tests
 
 lock: setup ## resolve the versions anew and write them, with hashes, to requirements*.txt

@@ -1,7 +1,8 @@
 //
-// The whole way of a sample: counts -> prepared cells -> clusters -> figures -> the run's report
+// The whole way of a sample: (reads ->) counts -> prepared cells -> clusters -> figures -> the run's report
 //
 
+include { COUNT                                                 } from '../subworkflows/local/count'
 include { PREPARE                                               } from '../modules/local/prepare'
 include { CICL                                                  } from '../modules/local/cicl'
 include { PLOT                                                  } from '../modules/local/plot'
@@ -11,11 +12,21 @@ include { methodsDescription ; parametersSection ; versionsYaml } from '../subwo
 
 workflow CICL_PIPELINE {
     take:
-    ch_samples // channel: [ val(meta), path(input) ]; meta.id, and n_clusters, label_col, batch_col, counts_layer where given
+    ch_samples // channel: [ val(meta), path(input) ]; meta.id, and n_clusters, label_col, batch_col, counts_layer where given;
+    //            or [ val(meta), [ [ path(fastq_1), path(fastq_2) ], ... ] ], a pair for each lane
+    references // map: what aligning reads needs, see COUNT
 
     main:
+    // Reads and unfiltered matrices become counts of cells
+    ch_input = ch_samples.branch { _meta, files ->
+        reads: files instanceof List
+        counts: true
+    }
+    COUNT(ch_input.reads.map { meta, lanes -> [meta] + lanes.transpose() }, channel.empty(), references)
+    ch_counts = ch_input.counts.mix(COUNT.out.counts)
+
     // Counts of the cells and genes that are kept, and the z-scores that the model sees
-    PREPARE(ch_samples)
+    PREPARE(ch_counts)
 
     // Training, clusters and their score; on a GPU where the process has one
     CICL(PREPARE.out.h5ad)

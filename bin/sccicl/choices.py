@@ -9,3 +9,5 @@ ClusterLossForm = Literal["ratio", "supcon", "other-view"]
 GeneSelection = Literal["seurat", "cell_ranger"]
 EncoderForm = Literal["post-norm", "pca"]
 PseudoLabels = Literal["minibatch", "consensus"]
+
+Protocol = Literal["10XV2", "10XV3", "10XV4"]

@@ -485,3 +485,6 @@ def demo_data(outdir: Path) -> None:
     from .demo import write_demo_data
 
     write_demo_data(outdir)
+
+
+from . import cli_count  # noqa: E402, F401  the commands before `prepare` register themselves

@@ -64,12 +64,14 @@ def prepare_sample(
     batch_col: str | None = None,
 ) -> "AnnData":
     """Read and prepare one sample; the columns are checked here so that a wrong name costs no training."""
+    from .cells import take_record
     from .read import check_columns, read_counts
     from .runtime import stage
 
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+        take_record(adata, Path(path))
         prepared = prepare_counts(adata, input_kind, config)
         check_columns(prepared, label_col=label_col, batch_col=batch_col)
     record = prepared.uns["cicl"]

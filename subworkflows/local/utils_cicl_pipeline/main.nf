@@ -23,7 +23,26 @@ workflow PIPELINE_INITIALISATION {
     }
 
     emit:
-    samples // channel: [ val(meta), path(input) ]
+    samples // channel: [ val(meta), path(input) ], or [ val(meta), [ [ path(fastq_1), path(fastq_2) ], ... ] ] of reads
+}
+
+// What the alignment needs besides reads: files where they are given, empty lists where not
+def referencesOf(parameters) {
+    return ['fasta', 'gtf', 'star_index', 'whitelist']
+        .collectEntries { name -> [name, parameters[name] ? file(parameters[name], glob: false) : []] } + [protocol: parameters.protocol]
+}
+
+// Sentences about references that are missing, given that there are reads to align
+def referenceErrors(parameters) {
+    def files = ['fasta', 'gtf', 'star_index', 'whitelist']
+        .findAll { name -> parameters[name] && !file(parameters[name], glob: false).exists() }
+        .collect { name -> "Parameter --${name}: '${parameters[name]}' does not exist; correct the path." }
+    def missing = parameters.star_index
+        ? []
+        : ['fasta', 'gtf'].findAll { name -> !parameters[name] }
+    return files + (missing
+        ? ["The samplesheet has reads (fastq_1), so ${missing.collect { name -> "--${name}" }.join(' and ')} ${missing.size() > 1 ? 'are' : 'is'} missing: give the genome (--fasta) and its annotation (--gtf), or --star_index."]
+        : [])
 }
 
 workflow PIPELINE_COMPLETION {
@@ -59,7 +78,12 @@ def checkAndRecord(parameters) {
 // The samples of --input; where the sheet is wrong the run stops with status 2, as the engine does on bad input
 def samplesOf(parameters) {
     try {
-        return readSamplesheet(file(parameters.input, glob: false), parameters)
+        def samples = readSamplesheet(file(parameters.input, glob: false), parameters)
+        def errors = samples.any { _meta, files -> files instanceof List } ? referenceErrors(parameters) : []
+        if (errors) {
+            error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
+        }
+        return samples
     }
     catch (Exception e) {
         exit(2, e.cause?.message ?: e.message)
