@@ -55,7 +55,8 @@ aligners: ## install STAR for the tests, where that is possible (root, Debian)
 test-pipeline: setup aligners ## tests of the pipeline, through Nextflow
 	python -m pytest -q -m 'not slow' tests/pipeline
 
-test-full: setup aligners lint ## everything in `make test`, and the slow tests
+test-full: setup lint ## everything in `make test`, and the slow tests
+	@scripts/install-aligners.sh all
 	python -m pytest -q tests
 
 lock: setup ## resolve the versions anew and write them, with hashes, to requirements*.txt

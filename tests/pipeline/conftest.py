@@ -12,6 +12,7 @@ import pytest
 import simulate_reads
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Run:
 def start(folder: Path, *arguments: str) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": TOOLS,
         "NXF_HOME": os.environ.get("NXF_HOME", str(ROOT / ".tools" / "nextflow-home")),
         "NXF_ANSI_LOG": "false",
         "NXF_JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -110,8 +111,19 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> Reads:
     return Reads(folder, reference, droplets, simulate_reads.write_fastq(droplets, reference, folder / "pbmc"))
 
 
+def needs(*tools: str) -> None:
+    missing = [tool for tool in tools if shutil.which(tool, path=TOOLS) is None]
+    if missing:
+        pytest.skip(f"no {', '.join(missing)}: `scripts/install-aligners.sh all` as root, or from Bioconda")
+
+
 @pytest.fixture(scope="session")
 def star() -> None:
     """Skip where there is no STAR."""
-    if shutil.which("STAR") is None:
-        pytest.skip("no STAR: `make aligners` as root, or apt-get install rna-star")
+    needs("STAR")
+
+
+@pytest.fixture(scope="session")
+def alevin() -> None:
+    """Skip where salmon, alevin-fry or gffread is missing."""
+    needs("salmon", "alevin-fry", "gffread")

@@ -63,6 +63,22 @@ def test_the_counts_are_kept(run):
     assert anndata.read_h5ad(counts / "pbmc.cells.h5ad").n_obs == 300
 
 
+@pytest.mark.slow
+def test_alevin_counts_the_same_molecules(alevin, reads, pipeline, tmp_path):
+    options = ("--aligner", "alevin", "--epochs", "5", "--skip_multiqc")
+    found = pipeline(
+        "--input", reads.sheet(), *reads.references(), *options, "-work-dir", tmp_path, folder=reads.folder
+    )
+    assert found.status == 0, found.text
+    assert {"GFFREAD (genome)", "SALMON_INDEX", "SALMON_ALEVIN (pbmc)"} <= set(found.tasks)
+    cells = anndata.read_h5ad(found.outdir / "pbmc" / "pbmc.h5ad")
+    assert set(cells.obs_names) == set(reads.cells.obs_names)
+    counted = cells.to_df()
+    true = reads.cells.to_df().loc[counted.index, counted.columns]
+    assert np.corrcoef(counted.to_numpy().ravel(), true.to_numpy().ravel())[0, 1] > 0.99
+    assert (cells.var["gene_symbols"].astype(str) == reads.reference.genes["gene_symbols"].loc[cells.var_names]).all()
+
+
 def test_reads_that_do_not_fit_stop_the_run_before_the_alignment(reads, pipeline, tmp_path):
     folder = tmp_path / "launch"
     folder.mkdir()

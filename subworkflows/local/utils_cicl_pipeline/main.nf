@@ -29,7 +29,7 @@ workflow PIPELINE_INITIALISATION {
 // What the alignment needs besides reads: files where they are given, empty lists where not
 def referencesOf(parameters) {
     return ['fasta', 'gtf', 'star_index', 'whitelist']
-        .collectEntries { name -> [name, parameters[name] ? file(parameters[name], glob: false) : []] } + [protocol: parameters.protocol]
+        .collectEntries { name -> [name, parameters[name] ? file(parameters[name], glob: false) : []] } + [protocol: parameters.protocol, aligner: parameters.aligner]
 }
 
 // Sentences about references that are missing, given that there are reads to align
@@ -37,11 +37,11 @@ def referenceErrors(parameters) {
     def files = ['fasta', 'gtf', 'star_index', 'whitelist']
         .findAll { name -> parameters[name] && !file(parameters[name], glob: false).exists() }
         .collect { name -> "Parameter --${name}: '${parameters[name]}' does not exist; correct the path." }
-    def missing = parameters.star_index
+    def missing = parameters.star_index && parameters.aligner == 'star'
         ? []
         : ['fasta', 'gtf'].findAll { name -> !parameters[name] }
     return files + (missing
-        ? ["The samplesheet has reads (fastq_1), so ${missing.collect { name -> "--${name}" }.join(' and ')} ${missing.size() > 1 ? 'are' : 'is'} missing: give the genome (--fasta) and its annotation (--gtf), or --star_index."]
+        ? ["The samplesheet has reads (fastq_1), so ${missing.collect { name -> "--${name}" }.join(' and ')} ${missing.size() > 1 ? 'are' : 'is'} missing: give the genome (--fasta) and its annotation (--gtf)${parameters.aligner == 'star' ? ', or --star_index' : ''}."]
         : [])
 }
 
