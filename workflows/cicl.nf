@@ -18,11 +18,12 @@ workflow CICL_PIPELINE {
 
     main:
     // Reads and unfiltered matrices become counts of cells
-    ch_input = ch_samples.branch { _meta, files ->
+    ch_input = ch_samples.branch { meta, files ->
         reads: files instanceof List
+        raw: meta.cell_calling == 'true'
         counts: true
     }
-    COUNT(ch_input.reads.map { meta, lanes -> [meta] + lanes.transpose() }, channel.empty(), references)
+    COUNT(ch_input.reads.map { meta, lanes -> [meta] + lanes.transpose() }, ch_input.raw, references)
     ch_counts = ch_input.counts.mix(COUNT.out.counts)
 
     // Counts of the cells and genes that are kept, and the z-scores that the model sees

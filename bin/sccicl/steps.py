@@ -65,6 +65,7 @@ def prepare_sample(
 ) -> "AnnData":
     """Read and prepare one sample; the columns are checked here so that a wrong name costs no training."""
     from .cells import take_record
+    from .gene_names import add_symbols_column
     from .read import check_columns, read_counts
     from .runtime import stage
 
@@ -72,6 +73,7 @@ def prepare_sample(
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
         take_record(adata, Path(path))
+        add_symbols_column(adata)
         prepared = prepare_counts(adata, input_kind, config)
         check_columns(prepared, label_col=label_col, batch_col=batch_col)
     record = prepared.uns["cicl"]

@@ -5,6 +5,7 @@
 include { DEMO_DATA                                          } from '../../../modules/local/demo_data'
 include { parameterErrors ; parameterHelp ; schemaParameters } from '../utils_schema'
 include { readSamplesheet                                    } from '../utils_samplesheet'
+include { scrnaseqSamples                                    } from '../utils_scrnaseq'
 include { usedParameters                                     } from '../utils_record'
 
 workflow PIPELINE_INITIALISATION {
@@ -14,7 +15,7 @@ workflow PIPELINE_INITIALISATION {
     main:
     checkAndRecord(parameters)
 
-    if (parameters.input) {
+    if (parameters.input || parameters.scrnaseq_results) {
         samples = channel.fromList(samplesOf(parameters))
     }
     else {
@@ -75,10 +76,17 @@ def checkAndRecord(parameters) {
     writeParameters(parameters)
 }
 
-// The samples of --input; where the sheet is wrong the run stops with status 2, as the engine does on bad input
+// The samples of --input or --scrnaseq_results; where these are wrong the run stops with status 2, as the engine does on bad input
 def samplesOf(parameters) {
     try {
-        def samples = readSamplesheet(file(parameters.input, glob: false), parameters)
+        def samples = parameters.input
+            ? readSamplesheet(file(parameters.input, glob: false), parameters)
+            : scrnaseqSamples(
+                file(parameters.scrnaseq_results, type: 'dir', glob: false),
+                parameters.scrnaseq_aligner,
+                parameters.scrnaseq_matrix,
+                ['n_clusters', 'label_col', 'batch_col', 'counts_layer'].collectEntries { name -> [name, parameters[name]?.toString()] },
+            )
         def errors = samples.any { _meta, files -> files instanceof List } ? referenceErrors(parameters) : []
         if (errors) {
             error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
@@ -93,7 +101,10 @@ def samplesOf(parameters) {
 // Stops the run, before anything is started, where parameters are unknown, wrong or missing
 def checkParameters(parameters) {
     def errors = parameterErrors(parameters, schemaParameters(file("${projectDir}/nextflow_schema.json")))
-    if (!parameters.input && !parameters.demo && !parameters.benchmark) {
+    if (parameters.input && parameters.scrnaseq_results) {
+        errors += ["Parameters --input and --scrnaseq_results are two ways to name the samples: give one of them."]
+    }
+    if (!parameters.input && !parameters.scrnaseq_results && !parameters.demo && !parameters.benchmark) {
         errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
     }
     if (errors) {

@@ -98,7 +98,7 @@ def inputColumns() {
 }
 
 def settingColumns() {
-    return ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'expected_cells']
+    return ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'expected_cells', 'cell_calling']
 }
 
 def rowErrors(row, width, name) {
@@ -123,6 +123,9 @@ def rowErrors(row, width, name) {
     }
     if (row.values.expected_cells && !row.values.expected_cells.matches(/[1-9][0-9]*/)) {
         errors += ["${place}, column expected_cells: '${row.values.expected_cells}' is no whole number from 1 up; correct it, or leave the cell empty."]
+    }
+    if (row.values.cell_calling && !row.values.cell_calling.matches(/true|false/)) {
+        errors += ["${place}, column cell_calling: '${row.values.cell_calling}' is neither true nor false; true where the input holds all barcodes, empty droplets too."]
     }
     return errors
 }
