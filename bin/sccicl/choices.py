@@ -11,3 +11,4 @@ EncoderForm = Literal["post-norm", "pca"]
 PseudoLabels = Literal["minibatch", "consensus"]
 
 Protocol = Literal["10XV2", "10XV3", "10XV4"]
+Doublets = Literal["off", "mark", "remove"]

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from . import __version__
-from .choices import InputKind
+from .choices import Doublets, InputKind
 from .config import PRESETS, Config
 from .errors import InputError
 from .runtime import set_environment
+
+if TYPE_CHECKING:
+    from .qc import Limits
 
 SUFFIXES = (
     ".gz",
@@ -24,6 +27,8 @@ SUFFIXES = (
     ".csv",
     ".tsv",
     ".txt",
+    ".cells",
+    ".joint",
     ".prepared",
     ".clustered",
     ".fit",
@@ -124,6 +129,36 @@ read_options = _options(
         "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
     ),
 )
+qc_options = _options(
+    click.option("--min-counts", type=click.IntRange(min=0), help="Counts that a cell must have."),
+    click.option("--min-genes", type=click.IntRange(min=0), help="Genes that a cell must have."),
+    click.option(
+        "--max-mito", type=click.FloatRange(0, 100), help="Per cent of a cell's counts that may be mitochondrial."
+    ),
+    click.option(
+        "--nmads",
+        type=click.FloatRange(min=0),
+        help="Limits that are not given: this many median absolute deviations from the median; none by default.",
+    ),
+    click.option("--min-cells", type=click.IntRange(min=0), help="Cells that a gene must be found in."),
+    click.option(
+        "--doublets",
+        type=click.Choice(get_args(Doublets)),
+        default="off",
+        show_default=True,
+        help="Look for doublets with Scrublet, and mark them or remove them.",
+    ),
+)
+
+
+def read_limits(options: dict[str, Any]) -> "Limits":
+    """The limits of the quality control; takes them out of `options`."""
+    from .qc import Limits
+
+    names = ("min_counts", "min_genes", "max_mito", "nmads", "min_cells", "doublets")
+    return Limits(**{name: options.pop(name) for name in names})
+
+
 run_options = _options(
     click.option("--n-clusters", default="auto", show_default=True, help="Number of clusters, or auto to estimate it."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
@@ -216,6 +251,7 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @label_option
 @batch_option
 @read_options
+@qc_options
 @run_options
 @prepare_config_options
 @fit_config_options
@@ -234,9 +270,12 @@ def run(
     seed = options.pop("seed")
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
     config = read_config(options.pop("preset"), options)
+    limits = read_limits(options)
     sample = sample_id(path, given_id)
     _check_replaceable(outdir / f"{sample}.h5ad", path)
-    prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
+    prepared = steps.prepare_sample(
+        path, sample, config=config, limits=limits, label_col=label_col, batch_col=batch_col, **options
+    )
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
     model = steps.cluster_sample(prepared, fitted)
@@ -264,6 +303,7 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @label_option
 @batch_option
 @read_options
+@qc_options
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, **options: Any) -> None:
     """Read counts, normalise, select genes: writes <id>.prepared.h5ad."""
@@ -271,8 +311,11 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, **optio
     from .write import write_h5ad
 
     config = read_config(preset, options)
+    limits = read_limits(options)
     sample = sample_id(path, given_id)
-    write_h5ad(prepare_sample(path, sample, config=config, **options), outdir / f"{sample}.prepared.h5ad")
+    write_h5ad(
+        prepare_sample(path, sample, config=config, limits=limits, **options), outdir / f"{sample}.prepared.h5ad"
+    )
 
 
 @main.command()

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
+    from .qc import Limits
+
 Auto = Literal["auto"]
+# Of the records of earlier steps, what the metrics hold: numbers, no curves
+CELL_NUMBERS = ("barcodes", "cells", "by_size", "by_profile", "threshold", "umis_in_cells", "median_umis")
+QC_NUMBERS = ("cells_in", "cells_out", "genes_in", "genes_out", "removed", "thresholds", "doublets")
 
 
 def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
@@ -58,14 +63,19 @@ def prepare_sample(
     sample_id: str,
     *,
     config: Config,
+    limits: "Limits | None" = None,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
 ) -> "AnnData":
-    """Read and prepare one sample; the columns are checked here so that a wrong name costs no training."""
+    """Read, check and prepare one sample; the columns are checked here so that a wrong name costs no training.
+
+    Cells outside `limits` are left out, unless an earlier step has done its quality control.
+    """
     from .cells import take_record
     from .gene_names import add_symbols_column
+    from .qc import quality_control
     from .read import check_columns, read_counts
     from .runtime import stage
 
@@ -74,6 +84,8 @@ def prepare_sample(
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
         take_record(adata, Path(path))
         add_symbols_column(adata)
+        if limits is not None and "qc" not in adata.uns["cicl"]:
+            adata = quality_control(adata, limits, input_kind=input_kind)
         prepared = prepare_counts(adata, input_kind, config)
         check_columns(prepared, label_col=label_col, batch_col=batch_col)
     record = prepared.uns["cicl"]
@@ -258,6 +270,9 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         metrics.update(agreement(adata.obs[label_col].to_numpy(), clusters))
     if "batch_col" in record["prepare"]:
         metrics["batch_col"] = record["prepare"]["batch_col"]
+    for section, kept in (("cells", CELL_NUMBERS), ("qc", QC_NUMBERS)):
+        if section in record:
+            metrics[section] = {name: record[section][name] for name in kept if name in record[section]}
     metrics["silhouette"] = silhouette(adata.obsm["X_cicl"], clusters)
     metrics["cluster_sizes"] = {name: int(n) for name, n in adata.obs["cicl"].value_counts(sort=False).items()}
     for quantity in ("seconds", "peak_memory_mb", "peak_gpu_memory_mb"):
