@@ -117,6 +117,11 @@ label_option = click.option(
 batch_option = click.option(
     "--batch-col", help="Column of obs with the batch or sample of the cells; used for the figures."
 )
+integrate_option = click.option(
+    "--integrate",
+    is_flag=True,
+    help="Cluster the batches of --batch-col jointly, so that none is a cluster of its own.",
+)
 read_options = _options(
     click.option(
         "--input-kind",
@@ -250,6 +255,7 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @id_option
 @label_option
 @batch_option
+@integrate_option
 @read_options
 @qc_options
 @run_options
@@ -302,6 +308,7 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @id_option
 @label_option
 @batch_option
+@integrate_option
 @read_options
 @qc_options
 @prepare_config_options

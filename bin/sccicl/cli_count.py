@@ -1,12 +1,12 @@
-"""Commands before `prepare`: a look at the reads, and cells among the barcodes."""
+"""Commands before `prepare`: a look at the reads, cells among the barcodes, and samples in one file."""
 
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from .choices import Protocol
-from .cli import existing, id_option, main, outdir_option, sample_id
+from .choices import InputKind, Protocol
+from .cli import existing, id_option, main, outdir_option, qc_options, read_limits, read_options, sample_id
 
 
 @main.command("check-reads")
@@ -60,3 +60,31 @@ def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str
     cells = keep_cells(adata, expected_cells=options["expected_cells"], seed=options["seed"])
     cells.obs["sample"] = sample
     write_h5ad(cells, outdir / f"{sample}.cells.h5ad")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="INPUT ...", type=existing)
+@click.option("--samples", required=True, help="Names of the samples, in the order of the inputs, with commas between.")
+@click.option("--id", "given_id", required=True, help="Name of the group and of its files.")
+@outdir_option
+@read_options
+@qc_options
+def join(
+    paths: tuple[Path, ...],
+    samples: str,
+    given_id: str,
+    outdir: Path,
+    input_kind: InputKind,
+    counts_layer: str | None,
+    **options: Any,
+) -> None:
+    """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
+    from .joint import join_samples
+    from .write import write_h5ad
+
+    names = samples.split(",")
+    if len(names) != len(paths) or len(set(names)) != len(names):
+        raise click.UsageError(f"--samples names {len(set(names))} samples, but there are {len(paths)} inputs")
+    limits = read_limits(options)
+    joined = join_samples(paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer)
+    write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joint.h5ad")

@@ -68,11 +68,13 @@ def prepare_sample(
     counts_layer: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
+    integrate: bool = False,
 ) -> "AnnData":
     """Read, check and prepare one sample; the columns are checked here so that a wrong name costs no training.
 
     Cells outside `limits` are left out, unless an earlier step has done its quality control.
     """
+    from .batches import prepare_jointly
     from .cells import take_record
     from .gene_names import add_symbols_column
     from .qc import quality_control
@@ -87,7 +89,11 @@ def prepare_sample(
         if limits is not None and "qc" not in adata.uns["cicl"]:
             adata = quality_control(adata, limits, input_kind=input_kind)
         prepared = prepare_counts(adata, input_kind, config)
+        if integrate and batch_col is None:
+            raise InputError("--integrate needs the obs column of the batches: name it with --batch-col")
         check_columns(prepared, label_col=label_col, batch_col=batch_col)
+        if integrate:
+            prepare_jointly(prepared, batch_col, config)
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
@@ -119,23 +125,31 @@ def fit_sample(
 ) -> dict[str, Any]:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`.
 
-    Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
+    Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
+    so no label, reaches the training.
     """
+    from .batches import BatchEvidence, batch_codes
     from .engine import fit
     from .evidence import CountEvidence
     from .runtime import device_name, stage, versions
 
-    kind = prepared.uns["cicl"]["prepare"]["input_kind"]
+    made = prepared.uns["cicl"]["prepare"]
+    batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy()) if made.get("integrate") else None
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
+        if batches is None:
+            evidence = CountEvidence(prepared.X, made["input_kind"])
+        else:
+            evidence = BatchEvidence(prepared.X, batches, made["input_kind"])
         found = fit(
             prepared.obsm["X_cicl_input"],
-            CountEvidence(prepared.X, kind),
+            evidence,
             n_clusters,
             config,
             seed=seed,
             device=device,
             quiet=quiet,
+            batches=batches,
         )
     return {
         "params": config.as_dict(),
@@ -251,6 +265,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
+    from .mixing import ilisi
     from .read import check_columns
     from .score import agreement, silhouette
 
@@ -270,6 +285,7 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         metrics.update(agreement(adata.obs[label_col].to_numpy(), clusters))
     if "batch_col" in record["prepare"]:
         metrics["batch_col"] = record["prepare"]["batch_col"]
+        metrics["ilisi"] = ilisi(adata.obsm["X_cicl"], adata.obs[metrics["batch_col"]].to_numpy())
     for section, kept in (("cells", CELL_NUMBERS), ("qc", QC_NUMBERS)):
         if section in record:
             metrics[section] = {name: record[section][name] for name in kept if name in record[section]}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .batches import balanced_minibatches
 from .config import Config
 from .errors import InputError
 from .kmeans import kmeans, lloyd, means, squared_distances
@@ -63,6 +64,7 @@ def train(
     *,
     labels: Tensor | None = None,
     neighbours: Tensor | None = None,
+    batches: Tensor | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     quiet: bool = False,
@@ -85,6 +87,8 @@ def train(
     neighbours
         Nearest neighbours of every cell, (cells, neighbours); the second view of a cell is made of one of them. By
         default both are of the cell itself.
+    batches
+        Codes of the batches of the cells, (cells,): every minibatch holds each in the share that it has of all cells.
 
     Raises
     ------
@@ -121,7 +125,11 @@ def train(
         if not per_minibatch and epoch > 0:
             h = encode(encoder, x)
             labels = lloyd(h, means(h, labels, n_clusters)[0], max_iter=1).labels
-        for batch in minibatches(len(x), config.batch_size, on_host):
+        if batches is None:
+            drawn = minibatches(len(x), config.batch_size, on_host)
+        else:
+            drawn = balanced_minibatches(batches, config.batch_size, on_host)
+        for batch in drawn:
             batch = batch.to(device)
             cells = x[batch]
             if per_minibatch:

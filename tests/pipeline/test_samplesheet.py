@@ -91,6 +91,14 @@ REFUSED = {
         b"sample,fastq_1,fastq_2,expected_cells\ns1,a_R1.fastq.gz,a_R2.fastq.gz,0\n",
         "column expected_cells: '0' is no whole number from 1 up",
     ),
+    "lone_group.csv": (
+        b"sample,input,group\ns1,data.h5ad,g\ns2,data.h5ad,\n",
+        "lone_group.csv, row 2, column group: the group 'g' has one sample only, 's1'; give it another one",
+    ),
+    "group_name.csv": (
+        b"sample,input,group\ns1,data.h5ad,s1\ns2,data.h5ad,s1\n",
+        "group_name.csv, rows 2 and 3, column group: 's1' cannot name the result",
+    ),
     "missing.csv": (None, "missing.csv' does not exist: check --input."),
     "folder.csv": (None, "folder.csv' is a folder: give the CSV file with --input."),
 }

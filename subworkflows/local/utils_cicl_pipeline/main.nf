@@ -91,11 +91,23 @@ def samplesOf(parameters) {
         if (errors) {
             error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
         }
-        return samples
+        return parameters.merge ? merged(samples) : integrated(samples, parameters)
     }
     catch (Exception e) {
         exit(2, e.cause?.message ?: e.message)
     }
+}
+
+// All samples in one group
+def merged(samples) {
+    if (samples.size() < 2) {
+        error("ERROR: --merge clusters samples together, but there is one only, '${samples[0][0].id}'; leave --merge out.")
+    }
+    return samples.collect { meta, files -> [meta + [group: 'merged'], files] }
+}
+
+def integrated(samples, parameters) {
+    return samples.collect { meta, files -> [parameters.integrate && meta.batch_col ? meta + [integrate: true] : meta, files] }
 }
 
 // Stops the run, before anything is started, where parameters are unknown, wrong or missing

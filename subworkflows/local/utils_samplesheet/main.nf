@@ -98,7 +98,7 @@ def inputColumns() {
 }
 
 def settingColumns() {
-    return ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'expected_cells', 'cell_calling']
+    return ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'expected_cells', 'cell_calling', 'group']
 }
 
 def rowErrors(row, width, name) {
@@ -114,7 +114,7 @@ def rowErrors(row, width, name) {
     else if (!sample.matches(/[A-Za-z0-9_][A-Za-z0-9_.-]*/)) {
         errors += ["${place}, column sample: '${sample}' cannot name files; use only letters, digits, '_', '.' and '-', and start with a letter, a digit or '_'."]
     }
-    else if (sample in ['counts', 'multiqc', 'pipeline_info', 'reference', 'report']) {
+    else if (sample in reservedNames()) {
         errors += ["${place}, column sample: '${sample}' is the name of a folder of the run; give the sample another name."]
     }
     errors += inputErrors(row, place)
@@ -180,11 +180,33 @@ def sampleErrors(rows, name) {
         .groupBy { _row, file -> file }
         .findAll { _file, same -> same.collect { row, _name -> row.number }.unique().size() > 1 }
         .collect { file, same -> "${places(same.collect { row, _name -> row }, name)}: '${file}' is there ${same.size()} times; give each file of reads once." }
-    return duplicates + differing + repeated
+    return duplicates + differing + repeated + groupErrors(rows, name)
+}
+
+// Only two samples or more can be clustered together, under a name of their own
+def groupErrors(rows, name) {
+    def names = rows.collect { row -> row.values.sample }
+    def groups = rows.findAll { row -> row.values.group }.groupBy { row -> row.values.group }
+    def unnamed = groups
+        .findAll { group, _of_group -> !group.matches(/[A-Za-z0-9_][A-Za-z0-9_.-]*/) || group in names || group in reservedNames() }
+        .collect { group, of_group ->
+            "${places(of_group, name)}, column group: '${group}' cannot name the result; use letters, digits, '_', '.' and '-', and not the name of a sample or of a folder of the run."
+        }
+    def single = groups
+        .findAll { _group, of_group -> of_group.collect { row -> row.values.sample }.unique().size() < 2 }
+        .collect { group, of_group ->
+            "${places(of_group, name)}, column group: the group '${group}' has one sample only, '${of_group[0].values.sample}'; give it another one, or leave the cell empty."
+        }
+    return unnamed + single
+}
+
+// Folders of the run, beside those of the samples
+def reservedNames() {
+    return ['counts', 'multiqc', 'pipeline_info', 'reference', 'report']
 }
 
 def places(rows, name) {
-    return "${name}, rows ${rows.collect { row -> row.number }.join(' and ')}"
+    return "${name}, row${rows.size() > 1 ? 's' : ''} ${rows.collect { row -> row.number }.join(' and ')}"
 }
 
 // The path of an input: as it is if absolute, otherwise beside the samplesheet or in the launch folder; null if it does not exist
