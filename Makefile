@@ -17,8 +17,8 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --no-annotate --p
 BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark test lint format test-unit test-browser test-pipeline test-slurm test-image test-full \
-        image image-gpu package lock clean
+.PHONY: help setup demo benchmark aligners test lint format test-unit test-browser test-pipeline test-slurm test-image \
+        test-full image image-gpu package lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,7 +56,10 @@ test-unit: setup ## unit tests of the engine
 test-browser: setup ## the report in headless Chromium (left out where there is none)
 	python -m pytest -q tests/browser
 
-test-pipeline: setup ## tests of the pipeline, through Nextflow
+aligners: ## install STAR for the tests, where that is possible (root, Debian)
+	@scripts/install-aligners.sh
+
+test-pipeline: setup aligners ## tests of the pipeline, through Nextflow
 	python -m pytest -q -m 'not slow' tests/pipeline
 
 test-slurm: setup ## the pipeline on a Slurm of one node, with jobs that are killed (as root, with slurm-wlm and munge)
@@ -77,6 +80,7 @@ package: setup ## wheel and source archive in dist/
 	@ls -l dist
 
 test-full: setup lint ## everything in `make test`, and the slow tests
+	@scripts/install-aligners.sh all
 	python -m pytest -q --ignore tests/slurm --ignore tests/images tests
 
 lock: setup ## resolve the versions anew and write them, with hashes, to requirements*.txt

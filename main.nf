@@ -5,7 +5,7 @@
 
 include { CICL_PIPELINE                                                                           } from './workflows/cicl'
 include { BENCHMARK                                                                               } from './subworkflows/local/benchmark'
-include { PIPELINE_INITIALISATION ; PIPELINE_COMPLETION ; checkAndRecord ; help ; versionText } from './subworkflows/local/utils_cicl_pipeline'
+include { PIPELINE_INITIALISATION ; PIPELINE_COMPLETION ; checkAndRecord ; help ; referencesOf ; versionText } from './subworkflows/local/utils_cicl_pipeline'
 
 workflow {
     main:
@@ -22,7 +22,7 @@ workflow {
     }
     else {
         PIPELINE_INITIALISATION(params)
-        CICL_PIPELINE(PIPELINE_INITIALISATION.out.samples)
+        CICL_PIPELINE(PIPELINE_INITIALISATION.out.samples, referencesOf(params))
         PIPELINE_COMPLETION("${params.outdir}/report/cicl_report.html")
     }
 }

@@ -1,7 +1,9 @@
 //
-// The whole way of a sample: counts -> prepared cells -> clusters -> figures -> the run's report
+// The whole way of a sample: (reads ->) counts -> prepared cells -> clusters -> figures -> the run's report
 //
 
+include { COUNT                                                 } from '../subworkflows/local/count'
+include { JOIN                                                  } from '../modules/local/join'
 include { PREPARE                                               } from '../modules/local/prepare'
 include { CICL                                                  } from '../modules/local/cicl'
 include { MARKERS                                               } from '../modules/local/markers'
@@ -14,11 +16,33 @@ include { methodsDescription ; parametersSection ; versionsYaml } from '../subwo
 
 workflow CICL_PIPELINE {
     take:
-    ch_samples // channel: [ val(meta), path(input) ]; meta.id, and n_clusters, label_col, batch_col, counts_layer where given
+    ch_samples // channel: [ val(meta), path(input) ]; meta.id, and n_clusters, label_col, batch_col, counts_layer where given;
+    //            or [ val(meta), [ [ path(fastq_1), path(fastq_2) ], ... ] ], a pair for each lane
+    references // map: what aligning reads needs, see COUNT
 
     main:
+    // Reads and unfiltered matrices become counts of cells
+    ch_input = ch_samples.branch { meta, files ->
+        reads: files instanceof List
+        raw: meta.cell_calling == 'true'
+        counts: true
+    }
+    COUNT(ch_input.reads.map { meta, lanes -> [meta] + lanes.transpose() }, ch_input.raw, references)
+    ch_counts = ch_input.counts.mix(COUNT.out.counts).branch { meta, _counts ->
+        of_groups: meta.group
+        single: true
+    }
+
+    // Samples of a group are clustered together; in its cells' column `sample` their batch is kept
+    JOIN(
+        ch_counts.of_groups
+            .map { meta, counts -> [meta.group, [meta, counts]] }
+            .groupTuple()
+            .map { group, samples -> groupInput(group, samples.toSorted { a, b -> a[0].id <=> b[0].id }) }
+    )
+
     // Counts of the cells and genes that are kept, and the z-scores that the model sees
-    PREPARE(ch_samples)
+    PREPARE(ch_counts.single.mix(JOIN.out.h5ad))
 
     // Training, clusters and their score; on a GPU where the process has one
     CICL(PREPARE.out.h5ad)
@@ -90,4 +114,10 @@ workflow CICL_PIPELINE {
     emit:
     h5ad // channel: [ val(meta), path(h5ad) ]
     report // channel: path(html)
+}
+
+// What JOIN takes: settings of the group, which are those of its samples, and the files and names of these
+def groupInput(group, samples) {
+    def settings = samples[0][0].subMap(['n_clusters', 'label_col', 'counts_layer'])
+    return [settings + [id: group, batch_col: 'sample', integrate: true], samples.collect { _meta, counts -> counts }, samples.collect { meta, _counts -> meta.id }]
 }

@@ -9,3 +9,6 @@ ClusterLossForm = Literal["ratio", "supcon", "other-view"]
 GeneSelection = Literal["seurat", "cell_ranger"]
 EncoderForm = Literal["post-norm", "pca"]
 PseudoLabels = Literal["minibatch", "pool"]
+
+Protocol = Literal["10XV2", "10XV3", "10XV4"]
+Doublets = Literal["off", "mark", "remove"]

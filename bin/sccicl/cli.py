@@ -5,15 +5,18 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from . import __version__
-from .choices import InputKind
+from .choices import Doublets, InputKind
 from .config import PRESETS, Config
 from .errors import InputError
 from .runtime import set_environment
+
+if TYPE_CHECKING:
+    from .qc import Limits
 
 SUFFIXES = (
     ".gz",
@@ -24,6 +27,8 @@ SUFFIXES = (
     ".csv",
     ".tsv",
     ".txt",
+    ".cells",
+    ".joint",
     ".prepared",
     ".clustered",
     ".fit",
@@ -113,6 +118,11 @@ label_option = click.option(
 batch_option = click.option(
     "--batch-col", help="Column of obs with the batch or sample of the cells; used for the figures."
 )
+integrate_option = click.option(
+    "--integrate",
+    is_flag=True,
+    help="Cluster the batches of --batch-col jointly, so that none is a cluster of its own.",
+)
 read_options = _options(
     click.option(
         "--input-kind",
@@ -125,6 +135,36 @@ read_options = _options(
         "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
     ),
 )
+qc_options = _options(
+    click.option("--min-counts", type=click.IntRange(min=0), help="Counts that a cell must have."),
+    click.option("--min-genes", type=click.IntRange(min=0), help="Genes that a cell must have."),
+    click.option(
+        "--max-mito", type=click.FloatRange(0, 100), help="Per cent of a cell's counts that may be mitochondrial."
+    ),
+    click.option(
+        "--nmads",
+        type=click.FloatRange(min=0),
+        help="Limits that are not given: this many median absolute deviations from the median; none by default.",
+    ),
+    click.option("--min-cells", type=click.IntRange(min=0), help="Cells that a gene must be found in."),
+    click.option(
+        "--doublets",
+        type=click.Choice(get_args(Doublets)),
+        default="off",
+        show_default=True,
+        help="Look for doublets with Scrublet, and mark them or remove them.",
+    ),
+)
+
+
+def read_limits(options: dict[str, Any]) -> "Limits":
+    """The limits of the quality control; takes them out of `options`."""
+    from .qc import Limits
+
+    names = ("min_counts", "min_genes", "max_mito", "nmads", "min_cells", "doublets")
+    return Limits(**{name: options.pop(name) for name in names})
+
+
 run_options = _options(
     click.option("--n-clusters", default="auto", show_default=True, help="Number of clusters, or auto to estimate it."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
@@ -228,7 +268,7 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
 
 
 def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
-    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay in the file."""
+    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
 
     try:
@@ -271,7 +311,9 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @id_option
 @label_option
 @batch_option
+@integrate_option
 @read_options
+@qc_options
 @run_options
 @checkpoint_options
 @prepare_config_options
@@ -295,9 +337,12 @@ def run(
     n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
     config = read_config(options.pop("preset"), options)
     checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
+    limits = read_limits(options)
     sample = sample_id(path, given_id)
     _check_replaceable(outdir / f"{sample}.h5ad", path)
-    prepared = steps.prepare_sample(path, sample, config=config, label_col=label_col, batch_col=batch_col, **options)
+    prepared = steps.prepare_sample(
+        path, sample, config=config, limits=limits, label_col=label_col, batch_col=batch_col, **options
+    )
     record_sums(prepared, path)
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device}
@@ -348,6 +393,7 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @id_option
 @label_option
 @batch_option
+@integrate_option
 @read_options
 @click.option(
     "--memory-gb",
@@ -356,6 +402,7 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
     show_default=True,
     help="Memory to use, about; an h5ad, zarr or 10x .h5 that needs more is prepared in blocks of cells.",
 )
+@qc_options
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
     """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
@@ -364,10 +411,12 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
     from .write import atomic_path
 
     config = read_config(preset, options)
+    limits = read_limits(options)
     sample = sample_id(path, given_id)
     outfile = outdir / f"{sample}.prepared.h5ad"
     sums = input_sums(path) if path.exists() else []
-    prepare_to_file(path, sample, outfile, config=config, memory_gb=memory_gb, input_sha256=combined(sums), **options)
+    settings = {"config": config, "limits": limits, "memory_gb": memory_gb, "input_sha256": combined(sums)}
+    prepare_to_file(path, sample, outfile, **settings, **options)
     with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
         temporary.write_text(as_table(sample, sums), encoding="utf-8")
 
@@ -647,5 +696,5 @@ def demo_data(outdir: Path) -> None:
     write_demo_data(outdir)
 
 
-# Commands in a file of their own; they add themselves to `main`.
-from . import cli_downstream  # noqa: E402, F401
+# Commands in files of their own; they add themselves to `main`.
+from . import cli_count, cli_downstream  # noqa: E402, F401

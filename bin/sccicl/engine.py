@@ -13,7 +13,6 @@ from .config import Config, preset_config
 from .evidence import Evidence
 from .kchoice import choose_k
 from .model import Encoder, PCAEncoder, encode
-from .neighbours import neighbour_indices
 from .pool import Pool
 from .train import train
 from .world import World
@@ -43,6 +42,7 @@ def fit(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     quiet: bool = False,
+    batches: np.ndarray | None = None,
 ) -> Fit:
     """Choose k, find the first pseudo-labels, train.
 
@@ -56,6 +56,9 @@ def fit(
         Number of clusters, or `auto`.
     checkpoint
         Where each part of the result is kept as soon as it is there, and taken from where it is.
+    batches
+        Codes of the batches of the cells, (cells,), where these are clustered jointly: `x` and `evidence` have their
+        shifts taken out already, positives are also of other batches, and minibatches hold every batch.
     """
     checkpoint, world = checkpoint or Checkpoint(None), World()
 
@@ -76,16 +79,14 @@ def fit(
         if (n_found := int(labels.max()) + 1) < k["n_clusters"]:
             k.update(requested=k["n_clusters"], n_clusters=n_found)
     if config.neighbours:
-        neighbours = found(
-            "neighbours",
-            lambda: torch.from_numpy(neighbour_indices(scores, config.neighbours).astype(np.int64)),
-        )
+        neighbours = found("neighbours", lambda: torch.from_numpy(evidence.neighbours(scores, config.neighbours)))
     trained = train(
         cells,
         k["n_clusters"],
         config,
         labels=labels,
         neighbours=neighbours,
+        batches=None if batches is None else torch.from_numpy(batches),
         seed=seed,
         device=device,
         checkpoint=checkpoint,

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from .choices import GeneSelection, InputKind
 from .genes import order_genes
+from .neighbours import neighbour_indices
 from .prepare import library_sizes, normalise, size_factors
 
 GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
@@ -26,6 +27,9 @@ class Evidence(Protocol):
 
     def gene_sets(self) -> Iterator[np.ndarray]:
         """Cells on the genes of every gene set, fully scaled: (cells, genes) each."""
+
+    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+        """Cells that the second view of each may be of, (cells, choices) int64, from components (cells, features)."""
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """Dense cells x genes in each scaling."""
@@ -84,6 +88,10 @@ class CountEvidence:
                 seen.add(genes.tobytes())
                 yield z_scored(self._values(genes))
 
+    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+        """See `Evidence`."""
+        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""
         values = self._values(self._order("cell_ranger")[: GENE_SETS[-1][1]])
@@ -125,6 +133,10 @@ class ArrayEvidence:
     def gene_sets(self) -> Iterator[np.ndarray]:
         """See `Evidence`."""
         yield self.x
+
+    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+        """See `Evidence`."""
+        return neighbour_indices(scores, n_neighbours).astype(np.int64)
 
     def scaled(self) -> tuple[np.ndarray, ...]:
         """See `Evidence`."""

@@ -60,11 +60,12 @@ class Pool:
 
     def _warm_up(self) -> list[torch.Tensor]:
         is_whole = len(self.chosen) == self.n_cells
-        sets = list((self._evidence if is_whole else self._evidence.subset(self.chosen)).gene_sets())
+        evidence = self._evidence if is_whole else self._evidence.subset(self.chosen)
+        sets = list(evidence.gene_sets())
         found = []
         for run in range(self._config.pool_runs):
             x = sets[run % len(sets)]
-            h = warm_embedding(x, self._config, seed=self._seed + run, device=self._device)
+            h = warm_embedding(x, self._config, evidence.neighbours, seed=self._seed + run, device=self._device)
             found.append(torch.from_numpy(h))
             if not self._quiet:
                 log(f"warm-up: {run + 1} of {self._config.pool_runs} encoders trained")

@@ -141,6 +141,7 @@ def _check_there(path: Path) -> None:
 
 
 def _read_folder(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+    from .quants import quant_files, read_quants
     from .read_tenx import read_tenx_mtx, tenx_matrix_files
 
     if any((path / marker).exists() for marker in ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")):
@@ -148,6 +149,9 @@ def _read_folder(path: Path, input_kind: InputKind, counts_layer: str | None) ->
     if tenx_matrix_files(path):
         _no_layers(path, counts_layer)
         return _validated(read_tenx_mtx(path), path.name, input_kind, None)
+    if quant_files(path):
+        _no_layers(path, counts_layer)
+        return _validated(read_quants(path), path.name, input_kind, None)
     inside = sorted(folder.name for folder in path.iterdir() if folder.is_dir() and tenx_matrix_files(folder))
     hint = f"did you mean its folder {inside[0]}? Otherwise give" if inside else "give"
     raise InputError(f"the folder {path.name} is neither a 10x folder nor a zarr store: {hint} {KNOWN}")

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from .checkpoint import Checkpoint
+    from .qc import Limits
 
 Auto = Literal["auto"]
+# Of the records of earlier steps, what the metrics hold: numbers, no curves
+CELL_NUMBERS = ("barcodes", "cells", "by_size", "by_profile", "threshold", "umis_in_cells", "median_umis")
+QC_NUMBERS = ("cells_in", "cells_out", "genes_in", "genes_out", "removed", "thresholds", "doublets")
 
 
 def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
@@ -62,20 +66,37 @@ def prepare_sample(
     sample_id: str,
     *,
     config: Config,
+    limits: "Limits | None" = None,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
+    integrate: bool = False,
 ) -> "AnnData":
-    """Read and prepare one sample; the columns are checked here so that a wrong name costs no training."""
+    """Read, check and prepare one sample; the columns are checked here so that a wrong name costs no training.
+
+    Cells outside `limits` are left out, unless an earlier step has done its quality control.
+    """
+    from .batches import prepare_jointly
+    from .cell_calling import take_record
+    from .gene_names import add_symbols_column
+    from .qc import quality_control
     from .read import check_columns, read_counts
     from .runtime import stage
 
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+        take_record(adata, Path(path))
+        add_symbols_column(adata)
+        if limits is not None and "qc" not in adata.uns["cicl"]:
+            adata = quality_control(adata, limits, input_kind=input_kind)
         prepared = prepare_counts(adata, input_kind, config)
+        if integrate and batch_col is None:
+            raise InputError("--integrate needs the obs column of the batches: name it with --batch-col")
         check_columns(prepared, label_col=label_col, batch_col=batch_col)
+        if integrate:
+            prepare_jointly(prepared, batch_col, config)
     record = prepared.uns["cicl"]
     record["id"] = sample_id
     record["stages"] = stages
@@ -97,23 +118,32 @@ def prepare_to_file(
 ) -> None:
     """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory.
 
-    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks. The checksum
-    of the input is kept in `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
+    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks and neither
+    quality control nor integration is asked for, which look at all cells at once. The checksum of the input is kept in
+    `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
     """
     from .prepare_stored import fits_in_memory, write_prepared
+    from .progress import log
     from .read_blocks import stored_matrix
     from .write import write_h5ad
 
     max_bytes = int(memory_gb * 2**30)
+    in_blocks = {name: options[name] for name in options if name not in ("limits", "integrate")}
     with ExitStack() as stack:
         try:
             matrix = stack.enter_context(stored_matrix(path, options.get("counts_layer")))
         except Exception:  # whatever is wrong with the file, the reader of whole files says it best
             matrix = None
         if matrix is not None and not fits_in_memory(matrix, config, max_bytes):
-            record = {"input_sha256": input_sha256}
-            write_prepared(matrix, path, outfile, sample_id, record, config=config, max_bytes=max_bytes, **options)
-            return
+            if options.get("limits") is None and not options.get("integrate"):
+                record = {"input_sha256": input_sha256}
+                write_prepared(
+                    matrix, path, outfile, sample_id, record, config=config, max_bytes=max_bytes, **in_blocks
+                )
+                return
+            log(
+                f"{path} takes more than {memory_gb:g} GB; for its quality control or integration it is read as a whole"
+            )
     prepared = prepare_sample(path, sample_id, config=config, **options)
     prepared.uns["cicl"]["prepare"]["input_sha256"] = input_sha256
     write_h5ad(prepared, outfile)
@@ -168,24 +198,33 @@ def fit_sample(
 ) -> dict[str, Any]:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
 
-    Only X and `obsm["X_cicl_input"]` are looked at: no column of obs, so no label, reaches the training.
+    Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
+    so no label, reaches the training.
     """
+    from .batches import BatchEvidence, batch_codes
     from .engine import fit
     from .runtime import device_name, hardware, stage, versions
     from .stored_counts import count_evidence
 
-    kind = prepared.uns["cicl"]["prepare"]["input_kind"]
+    made = prepared.uns["cicl"]["prepare"]
+    batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy()) if made.get("integrate") else None
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
+        if batches is None:
+            evidence = count_evidence(prepared, made["input_kind"])
+        else:
+            counts = prepared.X.to_memory() if prepared.isbacked else prepared.X
+            evidence = BatchEvidence(counts, batches, made["input_kind"])
         found = fit(
             prepared.obsm["X_cicl_input"],
-            count_evidence(prepared, kind),
+            evidence,
             n_clusters,
             config,
             seed=seed,
             device=device,
             checkpoint=checkpoint,
             quiet=quiet,
+            batches=batches,
         )
     return {
         "params": config.as_dict(),
@@ -308,6 +347,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
+    from .mixing import ilisi
     from .read import check_columns
     from .score import agreement, silhouette
 
@@ -327,6 +367,10 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         metrics.update(agreement(adata.obs[label_col].to_numpy(), clusters))
     if "batch_col" in record["prepare"]:
         metrics["batch_col"] = record["prepare"]["batch_col"]
+        metrics["ilisi"] = ilisi(adata.obsm["X_cicl"], adata.obs[metrics["batch_col"]].to_numpy())
+    for section, kept in (("cells", CELL_NUMBERS), ("qc", QC_NUMBERS)):
+        if section in record:
+            metrics[section] = {name: record[section][name] for name in kept if name in record[section]}
     metrics["silhouette"] = silhouette(adata.obsm["X_cicl"], clusters)
     metrics["cluster_sizes"] = {name: int(n) for name, n in adata.obs["cicl"].value_counts(sort=False).items()}
     for quantity in ("seconds", "peak_memory_mb", "peak_gpu_memory_mb"):

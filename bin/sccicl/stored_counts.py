@@ -8,6 +8,7 @@ from scipy import sparse
 
 from .choices import InputKind
 from .evidence import CountEvidence
+from .neighbours import neighbour_indices
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,6 +28,10 @@ class StoredCountEvidence:
     def subset(self, cells: np.ndarray) -> CountEvidence:
         """See `evidence.Evidence`."""
         return CountEvidence(sparse.csr_matrix(self._counts[np.asarray(cells)]), self._input_kind)
+
+    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+        """See `evidence.Evidence`."""
+        return neighbour_indices(scores, n_neighbours).astype(np.int64)
 
     def __getattr__(self, name: str) -> Any:
         """All else is that of all cells, which have to be read for it."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .batches import balanced_minibatches
 from .cells import Cells
 from .checkpoint import Checkpoint, Progress
 from .config import Config
@@ -72,6 +73,7 @@ def train(
     *,
     labels: Tensor | None = None,
     neighbours: Tensor | None = None,
+    batches: Tensor | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     checkpoint: Checkpoint | None = None,
@@ -96,6 +98,8 @@ def train(
     neighbours
         Nearest neighbours of every cell, (cells, neighbours); the second view of a cell is made of one of them. By
         default both are of the cell itself.
+    batches
+        Codes of the batches of the cells, (cells,): every minibatch holds each in the share that it has of all cells.
     checkpoint
         Where the training is kept; it goes on from there to the same weights as if it had not been interrupted.
     world
@@ -111,6 +115,7 @@ def train(
     torch.manual_seed(seed)
     cells = Cells(x, device)
     neighbours = None if neighbours is None else neighbours.to(device)
+    batches = None if batches is None else batches.to(device)
     per_minibatch = labels is None
     state = _start(cells, labels, config, seed)
     world = world or World()
@@ -133,7 +138,11 @@ def train(
                     h = take_step.embed(cells.x)
                     state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels
             state.shuffling.set_state(state.order)
-            for number, batch in enumerate(minibatches(len(x), config.batch_size, state.shuffling)):
+            if batches is None:
+                drawn = minibatches(len(x), config.batch_size, state.shuffling)
+            else:
+                drawn = balanced_minibatches(batches, config.batch_size, state.shuffling)
+            for number, batch in enumerate(drawn):
                 if number < first_batch:
                     continue
                 ours = others = cells.take(batch)

@@ -4,13 +4,14 @@ Before any cluster is known the encoder learns which cells are neighbours, under
 between cells of one type by chance shrinks, and types that principal components leave side by side come apart.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from .components import principal_components
 from .config import Config
 from .model import encode
-from .neighbours import neighbour_indices
 from .train import train
 from .world import World
 
@@ -21,16 +22,26 @@ STEPS = 300
 COMPONENTS = 20
 
 
-def warm_embedding(x: np.ndarray, config: Config, *, seed: int, device: torch.device | str) -> np.ndarray:
-    """Train an encoder of `config` on prepared cells (cells, genes) by the instance-wise loss; (cells, features)."""
+def warm_embedding(
+    x: np.ndarray,
+    config: Config,
+    neighbours_of: Callable[[np.ndarray, int], np.ndarray],
+    *,
+    seed: int,
+    device: torch.device | str,
+) -> np.ndarray:
+    """Train an encoder of `config` on prepared cells (cells, genes) by the instance-wise loss; (cells, features).
+
+    `neighbours_of` is `Evidence.neighbours` of these cells.
+    """
     config = config.changed(
         temperature=TEMPERATURE, instance_loss_weight=1.0, cluster_loss_weight=0.0, epochs=1, min_steps=STEPS
     )
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     neighbours = None
     if config.neighbours:
-        nearest = neighbour_indices(principal_components(x, COMPONENTS, seed=seed), config.neighbours)
-        neighbours = torch.from_numpy(nearest.astype(np.int64))
+        scores = principal_components(x, COMPONENTS, seed=seed)
+        neighbours = torch.from_numpy(neighbours_of(scores, config.neighbours))
     one_cluster = torch.zeros(len(x), dtype=torch.int64)
     found = train(
         cells,

@@ -1,14 +1,18 @@
 """Runs of the pipeline, each in a folder of its own and apart from the user's Nextflow."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import anndata
 import pytest
+import simulate_reads
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
 @dataclass
@@ -33,7 +37,7 @@ class Run:
 def start(folder: Path, *arguments: str) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": TOOLS,
         "NXF_HOME": os.environ.get("NXF_HOME", str(ROOT / ".tools" / "nextflow-home")),
         "NXF_ANSI_LOG": "false",
         "NXF_JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -69,3 +73,57 @@ def pipeline(nextflow: Callable[..., Run]) -> Callable[..., Run]:
         return nextflow("run", str(ROOT), "--outdir", "results", *arguments, folder=folder)
 
     return run
+
+
+@dataclass
+class Reads:
+    """A simulated sample: what was sequenced (`droplets`), the files, and the arguments that name the references."""
+
+    folder: Path
+    reference: simulate_reads.Reference
+    droplets: anndata.AnnData
+    lanes: list[tuple[Path, Path]]
+
+    @property
+    def cells(self) -> anndata.AnnData:
+        return self.droplets[self.droplets.obs["cell_type"] != "empty"]
+
+    def sheet(self, **columns: str) -> str:
+        """Name of a samplesheet of the sample `pbmc`, in `folder`."""
+        header = ",".join(("sample", "fastq_1", "fastq_2", *columns))
+        rows = [",".join(("pbmc", read_1.name, read_2.name, *columns.values())) for read_1, read_2 in self.lanes]
+        (self.folder / "sheet.csv").write_text("\n".join((header, *rows, "")))
+        return "sheet.csv"
+
+    def references(self) -> list[str]:
+        files = {"fasta": "genome.fa", "gtf": "genes.gtf", "whitelist": "whitelist.txt"}
+        return [word for name, file in files.items() for word in (f"--{name}", file)]
+
+
+@pytest.fixture(scope="session")
+def reads(tmp_path_factory: pytest.TempPathFactory) -> Reads:
+    """300 cells of 4 types among empty droplets, sequenced on two lanes."""
+    folder = tmp_path_factory.mktemp("reads")
+    reference = simulate_reads.make_reference()
+    reference.write(folder)
+    droplets = simulate_reads.draw_droplets(reference)
+    (folder / "whitelist.txt").write_text("\n".join(simulate_reads.whitelist(droplets)) + "\n")
+    return Reads(folder, reference, droplets, simulate_reads.write_fastq(droplets, reference, folder / "pbmc"))
+
+
+def needs(*tools: str) -> None:
+    missing = [tool for tool in tools if shutil.which(tool, path=TOOLS) is None]
+    if missing:
+        pytest.skip(f"no {', '.join(missing)}: `scripts/install-aligners.sh all` as root, or from Bioconda")
+
+
+@pytest.fixture(scope="session")
+def star() -> None:
+    """Skip where there is no STAR."""
+    needs("STAR")
+
+
+@pytest.fixture(scope="session")
+def alevin() -> None:
+    """Skip where salmon, alevin-fry or gffread is missing."""
+    needs("salmon", "alevin-fry", "gffread")

@@ -7,7 +7,7 @@ include { readSamplesheet } from '../../subworkflows/local/utils_samplesheet'
 def outcome(sheet) {
     try {
         return readSamplesheet(sheet, [n_clusters: 'auto', label_col: 'cell_type'])
-            .collect { meta, path -> meta + [input: path.toString()] }
+            .collect { meta, files -> meta + [input: files instanceof List ? files.collect { pair -> pair*.name } : files.toString()] }
     }
     catch (Exception e) {
         return e.cause?.message ?: e.message

@@ -54,9 +54,61 @@ REFUSED = {
     ),
     "word.csv": (b"sample,input,n_clusters\ns1,data.h5ad,many\n", "column n_clusters: 'many' is neither auto nor"),
     "wide.csv": (b"sample,input\ns1,data.h5ad,4\n", "wide.csv, row 2 has 3 cells, but the header has 2"),
+    "no_fastq_2.csv": (
+        b"sample,fastq_1\ns1,a_R1.fastq.gz\n",
+        "no_fastq_2.csv has no column 'fastq_2': its header is 'sample,fastq_1', and must hold sample, fastq_1 and "
+        "fastq_2.",
+    ),
+    "unpaired.csv": (
+        b"sample,fastq_1,fastq_2\ns1,a_R1.fastq.gz,\n",
+        "unpaired.csv, row 2, column fastq_2: the cell is empty, but fastq_1 is not; reads of 10x come in pairs",
+    ),
+    "both.csv": (
+        b"sample,input,fastq_1,fastq_2\ns1,data.h5ad,a_R1.fastq.gz,a_R2.fastq.gz\n",
+        "both.csv, row 2: it has counts (input) and reads (fastq_1, fastq_2); keep one of them.",
+    ),
+    "neither.csv": (
+        b"sample,input,fastq_1,fastq_2\ns1,,,\n",
+        "column input: the cell is empty; give the path of the sample's counts, or its reads in fastq_1 and fastq_2.",
+    ),
+    "same.csv": (
+        b"sample,fastq_1,fastq_2\ns1,a_R1.fastq.gz,a_R1.fastq.gz\n",
+        "same.csv, row 2: fastq_1 and fastq_2 are the same file",
+    ),
+    "bam.csv": (
+        b"sample,fastq_1,fastq_2\ns1,data.h5ad,a_R2.fastq.gz\n",
+        "column fastq_1: the name of 'data.h5ad' must end in .fastq, .fq, .fastq.gz or .fq.gz",
+    ),
+    "lane_twice.csv": (
+        b"sample,fastq_1,fastq_2\ns1,a_R1.fastq.gz,a_R2.fastq.gz\ns1,a_R1.fastq.gz,b_R2.fastq.gz\n",
+        "lane_twice.csv, rows 2 and 3: 'a_R1.fastq.gz' is there 2 times; give each file of reads once.",
+    ),
+    "lanes_differ.csv": (
+        b"sample,fastq_1,fastq_2,expected_cells\ns1,a_R1.fastq.gz,a_R2.fastq.gz,5\ns1,b_R1.fastq.gz,b_R2.fastq.gz,6\n",
+        "rows 2 and 3, column expected_cells: the lanes of 's1' have different values; give one of them.",
+    ),
+    "no_cells.csv": (
+        b"sample,fastq_1,fastq_2,expected_cells\ns1,a_R1.fastq.gz,a_R2.fastq.gz,0\n",
+        "column expected_cells: '0' is no whole number from 1 up",
+    ),
+    "lone_group.csv": (
+        b"sample,input,group\ns1,data.h5ad,g\ns2,data.h5ad,\n",
+        "lone_group.csv, row 2, column group: the group 'g' has one sample only, 's1'; give it another one",
+    ),
+    "group_name.csv": (
+        b"sample,input,group\ns1,data.h5ad,s1\ns2,data.h5ad,s1\n",
+        "group_name.csv, rows 2 and 3, column group: 's1' cannot name the result",
+    ),
     "missing.csv": (None, "missing.csv' does not exist: check --input."),
     "folder.csv": (None, "folder.csv' is a folder: give the CSV file with --input."),
 }
+
+
+READS = b"""sample,input,fastq_1,fastq_2,expected_cells,n_clusters
+s1,,a_R1.fastq.gz,a_R2.fastq.gz,300,
+s2,data.h5ad,,,,
+s1,,b_R1.fastq.gz,b_R2.fastq.gz,,4
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +118,9 @@ def outcomes(nextflow, tmp_path_factory):
     (folder / "folder.csv").mkdir()
     contents = ACCEPTED | {name: content for name, (content, _) in REFUSED.items() if content is not None}
     values = b'sample,input,n_clusters,label_col,batch_col\ns1,data.h5ad,12,,"it\'s, ""so"""\n'
-    for name, content in (contents | {"values.csv": values, "data.h5ad": b"sample,input\n"}).items():
+    contents |= {"values.csv": values, "data.h5ad": b"sample,input\n", "reads.csv": READS}
+    contents |= {f"{lane}_R{mate}.fastq.gz": b"" for lane in "ab" for mate in (1, 2)}
+    for name, content in contents.items():
         (folder / name).write_bytes(content)
     run = nextflow("run", str(Path(__file__).with_name("samplesheets.nf")), "--folder", str(folder))
     assert run.status == 0, run.text
@@ -94,6 +148,14 @@ def test_values_of_a_row_override_the_parameters(outcomes):
     assert sample["label_col"] == "cell_type"
     assert sample["batch_col"] == 'it\'s, "so"'
     assert "counts_layer" not in sample
+
+
+def test_rows_of_reads_are_lanes_of_their_sample(outcomes):
+    reads, counts = outcomes["reads.csv"]
+    assert reads["input"] == [["a_R1.fastq.gz", "a_R2.fastq.gz"], ["b_R1.fastq.gz", "b_R2.fastq.gz"]]
+    assert (reads["id"], reads["expected_cells"], reads["n_clusters"]) == ("s1", "300", "4")
+    assert counts["input"] == f"{outcomes['folder']}/data.h5ad"
+    assert "expected_cells" not in counts
 
 
 def test_a_bad_sheet_stops_the_run_before_any_task(pipeline, tmp_path):

@@ -4,13 +4,17 @@ import json
 
 import pytest
 
+FILES = ("sheets/a.h5ad", "sheets/b (1).h5ad", "c.h5ad", "sheets/l1_R1.fastq.gz", "sheets/l1_R2.fastq.gz")
+REFERENCES = ("genome.fa", "genes.gtf")
+SHEET = ("--input", "sheets/sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")
+
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory):
-    """A launch folder with two inputs beside the samplesheet and one in the launch folder."""
+    """A launch folder with inputs beside the samplesheet and in the launch folder."""
     folder = tmp_path_factory.mktemp("launch")
     (folder / "sheets").mkdir()
-    for name in ("sheets/a.h5ad", "sheets/b (1).h5ad", "c.h5ad"):
+    for name in (*FILES, *REFERENCES):
         (folder / name).touch()
     return folder
 
@@ -19,25 +23,25 @@ def launch(tmp_path_factory):
 def stub(launch, pipeline):
     # As a spreadsheet on Windows writes it: BOM, CRLF, semicolons, quotes, empty rows at the end
     rows = [
-        "sample;input;n_clusters;label_col;note",
+        "sample;input;n_clusters;label_col;note;fastq_1;fastq_2",
         'a;a.h5ad;4;"cell; type";x',
         's_2.x-1;"b (1).h5ad";;',
         "c;c.h5ad",
+        "r;;;;;l1_R1.fastq.gz;l1_R2.fastq.gz",
         ";;;;",
         "",
     ]
     (launch / "sheets" / "sheet.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
-    run = pipeline(
-        "-stub", "--input", "sheets/sheet.csv", "--label_col", "it's $HOME", "--n_clusters", "7", folder=launch
-    )
+    run = pipeline("-stub", *SHEET, "--label_col", "it's $HOME", "--n_clusters", "7", folder=launch)
     assert run.status == 0, run.text
     return run
 
 
 def test_tasks(stub):
-    samples = ("a", "s_2.x-1", "c")
+    samples = ("a", "s_2.x-1", "c", "r")
     expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
-    assert sorted(stub.tasks) == sorted([*expected, "REPORT", "MULTIQC"])
+    of_reads = ["FASTQ_CHECK (r)", "STAR_GENOMEGENERATE (genome)", "STAR_SOLO (r)", "CALL_CELLS (r)"]
+    assert sorted(stub.tasks) == sorted([*expected, *of_reads, "REPORT", "MULTIQC"])
 
 
 def test_unused_column_is_mentioned(stub):
@@ -57,7 +61,7 @@ def test_parameters_are_recorded(stub):
 
 def test_strict_parser(launch, pipeline, stub, monkeypatch):
     monkeypatch.setenv("NXF_SYNTAX_PARSER", "v2")
-    run = pipeline("-stub", "--input", "sheets/sheet.csv", "--skip_multiqc", "--skip_markers", folder=launch)
+    run = pipeline("-stub", *SHEET, "--skip_multiqc", "--skip_markers", folder=launch)
     assert run.status == 0, run.text
     assert "MULTIQC" not in run.tasks
     assert not [task for task in run.tasks if task.startswith("MARKERS")]

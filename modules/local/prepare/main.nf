@@ -19,6 +19,7 @@ process PREPARE {
 
     script:
     def args = task.ext.args ?: ''
+    def args2 = task.ext.args2 ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
     if ("${counts}" == "${prefix}.prepared.h5ad") {
         error("Input and output of ${task.process} are both called '${counts}': set another `ext.prefix`")
@@ -26,11 +27,12 @@ process PREPARE {
     def options = [
         meta.label_col ? "--label-col ${quoted(meta.label_col)}" : '',
         meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
+        meta.integrate ? '--integrate' : '',
         meta.counts_layer ? "--counts-layer ${quoted(meta.counts_layer)}" : '',
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py prepare ${quoted("./${counts.name}")} --id '${prefix}' ${options} ${args}
+    cicl.py prepare ${quoted("./${counts.name}")} --id '${prefix}' ${options} ${args} ${args2}
     """
 
     stub:

@@ -5,6 +5,7 @@
 include { DEMO_DATA                                          } from '../../../modules/local/demo_data'
 include { parameterErrors ; parameterHelp ; schemaParameters } from '../utils_schema'
 include { readSamplesheet                                    } from '../utils_samplesheet'
+include { scrnaseqSamples                                    } from '../utils_scrnaseq'
 include { pipelineTitle ; usedParameters                     } from '../utils_record'
 
 workflow PIPELINE_INITIALISATION {
@@ -14,7 +15,7 @@ workflow PIPELINE_INITIALISATION {
     main:
     checkAndRecord(parameters)
 
-    if (parameters.input) {
+    if (parameters.input || parameters.scrnaseq_results) {
         samples = channel.fromList(samplesOf(parameters))
     }
     else {
@@ -23,7 +24,26 @@ workflow PIPELINE_INITIALISATION {
     }
 
     emit:
-    samples // channel: [ val(meta), path(input) ]
+    samples // channel: [ val(meta), path(input) ], or [ val(meta), [ [ path(fastq_1), path(fastq_2) ], ... ] ] of reads
+}
+
+// What the alignment needs besides reads: files where they are given, empty lists where not
+def referencesOf(parameters) {
+    return ['fasta', 'gtf', 'star_index', 'whitelist']
+        .collectEntries { name -> [name, parameters[name] ? file(parameters[name], glob: false) : []] } + [protocol: parameters.protocol, aligner: parameters.aligner]
+}
+
+// Sentences about references that are missing, given that there are reads to align
+def referenceErrors(parameters) {
+    def files = ['fasta', 'gtf', 'star_index', 'whitelist']
+        .findAll { name -> parameters[name] && !file(parameters[name], glob: false).exists() }
+        .collect { name -> "Parameter --${name}: '${parameters[name]}' does not exist; correct the path." }
+    def missing = parameters.star_index && parameters.aligner == 'star'
+        ? []
+        : ['fasta', 'gtf'].findAll { name -> !parameters[name] }
+    return files + (missing
+        ? ["The samplesheet has reads (fastq_1), so ${missing.collect { name -> "--${name}" }.join(' and ')} ${missing.size() > 1 ? 'are' : 'is'} missing: give the genome (--fasta) and its annotation (--gtf)${parameters.aligner == 'star' ? ', or --star_index' : ''}."]
+        : [])
 }
 
 workflow PIPELINE_COMPLETION {
@@ -56,20 +76,47 @@ def checkAndRecord(parameters) {
     writeParameters(parameters)
 }
 
-// The samples of --input; where the sheet is wrong the run stops with status 2, as the engine does on bad input
+// The samples of --input or --scrnaseq_results; where these are wrong the run stops with status 2, as the engine does on bad input
 def samplesOf(parameters) {
     try {
-        return readSamplesheet(file(parameters.input, glob: false), parameters)
+        def samples = parameters.input
+            ? readSamplesheet(file(parameters.input, glob: false), parameters)
+            : scrnaseqSamples(
+                file(parameters.scrnaseq_results, type: 'dir', glob: false),
+                parameters.scrnaseq_aligner,
+                parameters.scrnaseq_matrix,
+                ['n_clusters', 'label_col', 'batch_col', 'counts_layer'].collectEntries { name -> [name, parameters[name]?.toString()] },
+            )
+        def errors = samples.any { _meta, files -> files instanceof List } ? referenceErrors(parameters) : []
+        if (errors) {
+            error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
+        }
+        return parameters.merge ? merged(samples) : integrated(samples, parameters)
     }
     catch (Exception e) {
         exit(2, e.cause?.message ?: e.message)
     }
 }
 
+// All samples in one group
+def merged(samples) {
+    if (samples.size() < 2) {
+        error("ERROR: --merge clusters samples together, but there is one only, '${samples[0][0].id}'; leave --merge out.")
+    }
+    return samples.collect { meta, files -> [meta + [group: 'merged'], files] }
+}
+
+def integrated(samples, parameters) {
+    return samples.collect { meta, files -> [parameters.integrate && meta.batch_col ? meta + [integrate: true] : meta, files] }
+}
+
 // Stops the run, before anything is started, where parameters are unknown, wrong or missing
 def checkParameters(parameters) {
     def errors = parameterErrors(parameters, schemaParameters(file("${projectDir}/nextflow_schema.json")))
-    if (!parameters.input && !parameters.demo && !parameters.benchmark) {
+    if (parameters.input && parameters.scrnaseq_results) {
+        errors += ["Parameters --input and --scrnaseq_results are two ways to name the samples: give one of them."]
+    }
+    if (!parameters.input && !parameters.scrnaseq_results && !parameters.demo && !parameters.benchmark) {
         errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
     }
     errors += missingFiles(parameters)

@@ -4,8 +4,9 @@
 
 include { suggestion } from '../utils_schema'
 
-// The samples of a samplesheet, [ meta, path ] for each row; `defaults` holds n_clusters, label_col, batch_col, counts_layer
-// of rows that do not give them. Stops with all that is wrong with the sheet, one sentence each.
+// The samples of a samplesheet, [ meta, path ] for each row with counts, [ meta, [ [ fastq_1, fastq_2 ], ... ] ] for the rows of
+// a sample with reads, which are its lanes. `defaults` holds n_clusters, label_col, batch_col, counts_layer of rows that do not
+// give them. Stops with all that is wrong with the sheet, one sentence each.
 def readSamplesheet(sheet, defaults) {
     def table = readTable(sheet)
     def errors = headerErrors(table.header, sheet.name)
@@ -15,18 +16,23 @@ def readSamplesheet(sheet, defaults) {
     headerWarnings(table.header, sheet.name).each { text -> log.warn(text) }
 
     def rows = table.rows.collect { row -> row + [values: [table.header, row.cells].transpose().collectEntries()] }
-    def samples = rows.collect { row -> row + [path: resolveInput(row.values.input, sheet)] }
-    def messages = rows ? samples.collectMany { row -> rowErrors(row, table.header.size(), sheet.name) } + duplicateErrors(rows, sheet.name)
+    def samples = rows.collect { row -> row + [paths: inputColumns().collectEntries { column -> [column, resolveInput(row.values[column], sheet)] }] }
+    def messages = rows ? samples.collectMany { row -> rowErrors(row, table.header.size(), sheet.name) } + sampleErrors(rows, sheet.name)
         : ["${sheet.name} has a header but no samples: add a row for each sample."]
     if (messages) {
         stop(messages)
     }
-    return samples.collect { row ->
-        def settings = ['n_clusters', 'label_col', 'batch_col', 'counts_layer']
-            .collectEntries { column -> [column, row.values[column] ?: defaults[column]?.toString()] }
-            .findAll { _column, value -> value }
-        [[id: row.values.sample] + settings, row.path]
-    }
+    return samples
+        .groupBy { row -> row.values.sample }
+        .collect { sample, lanes ->
+            // Counts that are made here have no column or layer that a parameter for all samples could name.
+            def fallback = lanes.first().paths.input ? defaults : [n_clusters: defaults.n_clusters]
+            def settings = settingColumns()
+                .collectEntries { column -> [column, lanes.findResult { row -> row.values[column] ?: null } ?: fallback[column]?.toString()] }
+                .findAll { _column, value -> value }
+            def reads = lanes.collect { row -> [row.paths.fastq_1, row.paths.fastq_2] }
+            [[id: sample] + settings, lanes.first().paths.input ?: reads]
+        }
 }
 
 // Header and rows, each row with its number in the file; any of the line ends, a BOM, quotes, and ; or tab are accepted
@@ -70,17 +76,29 @@ def padded(row, width) {
 
 def headerErrors(header, name) {
     def duplicates = header.findAll { column -> column && header.count(column) > 1 }.unique()
-    def missing = ['sample', 'input'].findAll { column -> !(column in header) }
+    def has_reads = header.any { column -> column in ['fastq_1', 'fastq_2'] }
+    def needed = ['sample'] + (!has_reads ? ['input'] : 'input' in header ? [] : ['fastq_1', 'fastq_2'])
+    def words = has_reads ? 'sample, fastq_1 and fastq_2' : 'sample and input'
+    def missing = needed.findAll { column -> !(column in header) }
     return missing.collect { column ->
-        "${name} has no column '${column}': its header is '${header.join(',')}', and must hold sample and input."
+        "${name} has no column '${column}': its header is '${header.join(',')}', and must hold ${words}."
     } + duplicates.collect { column -> "${name} has the column '${column}' twice: keep one of them." }
 }
 
 def headerWarnings(header, name) {
-    def known = ['sample', 'input', 'n_clusters', 'label_col', 'batch_col', 'counts_layer']
+    def known = ['sample'] + inputColumns() + settingColumns()
     return header
         .findAll { column -> column && !(column in known) }
         .collect { column -> "${name}: the column '${column}' is not used${suggestion(column, known - header)}" }
+}
+
+// Columns with a path, and columns that go with the sample
+def inputColumns() {
+    return ['input', 'fastq_1', 'fastq_2']
+}
+
+def settingColumns() {
+    return ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'expected_cells', 'cell_calling', 'group']
 }
 
 def rowErrors(row, width, name) {
@@ -96,32 +114,104 @@ def rowErrors(row, width, name) {
     else if (!sample.matches(/[A-Za-z0-9_][A-Za-z0-9_.-]*/)) {
         errors += ["${place}, column sample: '${sample}' cannot name files; use only letters, digits, '_', '.' and '-', and start with a letter, a digit or '_'."]
     }
-    else if (sample in ['multiqc', 'pipeline_info', 'report']) {
+    else if (sample in reservedNames()) {
         errors += ["${place}, column sample: '${sample}' is the name of a folder of the run; give the sample another name."]
     }
-    if (!row.values.input) {
-        errors += ["${place}, column input: the cell is empty; give the path of the sample's counts."]
-    }
-    else if (!row.path) {
-        errors += ["${place}, column input: '${row.values.input}' does not exist, neither beside the samplesheet nor in the folder of the launch; correct the path."]
-    }
-    else if (row.values.input.matches('.*[\\x24{}\\p{Cntrl}].*') || row.path.name.startsWith('-')) {
-        errors += ["${place}, column input: '${row.values.input}' cannot be staged, for it holds one of \$ { } or starts with '-'; rename the file or folder, or give a link to it."]
-    }
+    errors += inputErrors(row, place)
     if (row.values.n_clusters && !row.values.n_clusters.matches(/auto|[1-9][0-9]*/)) {
         errors += ["${place}, column n_clusters: '${row.values.n_clusters}' is neither auto nor a whole number from 1 up; correct it, or leave the cell empty."]
+    }
+    if (row.values.expected_cells && !row.values.expected_cells.matches(/[1-9][0-9]*/)) {
+        errors += ["${place}, column expected_cells: '${row.values.expected_cells}' is no whole number from 1 up; correct it, or leave the cell empty."]
+    }
+    if (row.values.cell_calling && !row.values.cell_calling.matches(/true|false/)) {
+        errors += ["${place}, column cell_calling: '${row.values.cell_calling}' is neither true nor false; true where the input holds all barcodes, empty droplets too."]
     }
     return errors
 }
 
-def duplicateErrors(rows, name) {
-    return rows
+// A row has counts, or reads in two files
+def inputErrors(row, place) {
+    def given = inputColumns().findAll { column -> row.values[column] }
+    def missing = given
+        .findAll { column -> !row.paths[column] }
+        .collect { column ->
+            "${place}, column ${column}: '${row.values[column]}' does not exist, neither beside the samplesheet nor in the folder of the launch; correct the path."
+        }
+    missing += given
+        .findAll { column -> row.paths[column] && (row.values[column].matches('.*[\\x24{}\\p{Cntrl}].*') || row.paths[column].name.startsWith('-')) }
+        .collect { column ->
+            "${place}, column ${column}: '${row.values[column]}' cannot be staged, for it holds one of \$ { } or starts with '-'; rename the file or folder, or give a link to it."
+        }
+    if (!given) {
+        def text = row.values.containsKey('input')
+            ? "column input: the cell is empty; give the path of the sample's counts${row.values.containsKey('fastq_1') ? ', or its reads in fastq_1 and fastq_2' : ''}."
+            : 'columns fastq_1 and fastq_2: the cells are empty; give the paths of the reads.'
+        return ["${place}, ${text}"]
+    }
+    if ('input' in given && given.size() > 1) {
+        return ["${place}: it has counts (input) and reads (${(given - 'input').join(', ')}); keep one of them."]
+    }
+    if (given.size() == 1 && given != ['input']) {
+        def other = given == ['fastq_1'] ? 'fastq_2' : 'fastq_1'
+        return missing + ["${place}, column ${other}: the cell is empty, but ${given[0]} is not; reads of 10x come in pairs, so give both files."]
+    }
+    def odd = (given - 'input')
+        .findAll { column -> !row.values[column].tokenize('/').last().matches(/\S+\.(fastq|fq)(\.gz)?/) }
+        .collect { column -> "${place}, column ${column}: the name of '${row.values[column]}' must end in .fastq, .fq, .fastq.gz or .fq.gz and hold no blank; give the reads as FASTQ." }
+    def same = row.values.fastq_1 && row.values.fastq_1 == row.values.fastq_2
+        ? ["${place}: fastq_1 and fastq_2 are the same file; give read 1, which holds the barcodes, and read 2."]
+        : []
+    return missing + odd + same
+}
+
+// What is wrong among the rows of a sample: only lanes, which are rows with reads, may share a name, and no file is given twice
+def sampleErrors(rows, name) {
+    def shared = rows
         .findAll { row -> row.values.sample }
         .groupBy { row -> row.values.sample }
         .findAll { _sample, same -> same.size() > 1 }
-        .collect { sample, same ->
-            "${name}, rows ${same.collect { row -> row.number }.join(' and ')}, column sample: '${sample}' is there ${same.size()} times; give each sample its own name."
+    def duplicates = shared
+        .findAll { _sample, same -> same.any { row -> !row.values.fastq_1 } }
+        .collect { sample, same -> "${places(same, name)}, column sample: '${sample}' is there ${same.size()} times; give each sample its own name." }
+    def differing = shared.collectMany { sample, same ->
+        settingColumns()
+            .findAll { column -> same.collect { row -> row.values[column] }.findAll().unique().size() > 1 }
+            .collect { column -> "${places(same, name)}, column ${column}: the lanes of '${sample}' have different values; give one of them." }
+    }
+    def repeated = rows
+        .collectMany { row -> ['fastq_1', 'fastq_2'].collect { column -> [row, row.values[column]] } }
+        .findAll { _row, file -> file }
+        .groupBy { _row, file -> file }
+        .findAll { _file, same -> same.collect { row, _name -> row.number }.unique().size() > 1 }
+        .collect { file, same -> "${places(same.collect { row, _name -> row }, name)}: '${file}' is there ${same.size()} times; give each file of reads once." }
+    return duplicates + differing + repeated + groupErrors(rows, name)
+}
+
+// Only two samples or more can be clustered together, under a name of their own
+def groupErrors(rows, name) {
+    def names = rows.collect { row -> row.values.sample }
+    def groups = rows.findAll { row -> row.values.group }.groupBy { row -> row.values.group }
+    def unnamed = groups
+        .findAll { group, _of_group -> !group.matches(/[A-Za-z0-9_][A-Za-z0-9_.-]*/) || group in names || group in reservedNames() }
+        .collect { group, of_group ->
+            "${places(of_group, name)}, column group: '${group}' cannot name the result; use letters, digits, '_', '.' and '-', and not the name of a sample or of a folder of the run."
         }
+    def single = groups
+        .findAll { _group, of_group -> of_group.collect { row -> row.values.sample }.unique().size() < 2 }
+        .collect { group, of_group ->
+            "${places(of_group, name)}, column group: the group '${group}' has one sample only, '${of_group[0].values.sample}'; give it another one, or leave the cell empty."
+        }
+    return unnamed + single
+}
+
+// Folders of the run, beside those of the samples
+def reservedNames() {
+    return ['counts', 'multiqc', 'pipeline_info', 'reference', 'report']
+}
+
+def places(rows, name) {
+    return "${name}, row${rows.size() > 1 ? 's' : ''} ${rows.collect { row -> row.number }.join(' and ')}"
 }
 
 // The path of an input: as it is if absolute, otherwise beside the samplesheet or in the launch folder; null if it does not exist

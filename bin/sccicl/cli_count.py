@@ -1,0 +1,90 @@
+"""Commands before `prepare`: a look at the reads, cells among the barcodes, and samples in one file."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from .choices import InputKind, Protocol
+from .cli import existing, id_option, main, outdir_option, qc_options, read_limits, read_options, sample_id
+
+
+@main.command("check-reads")
+@click.argument("fastq", nargs=-1, required=True, metavar="R1 R2 ...", type=existing)
+@click.option(
+    "--protocol", type=click.Choice(get_args(Protocol)), default="10XV3", show_default=True, help="Chemistry of 10x."
+)
+@click.option("--whitelist", type=existing, help="Barcodes of the kit, one a line, gzipped or not.")
+@outdir_option
+@id_option
+def check_reads(
+    fastq: tuple[Path, ...], protocol: Protocol, whitelist: Path | None, outdir: Path, given_id: str | None
+) -> None:
+    """Look at the first reads: writes <id>.reads.json, or says what is wrong with them.
+
+    The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
+    """
+    from . import barcode_reads
+    from .write import write_json
+
+    if len(fastq) % 2:
+        raise click.UsageError(f"{len(fastq)} files are no pairs of read 1 and read 2")
+    found = barcode_reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
+    write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
+
+
+@main.command("call-cells")
+@click.argument("path", metavar="INPUT", type=existing)
+@click.option("--expected-cells", type=click.IntRange(min=1), help="Cells that were loaded; 3000 if not given.")
+@click.option(
+    "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
+)
+@click.option("--reads", "reads_file", type=existing, help="The <id>.reads.json of check-reads, for the report.")
+@click.option("--summary", "summary_file", type=existing, help="The Summary.csv of STARsolo, for the report.")
+@click.option("--genes", "genes_file", type=existing, help="Gene ids and symbols, tab-separated, for matrices without.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the simulations.")
+@outdir_option
+@id_option
+def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:
+    """Tell cells from empty droplets in an unfiltered matrix: writes <id>.cells.h5ad."""
+    from .cell_calling import keep_cells
+    from .quants import add_reads, add_symbols
+    from .read import read_counts
+    from .write import write_h5ad
+
+    adata = read_counts(path, counts_layer=counts_layer)
+    if options["genes_file"] is not None:
+        add_symbols(adata, options["genes_file"])
+    add_reads(adata, options["reads_file"], options["summary_file"])
+    sample = sample_id(path, given_id)
+    cells = keep_cells(adata, expected_cells=options["expected_cells"], seed=options["seed"])
+    cells.obs["sample"] = sample
+    write_h5ad(cells, outdir / f"{sample}.cells.h5ad")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="INPUT ...", type=existing)
+@click.option("--samples", required=True, help="Names of the samples, in the order of the inputs, with commas between.")
+@click.option("--id", "given_id", required=True, help="Name of the group and of its files.")
+@outdir_option
+@read_options
+@qc_options
+def join(
+    paths: tuple[Path, ...],
+    samples: str,
+    given_id: str,
+    outdir: Path,
+    input_kind: InputKind,
+    counts_layer: str | None,
+    **options: Any,
+) -> None:
+    """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
+    from .joint import join_samples
+    from .write import write_h5ad
+
+    names = samples.split(",")
+    if len(names) != len(paths) or len(set(names)) != len(names):
+        raise click.UsageError(f"--samples names {len(set(names))} samples, but there are {len(paths)} inputs")
+    limits = read_limits(options)
+    joined = join_samples(paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer)
+    write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joint.h5ad")

@@ -1,0 +1,95 @@
+"""Samples of a group in one AnnData, each after its own quality control."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .cell_calling import take_record
+from .check import add_warning, quoted
+from .choices import InputKind
+from .errors import InputError
+from .gene_names import add_symbols_column
+from .qc import Limits, quality_control
+from .read import read_counts
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SAMPLE_COLUMN = "sample"
+# With fewer genes in common the samples are likely named in different ways.
+LEAST_SHARED = 0.3
+
+
+def join_samples(
+    paths: Sequence[Path],
+    names: Sequence[str],
+    *,
+    limits: Limits,
+    input_kind: InputKind = "counts",
+    counts_layer: str | None = None,
+) -> "AnnData":
+    """Read the samples and put their cells one below the other.
+
+    Returns
+    -------
+    AnnData
+        The genes that all samples have; cells are named `<sample>_<barcode>`, and `obs["sample"]` holds the sample.
+        `uns["cicl"]["joint"]` tells the numbers of cells, `uns["cicl"]["qc"]` what was removed of each sample.
+
+    Raises
+    ------
+    InputError
+        When there is one sample only, or they have hardly a gene in common.
+    """
+    import anndata
+
+    if len(paths) < 2:
+        raise InputError(
+            f"only the sample {quoted(names)} is to be joined, and it takes two: cluster it by itself, or add one"
+        )
+    samples = [_one(path, name, limits, input_kind, counts_layer) for path, name in zip(paths, names, strict=True)]
+    shared = set.intersection(*(set(sample.var_names) for sample in samples))
+    fewest, smallest = min((sample.n_vars, name) for sample, name in zip(samples, names, strict=True))
+    if len(shared) < LEAST_SHARED * fewest:
+        first, other = samples[0].var_names[0], samples[1].var_names[0]
+        raise InputError(
+            f"the samples {quoted(names)} have {len(shared)} genes in common, of {fewest} of '{smallest}': name genes "
+            f"alike in all of them (they are such as '{first}' in '{names[0]}' and '{other}' in '{names[1]}')"
+        )
+    genes = [gene for gene in samples[0].var_names if gene in shared]
+    joined = anndata.concat([sample[:, genes] for sample in samples], merge="first")
+    joined.var = samples[0].var.loc[genes].copy()
+    joined.obs[SAMPLE_COLUMN] = [name for sample, name in zip(samples, names, strict=True) for _ in range(sample.n_obs)]
+    sections = [sample.uns["cicl"] for sample in samples]
+    joined.uns["cicl"] = {
+        "joint": {"samples": list(names), "cells": [sample.n_obs for sample in samples], "batch_col": SAMPLE_COLUMN}
+    }
+    if all("qc" in section for section in sections):
+        joined.uns["cicl"]["qc"] = _together({name: s["qc"] for name, s in zip(names, sections, strict=True)})
+        joined.uns["cicl"]["qc"]["genes_out"] = len(genes)
+    for name, section in zip(names, sections, strict=True):
+        for warning in section.get("warnings", ()):
+            add_warning(joined, f"{name}: {warning}")
+    return joined
+
+
+def _one(path: Path, name: str, limits: Limits, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+    sample = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+    take_record(sample, path)
+    add_symbols_column(sample)
+    sample = quality_control(sample, limits, input_kind=input_kind)
+    sample.obs_names = f"{name}_" + sample.obs_names
+    return sample
+
+
+def _together(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Sums over the samples, and the record of each under `samples`."""
+    total: dict[str, Any] = {"removed": {}, "thresholds": {}, "histograms": {}, "samples": records}
+    for record in records.values():
+        for name in ("cells_in", "cells_out", "doublets"):
+            if name in record:
+                total[name] = total.get(name, 0) + record[name]
+        for reason, number in record["removed"].items():
+            total["removed"][reason] = total["removed"].get(reason, 0) + number
+    total["genes_in"] = max(record["genes_in"] for record in records.values())
+    return total

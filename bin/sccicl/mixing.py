@@ -1,0 +1,46 @@
+"""How well batches mix in an embedding: the local inverse Simpson index."""
+
+import numpy as np
+
+from .cuts import neighbour_indices
+
+PERPLEXITY = 30
+NEIGHBOURS = 3 * PERPLEXITY
+
+
+def ilisi(embedding: np.ndarray, batches: np.ndarray) -> float:
+    """Effective number of batches near a cell, the median over all: 1 where none is mixed, at most that of the batches.
+
+    Korsunsky et al. (2019), doi:10.1038/s41592-019-0619-0: the 90 nearest neighbours are weighted by a kernel whose
+    width gives a perplexity of 30, and the inverse of the Simpson index of the batches' weights is taken.
+
+    Parameters
+    ----------
+    embedding
+        (cells, features).
+    batches
+        Names or codes, (cells,).
+    """
+    _, codes = np.unique(np.asarray(batches).astype(str), return_inverse=True)
+    n_neighbours = min(NEIGHBOURS, len(embedding) - 1)
+    nearest = neighbour_indices(np.ascontiguousarray(embedding, dtype=np.float32), n_neighbours)
+    distance = np.linalg.norm(embedding[nearest] - embedding[:, None], axis=2).astype(np.float64)
+    weight = perplexity_weights(distance, min(PERPLEXITY, n_neighbours / 3))
+    shares = np.stack([(weight * (codes[nearest] == code)).sum(1) for code in range(codes.max() + 1)], axis=1)
+    return float(np.median(1 / (shares**2).sum(1)))
+
+
+def perplexity_weights(distance: np.ndarray, perplexity: float) -> np.ndarray:
+    """Weights exp(-b d) of neighbours, (cells, neighbours), with a sum of 1 and the given perplexity in every row."""
+    distance = distance - distance.min(1, keepdims=True)
+    scale = np.maximum(distance.mean(1, keepdims=True), 1e-300)
+    low, high = np.full_like(scale, 1e-6), np.full_like(scale, 1e6)
+    target = np.log(max(perplexity, 1.0))
+    for _ in range(60):
+        beta = np.sqrt(low * high)
+        weight = np.exp(-beta * distance / scale)
+        weight /= weight.sum(1, keepdims=True)
+        entropy = -(weight * np.log(np.maximum(weight, 1e-300))).sum(1, keepdims=True)
+        too_wide = entropy > target
+        low, high = np.where(too_wide, beta, low), np.where(too_wide, high, beta)
+    return weight

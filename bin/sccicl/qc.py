@@ -1,0 +1,278 @@
+"""Quality control of cells: how much was counted, how much of it is mitochondrial, and what looks like two cells."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage, signal, sparse
+
+from .check import add_warning, check_size, source_name
+from .choices import Doublets, InputKind
+from .errors import InputError
+from .gene_names import gene_symbols
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+# MT-ND1 (human), mt-Nd1 (mouse), mt:ND1 (fly)
+MITOCHONDRIAL = re.compile(r"^mt[-:]", re.IGNORECASE)
+# Makes the median absolute deviation of normal values their standard deviation.
+MAD_SCALE = 1.4826
+# However even the cells are, fewer per cent of mitochondrial counts are no sign of damage.
+LEAST_MITO_LIMIT = 5.0
+MIN_CELLS_FOR_DOUBLETS = 100
+# Compiling the approximate search takes a minute, in which the exact one of three times as many points is done.
+MOST_CELLS_FOR_EXACT_NEIGHBOURS = 10_000
+HISTOGRAM_BINS = 50
+SCORE_BINS = 256
+LEAST_MODE = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cell and a gene must have to be kept; with the defaults everything is.
+
+    Attributes
+    ----------
+    min_counts, min_genes
+        Counts and genes that a cell has at least.
+    max_mito
+        Per cent of a cell's counts that are of mitochondrial genes at most.
+    nmads
+        Where one of the three limits above is not given: deviations from the median, in median absolute deviations
+        scaled as in scuttle's `isOutlier`. Of counts and genes the logarithm is taken, and only too low values are
+        outliers; of the mitochondrial share only too high ones, and never below 5 per cent.
+    min_cells
+        Cells that a gene is found in at least.
+    doublets
+        `mark` scores the cells with Scrublet and marks doublets, `remove` also removes them.
+    """
+
+    min_counts: int | None = None
+    min_genes: int | None = None
+    max_mito: float | None = None
+    nmads: float | None = None
+    min_cells: int | None = None
+    doublets: Doublets = "off"
+
+    def __post_init__(self) -> None:
+        for name in ("min_counts", "min_genes", "max_mito", "nmads", "min_cells"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise InputError(f"--{name.replace('_', '-')} must be at least 0, not {value}")
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is looked at."""
+        return self != Limits()
+
+
+def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind = "counts", seed: int = 0) -> "AnnData":
+    """Leave out cells and genes outside `limits`.
+
+    Parameters
+    ----------
+    adata
+        X (cells, genes), CSR, as of `read.read_counts`. It is not changed.
+    input_kind
+        Of other values than counts neither sums nor doublets mean anything, so these limits do not hold.
+
+    Returns
+    -------
+    AnnData
+        The cells that are kept, with `obs["cicl_qc_counts"]`, `["cicl_qc_genes"]`, `["cicl_qc_mito"]` (per cent; where
+        mitochondrial genes are known), `["cicl_qc_doublet_score"]` and `["cicl_qc_doublet"]` (where doublets are looked
+        for); `uns["cicl"]["qc"]` as docs/output.md describes it. `adata` itself where no limit is set.
+
+    Raises
+    ------
+    InputError
+        When fewer cells or genes are kept than can be clustered.
+    """
+    if not limits.active:
+        return adata
+    values = measure(adata, input_kind)
+    reasons, thresholds = failures(values, limits)
+    kept = ~np.logical_or.reduce(list(reasons.values())) if reasons else np.ones(adata.n_obs, dtype=bool)
+    notes = []
+    if limits.doublets != "off" and input_kind == "counts":
+        score, limit, note = doublet_scores(adata.X[kept], seed)
+        notes += [note] if note else []
+        if score is not None:
+            values["doublet_score"] = np.full(adata.n_obs, np.nan)
+            values["doublet_score"][kept] = score
+            is_doublet = np.zeros(adata.n_obs, dtype=bool)
+            is_doublet[kept] = score > limit
+            values["doublet"] = is_doublet
+            thresholds["doublet_score"] = limit
+            if limits.doublets == "remove":
+                reasons["doublets"] = is_doublet
+                kept &= ~is_doublet
+    if "mito" not in values and (limits.max_mito is not None or limits.nmads is not None) and input_kind == "counts":
+        notes.append("no gene is named as a mitochondrial one (MT-...), so no cell was judged by these")
+    genes = np.ones(adata.n_vars, dtype=bool)
+    if limits.min_cells is not None:
+        genes = adata.X[kept].getnnz(axis=0) >= limits.min_cells
+        thresholds["min_cells"] = limits.min_cells
+    found = adata[kept, genes].copy()
+    for name, column in values.items():
+        found.obs[f"cicl_qc_{name}"] = column[kept]
+    section = found.uns.setdefault("cicl", {})
+    section["qc"] = _record(adata, values, reasons, thresholds, kept, genes)
+    for note in notes:
+        add_warning(found, f"{source_name(adata)}: {note}")
+    check_size(found, dropped=" left by the quality control (its limits can be set, or left out)")
+    return found
+
+
+def measure(adata: "AnnData", input_kind: InputKind) -> dict[str, np.ndarray]:
+    """`counts` and `mito` (per cent) of counts, and `genes` of any values, of every cell, (cells,) each."""
+    counts = sparse.csr_matrix(adata.X)
+    values: dict[str, np.ndarray] = {"genes": counts.getnnz(axis=1)}
+    if input_kind != "counts":
+        return values
+    total = np.asarray(counts.sum(1, dtype=np.float64)).ravel()
+    values["counts"] = total.astype(np.int64)
+    is_mito = np.array([bool(MITOCHONDRIAL.match(name)) for name in gene_symbols(adata)])
+    if is_mito.any():
+        mito = np.asarray(counts[:, np.flatnonzero(is_mito)].sum(1, dtype=np.float64)).ravel()
+        values["mito"] = np.divide(100 * mito, total, out=np.zeros(len(total)), where=total > 0)
+    return values
+
+
+def failures(values: dict[str, np.ndarray], limits: Limits) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Cells that fail each limit, (cells,) each, and the limits as they are used."""
+    reasons, thresholds = {}, {}
+    for name, given in (("counts", limits.min_counts), ("genes", limits.min_genes)):
+        if name in values and (given is not None or limits.nmads is not None):
+            limit = float(given) if given is not None else lower_limit(values[name], limits.nmads)
+            thresholds[f"min_{name}"] = limit
+            reasons[f"few_{name}"] = values[name] < limit
+    if "mito" in values and (limits.max_mito is not None or limits.nmads is not None):
+        limit = float(limits.max_mito) if limits.max_mito is not None else mito_limit(values["mito"], limits.nmads)
+        thresholds["max_mito"] = limit
+        reasons["high_mito"] = values["mito"] > limit
+    return reasons, thresholds
+
+
+def median_and_deviation(values: np.ndarray) -> tuple[float, float]:
+    """Median, and median absolute deviation scaled to the standard deviation of normal values."""
+    median = float(np.median(values))
+    return median, MAD_SCALE * float(np.median(np.abs(values - median)))
+
+
+def lower_limit(values: np.ndarray, nmads: float) -> float:
+    """`nmads` deviations below the median of the logarithms, as a value."""
+    median, deviation = median_and_deviation(np.log1p(values))
+    return float(np.expm1(max(0.0, median - nmads * deviation)))
+
+
+def mito_limit(percent: np.ndarray, nmads: float) -> float:
+    """`nmads` deviations above the median, at least 5 per cent."""
+    median, deviation = median_and_deviation(percent)
+    return max(LEAST_MITO_LIMIT, median + nmads * deviation)
+
+
+def doublet_scores(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray | None, float, str | None]:
+    """Scrublet's score of every cell, (cells,), the limit above which it is a doublet, and what to know about them.
+
+    The limit is the minimum between the two modes of the scores of simulated doublets (Wolock et al. 2019,
+    doi:10.1016/j.cels.2018.11.005); where there is one mode, or less than 5 % in the other, no cell is a doublet.
+    The scores are None for fewer than 100 cells.
+    """
+    import anndata
+    import scanpy as sc
+
+    if counts.shape[0] < MIN_CELLS_FOR_DOUBLETS:
+        return None, np.inf, f"doublets were not looked for among {counts.shape[0]} cells: too few to simulate them"
+    found = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
+    components = min(30, counts.shape[0] - 1, max(2, int((counts.getnnz(axis=0) >= 3).sum() * 0.15) - 1))
+    try:
+        # A threshold is given so that scanpy does not look for one, for which it would need scikit-image.
+        sc.pp.scrublet(
+            found,
+            threshold=1.0,
+            n_prin_comps=components,
+            use_approx_neighbors=counts.shape[0] > MOST_CELLS_FOR_EXACT_NEIGHBOURS,
+            random_state=seed,
+            verbose=False,
+        )
+    except (ValueError, ZeroDivisionError) as error:
+        return None, np.inf, f"doublets could not be looked for ({str(error).splitlines()[0]})"
+    limit = valley(np.asarray(found.uns["scrublet"]["doublet_scores_sim"]))
+    note = None
+    if limit is None:
+        note = "the scores of simulated doublets have one mode, so no limit tells doublets and none was marked"
+    return found.obs["doublet_score"].to_numpy(dtype=np.float64), np.inf if limit is None else limit, note
+
+
+def valley(scores: np.ndarray) -> float | None:
+    """Lowest point between the two modes of a histogram that is smoothed until it has two; None if there are not two.
+
+    Prewitt & Mendelsohn (1966), doi:10.1111/j.1749-6632.1965.tb11715.x.
+    """
+    heights, edges = np.histogram(scores, bins=SCORE_BINS)
+    centres, smooth = (edges[1:] + edges[:-1]) / 2, heights.astype(float)
+    for _ in range(10_000):
+        smooth = ndimage.uniform_filter1d(smooth, 3)
+        modes = signal.find_peaks(np.concatenate([[-1.0], smooth, [-1.0]]))[0] - 1
+        if len(modes) <= 2:
+            break
+    if len(modes) != 2:
+        return None
+    first, second = modes
+    lowest = float(centres[first + int(np.argmin(smooth[first : second + 1]))])
+    # A handful of scores beyond all others is no mode.
+    return lowest if (scores > lowest).mean() >= LEAST_MODE else None
+
+
+def _record(
+    adata: "AnnData",
+    values: dict[str, np.ndarray],
+    reasons: dict[str, np.ndarray],
+    thresholds: dict[str, float],
+    kept: np.ndarray,
+    genes: np.ndarray,
+) -> dict[str, Any]:
+    """The content of `uns["cicl"]["qc"]`; a cell that fails several limits counts for the first of them."""
+    removed, before = {}, np.zeros(adata.n_obs, dtype=bool)
+    for reason, fails in reasons.items():
+        removed[reason] = int((fails & ~before).sum())
+        before |= fails
+    histograms = {}
+    for name, column in values.items():
+        if name == "doublet":
+            continue
+        judged = np.isfinite(column)
+        edges = _edges(column[judged], logarithmic=name in ("counts", "genes"))
+        histograms[name] = {
+            "edges": edges,
+            "all": np.histogram(column[judged], edges)[0],
+            "kept": np.histogram(column[judged & kept], edges)[0],
+        }
+    record = {
+        "cells_in": adata.n_obs,
+        "cells_out": int(kept.sum()),
+        "genes_in": adata.n_vars,
+        "genes_out": int(genes.sum()),
+        "removed": removed,
+        "thresholds": {name: float(value) for name, value in thresholds.items() if np.isfinite(value)},
+        "histograms": histograms,
+    }
+    if "doublet" in values:
+        record["doublets"] = int(values["doublet"].sum())
+    return record
+
+
+def _edges(values: np.ndarray, *, logarithmic: bool) -> np.ndarray:
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if logarithmic:
+        low = max(low, 1.0)
+        edges = np.geomspace(low, max(high, low + 1), HISTOGRAM_BINS + 1)
+        edges[0] = min(float(values.min()) if len(values) else 0.0, low)
+    else:
+        edges = np.linspace(min(low, 0.0), high if high > low else low + 1, HISTOGRAM_BINS + 1)
+    # The ends are those of the values, rounded or not.
+    edges[-1] = max(edges[-1], high)
+    return edges

@@ -1,0 +1,111 @@
+"""Matrices of cells x genes as alevin, alevin-fry and kallisto|bustools write them; what is known beside a matrix."""
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import io, sparse
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Matrix, then the files that name its rows (cells) and columns (genes)
+LAYOUTS = (
+    ("quants_mat.mtx", "quants_mat_rows.txt", "quants_mat_cols.txt"),
+    ("cells_x_genes.mtx", "cells_x_genes.barcodes.txt", "cells_x_genes.genes.txt"),
+)
+# Features of alevin-fry that are of unspliced, and of spliced or unspliced molecules
+UNSPLICED, AMBIGUOUS = "-U", "-A"
+
+
+def quant_files(folder: Path) -> tuple[Path, Path, Path] | None:
+    """Matrix, barcodes and genes in `folder`, if it is one of alevin or kallisto|bustools."""
+    for names in LAYOUTS:
+        found = [_with_gz(folder / name) for name in names]
+        if all(found):
+            return tuple(found)
+    return None
+
+
+def _with_gz(path: Path) -> Path | None:
+    return next((there for there in (path, path.with_name(f"{path.name}.gz")) if there.is_file()), None)
+
+
+def read_quants(folder: Path) -> AnnData:
+    """Read the matrix of such a folder.
+
+    Where alevin-fry tells spliced, unspliced and ambiguous molecules apart, spliced and ambiguous ones are counted.
+
+    Raises
+    ------
+    InputError
+        When the sizes of the files do not agree.
+    """
+    matrix_file, cells_file, genes_file = quant_files(folder)
+    try:
+        matrix = sparse.csr_matrix(io.mmread(matrix_file))
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{matrix_file.name} is not a whole Matrix Market file ({error}): write it again") from error
+    cells, genes = (
+        pd.read_csv(path, sep="\t", header=None, dtype=str)[0].to_numpy() for path in (cells_file, genes_file)
+    )
+    if matrix.shape != (len(cells), len(genes)):
+        raise InputError(
+            f"{matrix_file.name} has {matrix.shape[0]} rows and {matrix.shape[1]} columns, but {cells_file.name} names "
+            f"{len(cells)} cells and {genes_file.name} {len(genes)} genes: give three files of one run"
+        )
+    adata = AnnData(matrix, obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes))
+    return _spliced(adata)
+
+
+def _spliced(adata: AnnData) -> AnnData:
+    names = adata.var_names
+    third = len(names) // 3
+    spliced = names[:third]
+    if 3 * third != len(names) or not (
+        (names[third : 2 * third] == spliced + UNSPLICED).all() and (names[2 * third :] == spliced + AMBIGUOUS).all()
+    ):
+        return adata
+    counts = sparse.csr_matrix(adata.X[:, :third] + adata.X[:, 2 * third :])
+    return AnnData(counts, obs=adata.obs, var=pd.DataFrame(index=spliced))
+
+
+def add_symbols(adata: AnnData, path: Path) -> None:
+    """Set `var["gene_symbols"]` by a tab-separated file of gene ids and symbols; the id stands in for no symbol."""
+    table = pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False).iloc[:, :2]
+    table = table.drop_duplicates(subset=0).set_index(0)[1]
+    symbols = table.reindex(adata.var_names)
+    adata.var["gene_symbols"] = np.where(symbols.fillna("") == "", adata.var_names, symbols)
+
+
+def add_reads(adata: AnnData, reads_file: Path | None, summary_file: Path | None) -> None:
+    """Set `uns["cicl"]["reads"]`: what `check-reads` found, and STARsolo's summary of the alignment."""
+    section = adata.uns.setdefault("cicl", {})
+    record: dict[str, Any] = {}
+    if reads_file is not None:
+        record.update(json.loads(reads_file.read_text(encoding="utf-8")))
+        section["warnings"] = [*section.get("warnings", ()), *record.pop("warnings", ())]
+        if not section["warnings"]:
+            del section["warnings"]
+    if summary_file is not None:
+        with summary_file.open(encoding="utf-8", newline="") as file:
+            record["summary"] = dict(_numbers(csv.reader(file)))
+    if record:
+        section["reads"] = record
+
+
+def _numbers(rows: "Iterable[list[str]]") -> "Iterable[tuple[str, float]]":
+    """Name and value of the rows whose value is a number; h5ad takes no slash in a name."""
+    for row in rows:
+        try:
+            value = float(row[1])
+        except (IndexError, ValueError):
+            continue
+        if np.isfinite(value):
+            yield row[0].replace("/", " per "), value

@@ -1,0 +1,31 @@
+process JOIN {
+    tag "${meta.id}"
+    label 'process_low'
+
+    conda "${moduleDir}/environment.yml"
+    container 'cicl-nextflow:0.1.0'
+
+    input:
+    tuple val(meta), path(counts, stageAs: '?/*'), val(samples)
+
+    output:
+    tuple val(meta), path("${prefix}.joint.h5ad"), emit: h5ad
+    tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    script:
+    def args = task.ext.args ?: ''
+    def args2 = task.ext.args2 ?: ''
+    prefix = task.ext.prefix ?: "${meta.id}"
+    def files = (counts instanceof List ? counts : [counts]).collect { path -> "'${path}'" }.join(' ')
+    def layer = meta.counts_layer ? "--counts-layer '${meta.counts_layer.toString().replace("'", "'\\''")}'" : ''
+    """
+    export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
+    cicl.py join ${files} --samples '${samples.join(',')}' --id '${prefix}' ${layer} ${args} ${args2}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    """
+    touch '${prefix}.joint.h5ad'
+    """
+}

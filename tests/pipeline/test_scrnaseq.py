@@ -1,0 +1,125 @@
+"""Results of nf-core/scrnaseq as they lie in its folders, of several versions and aligners."""
+
+import json
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+
+LAYOUTS = {
+    # Versions 3 and 4: conversions in a folder of the sample, unfiltered and filtered
+    "star_h5ad": [
+        "star/mtx_conversions/s1/s1_raw_matrix.h5ad",
+        "star/mtx_conversions/s1/s1_filtered_matrix.h5ad",
+        "star/mtx_conversions/s2/s2_raw_matrix.h5ad",
+        "star/mtx_conversions/combined_filtered_matrix.h5ad",
+        "star/s1/s1.Solo.out/Gene/raw/matrix.mtx.gz",
+    ],
+    "star_mtx": [
+        "star/s1/s1.Solo.out/Gene/raw/matrix.mtx.gz",
+        "star/s1/s1.Solo.out/Gene/filtered/matrix.mtx.gz",
+        "star/s1/s1.Solo.out/GeneFull/filtered/matrix.mtx.gz",
+        "star/s1/s1.Solo.out/Velocyto/raw/spliced.mtx.gz",
+        "star/s1/s1.Log.final.out",
+    ],
+    "cellbender": [
+        "cellranger/mtx_conversions/s1_raw_matrix.h5ad",
+        "cellranger/mtx_conversions/s1_filtered_matrix.h5ad",
+        "cellranger/mtx_conversions/s1_cellbender_filter_matrix.h5ad",
+        "cellranger/mtx_conversions/combined_cellbender_filter_matrix.h5ad",
+    ],
+    "cellranger": [
+        "cellranger/count/s1/outs/filtered_feature_bc_matrix.h5",
+        "cellranger/count/s1/outs/filtered_feature_bc_matrix/matrix.mtx.gz",
+        "cellranger/count/s1/outs/raw_feature_bc_matrix.h5",
+        "cellranger/count/s1/outs/molecule_info.h5",
+        "fastqc/s1_1_fastqc.html",
+    ],
+    "cellranger_before": [
+        "cellranger/mtx_conversions/s1_matrix.h5ad",
+        "cellranger/mtx_conversions/combined_matrix.h5ad",
+    ],
+    "multi": ["cellrangermulti/count/pool/outs/per_sample_outs/s1/count/sample_filtered_feature_bc_matrix.h5"],
+    "simpleaf_now": ["simpleaf/s1/simpleaf_quant/af_quant/alevin/quants_mat.mtx"],
+    "alevin_before": ["alevin/s1_alevin_results/alevin/quants_mat.mtx.gz"],
+    "kallisto": [
+        "kallisto/s1.count/counts_unfiltered/cells_x_genes.mtx",
+        "kallisto/s2.count/counts_unfiltered/cells_x_genes.mtx",
+        "kallisto/s2.count/counts_filtered/cells_x_genes.mtx",
+    ],
+    "two_aligners": [
+        "star/mtx_conversions/s1/s1_filtered_matrix.h5ad",
+        "star/mtx_conversions/s1/s1_raw_matrix.h5ad",
+        "alevin/mtx_conversions/s1/s1_raw_matrix.h5ad",
+    ],
+    "nothing": ["multiqc/report.html", "star/s1/s1.Log.out"],
+}
+FOUND = {
+    "star_h5ad": {
+        "s1": ["star/mtx_conversions/s1/s1_filtered_matrix.h5ad", "false"],
+        "s2": ["star/mtx_conversions/s2/s2_raw_matrix.h5ad", "true"],
+    },
+    "star_mtx": {"s1": ["star/s1/s1.Solo.out/Gene/filtered", "false"]},
+    "cellbender": {"s1": ["cellranger/mtx_conversions/s1_cellbender_filter_matrix.h5ad", "false"]},
+    "cellranger": {"s1": ["cellranger/count/s1/outs/filtered_feature_bc_matrix.h5", "false"]},
+    "cellranger_before": {"s1": ["cellranger/mtx_conversions/s1_matrix.h5ad", "false"]},
+    "multi": {"s1": [LAYOUTS["multi"][0], "false"]},
+    "simpleaf_now": {"s1": ["simpleaf/s1/simpleaf_quant/af_quant/alevin", "true"]},
+    "alevin_before": {"s1": ["alevin/s1_alevin_results/alevin", "true"]},
+    "kallisto": {
+        "s1": ["kallisto/s1.count/counts_unfiltered", "true"],
+        "s2": ["kallisto/s2.count/counts_filtered", "false"],
+    },
+    "chosen": {"s1": ["star/mtx_conversions/s1/s1_filtered_matrix.h5ad", "false"]},
+    "raw": {"s1": ["star/mtx_conversions/s1/s1_raw_matrix.h5ad", "true"]},
+}
+REFUSED = {
+    "two_aligners": "holds counts of several aligners (alevin, star); choose one with --scrnaseq_aligner.",
+    "wrong": "holds no counts of kallisto, but of alevin, star; correct --scrnaseq_aligner.",
+    "nothing": "holds no counts of nf-core/scrnaseq: none of the folders alevin, cellranger,",
+    "no_filtered": "has no filtered matrices of simpleaf; leave --scrnaseq_matrix out",
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(nextflow, tmp_path_factory):
+    """All layouts in one start of Nextflow."""
+    folder = tmp_path_factory.mktemp("layouts")
+    for name, paths in LAYOUTS.items():
+        for path in paths:
+            (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name / path).touch()
+    run = nextflow("run", str(Path(__file__).with_name("scrnaseq.nf")), "--folder", str(folder))
+    assert run.status == 0, run.text
+    (line,) = [line for line in run.text.splitlines() if line.startswith("OUTCOMES ")]
+    return json.loads(line.removeprefix("OUTCOMES "))
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_samples_of_a_layout(outcomes, name):
+    assert outcomes[name] == FOUND[name]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(outcomes, name):
+    assert outcomes[name].startswith("ERROR: ")
+    assert REFUSED[name] in outcomes[name]
+
+
+def test_unfiltered_matrix_of_ensembl_ids(reads, pipeline, tmp_path):
+    """A raw h5ad as nf-core/scrnaseq writes it: its cells are called, and its symbols are kept."""
+    droplets = reads.droplets.copy()
+    types = droplets.obs.pop("cell_type")
+    droplets.obs["sample"] = "s1"
+    droplets.var = droplets.var.rename(columns={"gene_symbols": "gene_symbol"})
+    path = tmp_path / "results_scrnaseq" / "star" / "mtx_conversions" / "s1" / "s1_raw_matrix.h5ad"
+    path.parent.mkdir(parents=True)
+    droplets.write_h5ad(path)
+    run = pipeline("--scrnaseq_results", "results_scrnaseq", "--epochs", "5", "--skip_multiqc", folder=tmp_path)
+    assert run.status == 0, run.text
+    assert "CALL_CELLS (s1)" in run.tasks
+    cells = anndata.read_h5ad(run.outdir / "s1" / "s1.h5ad")
+    assert set(cells.obs_names) == set(types.index[types != "empty"])
+    assert list(cells.var["gene_symbols"].astype(str)) == list(droplets.var.loc[cells.var_names, "gene_symbol"])
+    assert np.issubdtype(cells.X.dtype, np.number) and cells.X.max() > 1
