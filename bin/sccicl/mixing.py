@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .cuts import neighbour_indices
+from .neighbours import neighbour_indices
 
 PERPLEXITY = 30
 NEIGHBOURS = 3 * PERPLEXITY

@@ -54,7 +54,7 @@ def written(cells, kind, folder):
 
 
 def prepared(path, folder, config=CONFIG, **options):
-    steps.prepare_to_file(path, "a", folder / "out.h5ad", config=config, memory_gb=4, **options)
+    steps.prepare_to_file(path, "a", folder / "out.h5ad", config=config, memory_gb=4, input_sha256="x", **options)
     return anndata.read_h5ad(folder / "out.h5ad")
 
 
