@@ -17,8 +17,8 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --no-annotate --p
 BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark aligners test lint format test-unit test-browser test-pipeline test-slurm test-image \
-        test-full image image-gpu package lock clean
+.PHONY: help setup demo benchmark bench aligners test lint format test-unit test-browser test-pipeline test-slurm \
+        test-image test-full image image-gpu package lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ benchmark: setup ## compare with other methods: DATA=folder of h5ad [SEEDS=5 TRA
 	@# From a folder of its own, where -resume finds the last benchmark whatever else was run since.
 	@mkdir -p results/benchmark && data=$$(realpath '$(DATA)') && cd results/benchmark && nextflow run '$(CURDIR)' -resume \
 	    --benchmark "$$data" --outdir '$(CURDIR)/results/benchmark' $(BENCHMARK_OPTIONS)
+
+bench: setup ## speed and memory against a naive implementation: JSON and a plot in results/bench [BENCH='--parts step,memory']
+	python benchmarks/bench.py $(BENCH)
 
 test: setup lint test-unit test-browser test-pipeline ## all checks and tests: ruff, nextflow lint, unit, report and pipeline tests
 

@@ -57,7 +57,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
     processes = [
         subprocess.Popen(command, env=environment | {"RANK": str(rank)}, stderr=subprocess.PIPE) for rank in range(2)
     ]
-    told = [process.communicate(timeout=300)[1].decode() for process in processes]
+    told = [process.communicate(timeout=900)[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     for config, theirs in zip((PER_MINIBATCH, PER_EPOCH), torch.load(tmp_path / "history.pt"), strict=True):
         ours = train(cells(), 3, config, **given(config), quiet=True).history

@@ -1,0 +1,319 @@
+"""Speed and memory of the engine against a naive torch implementation: `make bench` writes JSON and a plot.
+
+Figures are ratios within one run: naive and ours take turns, and the best of the rounds counts. Where other work shares
+the machine the seconds of the wall clock mean little; the CPU seconds of the process, given beside them, still do.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "bin"), str(ROOT / "benchmarks")]
+
+from sccicl.cells import Cells  # noqa: E402
+from sccicl.config import PRESETS  # noqa: E402
+from sccicl.kmeans import kmeans, lloyd  # noqa: E402
+from sccicl.loss import contrastive_loss  # noqa: E402
+from sccicl.runtime import choose_device, device_name, versions  # noqa: E402
+
+N_GENES, N_TYPES = 500, 10
+SCALE_CELLS = {"cpu": (10_000, 50_000, 200_000), "cuda": (10_000, 100_000, 1_000_000)}
+
+
+def cells(n: int) -> torch.Tensor:
+    """Standardised cells of 10 types, (n, 500)."""
+    generator = torch.Generator().manual_seed(0)
+    types = torch.randn(N_TYPES, N_GENES, generator=generator)
+    x = torch.randn(n, N_GENES, generator=generator)
+    return x.add_(types[torch.randint(N_TYPES, (n,), generator=generator)])
+
+
+def our_step(x: torch.Tensor, device: torch.device, products: torch.dtype | str | None = "auto") -> Callable[[], Any]:
+    """One minibatch of all of `x` as `train` does it with preset paper."""
+    from sccicl import train as training
+    from sccicl.step import Stepper
+    from sccicl.world import World
+
+    config = PRESETS["paper"].changed(batch_size=len(x))
+    data = Cells(x, device)
+    state = training._start(data, None, config, 0)
+    take_step = Stepper(state.modules, state.optimiser, config, device, World())
+    if products != "auto":
+        take_step.products = products
+    batch = torch.arange(len(x), device=device)
+
+    def step() -> Any:
+        training._label_minibatch(state, take_step.embed(data.x), batch, N_TYPES, 0)
+        first, second = (training.draw_view(data.x, config, state.drawing) for _ in range(2))
+        return take_step(torch.cat([first, second]), state.labels)
+
+    return step
+
+
+def naive_step(x: torch.Tensor, device: torch.device) -> Callable[[], Any]:
+    """The same minibatch, naively."""
+    from naive import NaiveTraining
+
+    training, x = NaiveTraining(N_GENES, device, n_clusters=N_TYPES), x.to(device)
+    return lambda: training.step(x)
+
+
+def useful_operations(n: int, products_of_loss: float = 1.5) -> float:
+    """Floating point operations that a step of preset paper needs at least.
+
+    Of the loss: each pair's similarity once, and its weight once for each of its two rows.
+    """
+    layer = N_GENES * N_GENES + 2 * N_GENES * 1024
+    encoder, head = 4 * layer, N_GENES * 1024 + 1024 * 512
+    # Pseudo-labels are a forward pass; two views are forward and, twice as much, backward.
+    model = 2 * n * (encoder + 2 * 3 * (encoder + head))
+    return model + products_of_loss * 2 * (2 * n) ** 2 * 512
+
+
+def measured(functions: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, dict[str, float]]:
+    """Best seconds of the wall clock and of the CPU of each function, taking turns."""
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(rounds + 1):
+        for name, function in functions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            function()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            took = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+            # The first round warms up.
+            best[name] = {key: min(value, best[name][key]) for key, value in took.items()} if name in best else took
+    return best
+
+
+def product_rate(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], Any], float]:
+    """A matrix product and its operations."""
+    n = 2048 if device.type == "cpu" else 8192
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    return lambda: torch.mm(a, b), 2.0 * n**3
+
+
+def part_step(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """A training step against naive, and against the rate of matrix products."""
+    x = cells(options.batch)
+    single, operations = product_rate(device, torch.float32)
+    short, _ = product_rate(device, torch.bfloat16)
+    functions = {
+        "naive": naive_step(x, device),
+        "ours": our_step(x, device),
+        "ours, float32": our_step(x, device, None),
+        "product, float32": single,
+        "product, bfloat16": short,
+    }
+    best = measured(functions, options.rounds, device)
+    rates = {name: operations / best[f"product, {name}"]["cpu_seconds" if device.type == "cpu" else "seconds"] / 1e9
+             for name in ("float32", "bfloat16")}  # fmt: skip
+    key = "cpu_seconds" if device.type == "cpu" else "seconds"
+    useful = useful_operations(options.batch)
+    return {
+        "batch": options.batch,
+        "best": best,
+        "gflops_per_s": rates,
+        "times_faster": {
+            n: best["naive"][k] / best["ours"][k] for n, k in (("wall", "seconds"), ("cpu", "cpu_seconds"))
+        },
+        "share_of_rate_float32": useful / best["ours"][key] / 1e9 / rates["float32"],
+        "share_of_rate_bfloat16": useful / best["ours"][key] / 1e9 / rates["bfloat16"],
+    }
+
+
+def part_memory(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """Peak memory above what is there before, of one step each, in processes of their own."""
+    found = {}
+    for name in ("naive", "ours"):
+        code = f"import bench, torch; print(bench.peak_of_step({name!r}, {options.batch}, {str(device)!r}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+        )
+        found[name] = float(done.stdout)
+    code = f"import bench; print(bench.peak_of_loss(32768, {str(device)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+    )
+    return {"step_mb": found, "ours_over_naive": found["ours"] / found["naive"], "loss_of_32768_mb": float(done.stdout)}
+
+
+def _peak_of(function: Callable[[], Any], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    import psutil
+
+    before = psutil.Process().memory_info().rss
+    function()
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / 2**20
+
+
+def peak_of_step(name: str, batch: int, device: str) -> float:
+    """MB."""
+    chosen = torch.device(device)
+    x = cells(batch)
+    return _peak_of((naive_step if name == "naive" else our_step)(x, chosen), chosen)
+
+
+def peak_of_loss(n: int, device: str) -> float:
+    """MB, of value and gradient at N cells; the projections and their gradient are not counted for either."""
+    first, second = (torch.randn(n, 512, device=device).requires_grad_() for _ in range(2))
+    labels = torch.randint(N_TYPES, (n,), device=device)
+    return _peak_of(lambda: contrastive_loss(first, second, labels).total.backward(), torch.device(device))
+
+
+def part_kmeans(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """K-means of many cells, one start, and from given centroids against scikit-learn."""
+    from sklearn.cluster import KMeans
+
+    n = 1_000_000 if device.type == "cuda" else 50_000
+    x = cells(n).to(device)
+    start = x[:20].clone()
+    host = x.cpu().numpy()
+    functions = {
+        "ours": lambda: lloyd(x, start, max_iter=20),
+        "scikit-learn": lambda: KMeans(20, init=host[:20], n_init=1, max_iter=20).fit(host),
+        "ours, seeded": lambda: kmeans(x, 20, n_init=1),
+    }
+    return {"cells": n, "k": 20, "best": measured(functions, 1, device)}
+
+
+def part_scale(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds per cell of an epoch with preset default, by the number of cells, in processes of their own."""
+    rows = []
+    for n in SCALE_CELLS[device.type]:
+        code = f"import bench; print(bench.epoch_of({n}, {str(device)!r}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+        )
+        seconds, cpu_seconds, peak = map(float, done.stdout.split())
+        rows.append({"cells": n, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak})
+    key = "cpu_seconds" if device.type == "cpu" else "seconds"
+    per_cell = [row[key] / row["cells"] for row in rows]
+    return {"rows": rows, "per_cell_max_over_min": max(per_cell) / min(per_cell)}
+
+
+def epoch_of(n: int, device: str) -> str:
+    """Seconds, CPU seconds and peak MB of one epoch with given pseudo-labels."""
+    from sccicl.train import train
+
+    x = cells(n)
+    config = PRESETS["default"].changed(epochs=2, min_steps=1, n_genes=N_GENES)
+    labels = torch.arange(n) % N_TYPES
+    neighbours = torch.arange(n)[:, None].roll(1, 0)
+    wall, cpu = time.perf_counter(), time.process_time()
+    peak = _peak_of(
+        lambda: train(x, N_TYPES, config, labels=labels, neighbours=neighbours, device=device, quiet=True),
+        torch.device(device),
+    )
+    return f"{(time.perf_counter() - wall) / 2} {(time.process_time() - cpu) / 2} {peak}"
+
+
+def part_prepare(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """Preparation from file to file against only reading the file, in a process of its own."""
+    from atlas import seconds_to_read, write_atlas
+
+    path, out = options.scratch / "atlas.h5ad", options.scratch / "atlas.prepared.h5ad"
+    if not path.exists():
+        write_atlas(path, options.source, options.cells, 20_000, "gzip")
+    cpu = time.process_time()
+    read = {"seconds": seconds_to_read(path), "cpu_seconds": time.process_time() - cpu}
+    code = f"import bench; print(bench.prepare_atlas({str(path)!r}, {str(out)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+    )
+    seconds, cpu_seconds, peak = map(float, done.stdout.split())
+    out.unlink()
+    return {
+        "cells": options.cells,
+        "read": read,
+        "prepare": {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak},
+        "prepare_over_read": {"wall": seconds / read["seconds"], "cpu": cpu_seconds / read["cpu_seconds"]},
+    }
+
+
+def prepare_atlas(path: str, out: str) -> str:
+    """Seconds, CPU seconds and peak MB, of the whole process."""
+    from sccicl import steps
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    steps.prepare_to_file(Path(path), "atlas", Path(out), config=PRESETS["default"], memory_gb=4)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return f"{time.perf_counter() - wall} {time.process_time() - cpu} {peak}"
+
+
+PARTS = {
+    "step": part_step,
+    "memory": part_memory,
+    "kmeans": part_kmeans,
+    "scale": part_scale,
+    "prepare": part_prepare,
+}
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """Time per cell and memory against the number of cells."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = results["scale"]["rows"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    key = "cpu_seconds" if results["device"].startswith("cpu") else "seconds"
+    n = [row["cells"] for row in rows]
+    left.semilogx(n, [1e6 * row[key] / row["cells"] for row in rows], "o-")
+    left.set(xlabel="cells", ylabel=f"µs per cell and epoch ({key.replace('_', ' ')})", ylim=(0, None))
+    right.loglog(n, [row["peak_mb"] for row in rows], "o-")
+    right.set(xlabel="cells", ylabel="peak memory beside the cells, MB")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure the parts that are asked for and write bench.json and scale.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated: %(default)s")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, help="threads of torch; all cores by default")
+    parser.add_argument("--batch", type=int, help="cells of a step: 4096 on a CPU, 6000 on a GPU")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cells", type=int, default=200_000, help="cells of the atlas that is prepared")
+    parser.add_argument("--source", type=Path, help="real h5ad that the atlas is resampled from; simulated without")
+    parser.add_argument("--scratch", type=Path, default=Path("results/bench"), help="folder of the atlas (3 GB)")
+    parser.add_argument("--outdir", type=Path, default=Path("results/bench"))
+    options = parser.parse_args()
+    options.outdir.mkdir(parents=True, exist_ok=True)
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    options.scratch = options.scratch.resolve()
+    device = choose_device(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.batch = options.batch or (6000 if device.type == "cuda" else 4096)
+    target = options.outdir / "bench.json"
+    results = json.loads(target.read_text()) if target.exists() else {}
+    results.update(device=device_name(device), machine=platform.processor() or platform.machine(), versions=versions())
+    for name in options.parts.split(","):
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results[name] = PARTS[name](device, options)
+        print(json.dumps(results[name], indent=2), flush=True)
+        target.write_text(json.dumps(results, indent=2) + "\n")
+    if "scale" in results:
+        plot(results, options.outdir / "scale.png")
+
+
+if __name__ == "__main__":
+    main()
