@@ -67,17 +67,26 @@ def unpacked(image, tmp_path_factory):
             archive.extractall(folder, filter="tar")
     finally:
         subprocess.run([engine, "rm", container], capture_output=True, check=True)
-    for name in ("mnt", "work", "data"):
-        (folder / name).mkdir(exist_ok=True)
+    # What Charliecloud's own ch-convert adds; and the place of the engine, as nothing can be made in a read-only root.
+    settings = json.loads(subprocess.run([engine, "image", "inspect", name], capture_output=True, check=True).stdout)
+    (folder / "ch").mkdir()
+    (folder / "ch" / "environment").write_text("\n".join(settings[0]["Config"]["Env"]) + "\n")
+    for file in ("hosts", "resolv.conf"):
+        (folder / "etc" / file).touch()
+    (folder / str(ROOT / "bin").lstrip("/")).mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder)
 
 
 def test_read_only_root_gives_the_same_clusters(by_podman, unpacked, tmp_path):
     """Charliecloud mounts the folder read-only; engine and work folder come from outside, as with Singularity."""
-    (tmp_path / "unpacked.config").write_text(f"process {{ withName: '.*' {{ container = '{unpacked}' }} }}\n")
+    settings = "charliecloud { readOnlyInputs = true; writeFake = false }\n"
+    (tmp_path / "unpacked.config").write_text(
+        f"{settings}process {{ withName: '.*' {{ container = '{unpacked}' }} }}\n"
+    )
+    os.environ.setdefault("USER", "root")  # ch-run asks for it
     run = start(tmp_path, "-profile", "test,charliecloud", "-c", "unpacked.config")
     assert run.status == 0, run.text
     jobs = list((tmp_path / "work").glob("*/*/.command.run"))
-    assert jobs and all("ch-run" in job.read_text() for job in jobs)
+    assert jobs and all("ch-run" in job.read_text() and " -w " not in job.read_text() for job in jobs)
     assert clusters(run.outdir) == clusters(by_podman.outdir)
