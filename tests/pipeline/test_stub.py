@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-FILES = ("sheets/a.h5ad", "sheets/b (1).h5ad", "c.h5ad", "sheets/l1_R1.fastq.gz", "sheets/l1_R2.fastq.gz")
+FILES = ("sheets/a.h5ad", "sheets/b (1).h5ad", "c.h5ad", "sheets/l1_R1.fastq.gz", "sheets/l1_R2.fastq.gz", "d.h5ad")
 REFERENCES = ("genome.fa", "genes.gtf")
 SHEET = ("--input", "sheets/sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")
 
@@ -23,11 +23,13 @@ def launch(tmp_path_factory):
 def stub(launch, pipeline):
     # As a spreadsheet on Windows writes it: BOM, CRLF, semicolons, quotes, empty rows at the end
     rows = [
-        "sample;input;n_clusters;label_col;note;fastq_1;fastq_2",
+        "sample;input;n_clusters;label_col;note;fastq_1;fastq_2;group",
         'a;a.h5ad;4;"cell; type";x',
         's_2.x-1;"b (1).h5ad";;',
         "c;c.h5ad",
         "r;;;;;l1_R1.fastq.gz;l1_R2.fastq.gz",
+        "d1;d.h5ad;;;;;;g",
+        "d2;d.h5ad;;;;;;g",
         ";;;;",
         "",
     ]
@@ -38,10 +40,10 @@ def stub(launch, pipeline):
 
 
 def test_tasks(stub):
-    samples = ("a", "s_2.x-1", "c", "r")
+    samples = ("a", "s_2.x-1", "c", "r", "g")
     expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
     of_reads = ["FASTQ_CHECK (r)", "STAR_GENOMEGENERATE (genome)", "STAR_SOLO (r)", "CALL_CELLS (r)"]
-    assert sorted(stub.tasks) == sorted([*expected, *of_reads, "REPORT", "MULTIQC"])
+    assert sorted(stub.tasks) == sorted([*expected, *of_reads, "JOIN (g)", "REPORT", "MULTIQC"])
 
 
 def test_unused_column_is_mentioned(stub):
