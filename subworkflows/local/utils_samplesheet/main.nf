@@ -26,7 +26,8 @@ def readSamplesheet(sheet, defaults) {
         .groupBy { row -> row.values.sample }
         .collect { sample, lanes ->
             // Counts that are made here have no column or layer that a parameter for all samples could name.
-            def fallback = lanes.first().paths.input ? defaults : [n_clusters: defaults.n_clusters]
+            def names = lanes.first().paths.input ? ['n_clusters', 'label_col', 'batch_col', 'counts_layer'] : ['n_clusters']
+            def fallback = defaults.findAll { name, _value -> name in names }
             def settings = settingColumns()
                 .collectEntries { column -> [column, lanes.findResult { row -> row.values[column] ?: null } ?: fallback[column]?.toString()] }
                 .findAll { _column, value -> value }
