@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "bin" / "sccicl" / "__init__.py"
-NUMBER = r"\d+\.\d+\.\d+(?:[a-z0-9.]*)?"
+NUMBER = r"\d+\.\d+\.\d+(?:(?:a|b|rc|\.?dev)\d*)?"
 # Of each file the parts around the version
 PLACES = {
     "nextflow.config": [(r"^    version +=  *'", r"'")],

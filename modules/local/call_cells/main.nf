@@ -17,9 +17,9 @@ process CALL_CELLS {
     prefix = task.ext.prefix ?: "${meta.id}"
     def options = [
         meta.expected_cells ? "--expected-cells ${meta.expected_cells}" : '',
-        reads ? "--reads '${reads}'" : '',
-        summary ? "--summary '${summary}'" : '',
-        genes ? "--genes '${genes}'" : '',
+        reads ? "--reads ${reads}" : '',
+        summary ? "--summary ${summary}" : '',
+        genes ? "--genes ${genes}" : '',
     ].findAll().join(' ')
     """
     cicl.py call-cells '${counts}' --id '${prefix}' ${options} ${args}

@@ -18,9 +18,9 @@ process FASTQ_CHECK {
     def args = task.ext.args ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
     def mates = [fastq_1, fastq_2].collect { files -> files instanceof List ? files : [files] }
-    def pairs = mates.transpose().collect { read_1, read_2 -> "'${read_1}' '${read_2}'" }.join(' ')
+    def pairs = mates.transpose().collect { read_1, read_2 -> "${read_1} ${read_2}" }.join(' ')
     """
-    cicl.py check-reads ${pairs} --id '${prefix}' --protocol ${protocol} ${whitelist ? "--whitelist '${whitelist}'" : ''} ${args}
+    cicl.py check-reads ${pairs} --id '${prefix}' --protocol ${protocol} ${whitelist ? "--whitelist ${whitelist}" : ''} ${args}
     """
 
     stub:

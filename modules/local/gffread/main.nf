@@ -20,8 +20,8 @@ process GFFREAD {
     // Reads in introns are of unspliced molecules: without these, they would be taken for the nearest like transcript's.
     """
     unpacked() { case "\$1" in *.gz) gzip -cd "\$1" ;; *) cat "\$1" ;; esac; }
-    unpacked '${fasta}' > genome.fa
-    unpacked '${gtf}' | awk -F '\\t' '\$3 == "exon"' > exons.gtf
+    unpacked ${fasta} > genome.fa
+    unpacked ${gtf} | awk -F '\\t' '\$3 == "exon"' > exons.gtf
     awk -F '\\t' -v OFS='\\t' '
         function value(name) { return match(\$9, name " \\"[^\\"]+\\"") ? substr(\$9, RSTART + length(name) + 2, RLENGTH - length(name) - 3) : "" }
         {
@@ -40,14 +40,14 @@ process GFFREAD {
             }
         }' exons.gtf
     if [ ! -s genes.tsv ]; then
-        echo "ERROR: \$(basename '${gtf}') has no exons with a gene_id: give the annotation of the genome as GTF with --gtf" >&2
+        echo "ERROR: \$(basename ${gtf}) has no exons with a gene_id: give the annotation of the genome as GTF with --gtf" >&2
         exit 2
     fi
     gffread exons.gtf -g genome.fa -w spliced.fa ${args}
     gffread unspliced.gtf -g genome.fa -w unspliced.fa ${args}
     cat spliced.fa unspliced.fa > transcripts.fa
     if [ ! -s transcripts.fa ]; then
-        echo "ERROR: no exon of \$(basename '${gtf}') lies on a sequence of \$(basename '${fasta}'): give annotation and genome of one release (chr1 and 1 are different names)" >&2
+        echo "ERROR: no exon of \$(basename ${gtf}) lies on a sequence of \$(basename ${fasta}): give annotation and genome of one release (chr1 and 1 are different names)" >&2
         exit 2
     fi
     cat spliced.tsv unspliced.tsv > transcripts_to_genes.tsv

@@ -16,7 +16,7 @@ process JOIN {
     def args = task.ext.args ?: ''
     def args2 = task.ext.args2 ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
-    def files = (counts instanceof List ? counts : [counts]).collect { path -> "'${path}'" }.join(' ')
+    def files = (counts instanceof List ? counts : [counts]).collect { path -> "${path}" }.join(' ')
     def layer = meta.counts_layer ? "--counts-layer '${meta.counts_layer.toString().replace("'", "'\\''")}'" : ''
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}

@@ -23,20 +23,20 @@ process SALMON_ALEVIN {
     def args = task.ext.args ?: ''
     def args2 = task.ext.args2 ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
-    def lanes = [fastq_1, fastq_2].collect { files -> (files instanceof List ? files : [files]).collect { path -> "'${path}'" }.join(' ') }
+    def lanes = [fastq_1, fastq_2].collect { files -> (files instanceof List ? files : [files]).collect { path -> "${path}" }.join(' ') }
     // alevin-fry wants two threads at least.
     def threads = Math.max(2, task.cpus)
     """
     barcodes=--knee-distance
-    if [ -n '${whitelist}' ]; then
-        case '${whitelist}' in *.gz) gzip -cd '${whitelist}' ;; *) cat '${whitelist}' ;; esac | tr -d '\\r' > whitelist.txt
+    if [ -n "${whitelist}" ]; then
+        case "${whitelist}" in *.gz) gzip -cd ${whitelist} ;; *) cat ${whitelist} ;; esac | tr -d '\\r' > whitelist.txt
         barcodes='--unfiltered-pl whitelist.txt --min-reads 1'
     fi
-    salmon alevin --libType ISR --mates1 ${lanes[0]} --mates2 ${lanes[1]} --${chemistry} --index '${index}' \\
-        --tgMap <(cut -f 1,2 '${genes_of_transcripts}') --rad --threads ${task.cpus} --output mapped ${args}
+    salmon alevin --libType ISR --mates1 ${lanes[0]} --mates2 ${lanes[1]} --${chemistry} --index ${index} \\
+        --tgMap <(cut -f 1,2 ${genes_of_transcripts}) --rad --threads ${task.cpus} --output mapped ${args}
     alevin-fry generate-permit-list --input mapped --expected-ori fw --output-dir quantified \$barcodes
     alevin-fry collate --input-dir quantified --rad-dir mapped --threads ${threads}
-    alevin-fry quant --input-dir quantified --output-dir quantified --tg-map '${genes_of_transcripts}' \\
+    alevin-fry quant --input-dir quantified --output-dir quantified --tg-map ${genes_of_transcripts} \\
         --resolution cr-like --use-mtx --threads ${threads} ${args2}
     mv quantified/alevin '${prefix}.alevin'
     gzip '${prefix}.alevin/quants_mat.mtx'

@@ -15,7 +15,7 @@ process SALMON_INDEX {
     script:
     def args = task.ext.args ?: ''
     """
-    salmon index --transcripts '${transcripts}' --index salmon --keepDuplicates --threads ${task.cpus} ${args}
+    salmon index --transcripts ${transcripts} --index salmon --keepDuplicates --threads ${task.cpus} ${args}
     """
 
     stub:

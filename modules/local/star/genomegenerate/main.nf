@@ -21,16 +21,16 @@ process STAR_GENOMEGENERATE {
     """
     # STAR reads plain text only.
     unpacked() { case "\$1" in *.gz) gzip -cd "\$1" ;; *) cat "\$1" ;; esac; }
-    unpacked '${fasta}' > genome.fa
-    unpacked '${gtf}' > genes.gtf
+    unpacked ${fasta} > genome.fa
+    unpacked ${gtf} > genes.gtf
     if [ ! -s genome.fa ] || ! grep -qm 1 '^>' genome.fa; then
-        echo "ERROR: \$(basename '${fasta}') is no FASTA: give the genome's sequence with --fasta" >&2
+        echo "ERROR: \$(basename ${fasta}) is no FASTA: give the genome's sequence with --fasta" >&2
         exit 2
     fi
     chromosomes=\$(sed -n 's/^>\\([^ \\t]*\\).*/\\1/p' genome.fa)
     if ! awk -F '\\t' 'NR == FNR { known[\$1] = 1; next } \$3 == "exon" && (\$1 in known) { found = 1; exit } END { exit !found }' \\
         <(printf '%s\\n' "\$chromosomes") genes.gtf; then
-        echo "ERROR: no exon of \$(basename '${gtf}') lies on a sequence of \$(basename '${fasta}'): give annotation and genome of one release (chr1 and 1 are different names)" >&2
+        echo "ERROR: no exon of \$(basename ${gtf}) lies on a sequence of \$(basename ${fasta}): give annotation and genome of one release (chr1 and 1 are different names)" >&2
         exit 2
     fi
     # As STAR's manual says for genomes that are small: log2(length) / 2 - 1, at most 14

@@ -32,11 +32,11 @@ process STAR_SOLO {
     // Counts as Cell Ranger makes them, by the manual of STARsolo
     """
     whitelist=None
-    if [ -n '${whitelist}' ]; then
-        case '${whitelist}' in *.gz) gzip -cd '${whitelist}' ;; *) cat '${whitelist}' ;; esac | tr -d '\\r' > whitelist.txt
+    if [ -n "${whitelist}" ]; then
+        case "${whitelist}" in *.gz) gzip -cd ${whitelist} ;; *) cat ${whitelist} ;; esac | tr -d '\\r' > whitelist.txt
         whitelist=whitelist.txt
     fi
-    STAR --genomeDir '${index}' --runThreadN ${task.cpus} --outFileNamePrefix '${prefix}.' \\
+    STAR --genomeDir ${index} --runThreadN ${task.cpus} --outFileNamePrefix '${prefix}.' \\
         --readFilesIn '${lanes_2.join(',')}' '${lanes_1.join(',')}' ${zipped[0] ? "--readFilesCommand 'gzip -cd'" : ''} \\
         --soloType CB_UMI_Simple --soloCBwhitelist "\$whitelist" --soloCBstart 1 --soloCBlen ${barcode_length} \\
         --soloUMIstart ${barcode_length + 1} --soloUMIlen ${umi_length} --soloBarcodeReadLength 0 --soloCellFilter None \\
