@@ -166,7 +166,12 @@ def read_limits(options: dict[str, Any]) -> "Limits":
 
 
 run_options = _options(
-    click.option("--n-clusters", default="auto", show_default=True, help="Number of clusters, or auto to estimate it."),
+    click.option(
+        "--n-clusters",
+        default="auto",
+        show_default=True,
+        help="Number of clusters, or auto to estimate it; 5,8,12 trains for 5 and adds partitions into 8 and 12.",
+    ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
     click.option(
         "--device",
@@ -334,7 +339,8 @@ def run(
     check_annotation(**annotation)
     device, told = _training_device(options)
     seed = options.pop("seed")
-    n_clusters = steps.parse_n_clusters(options.pop("n_clusters"))
+    numbers = options.pop("n_clusters")
+    steps.parse_numbers(numbers)
     config = read_config(options.pop("preset"), options)
     checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
     limits = read_limits(options)
@@ -344,11 +350,11 @@ def run(
         path, sample, config=config, limits=limits, label_col=label_col, batch_col=batch_col, **options
     )
     record_sums(prepared, path)
-    n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
+    n_clusters, others = steps.parse_numbers(numbers, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device}
     checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
     with checkpoint.signals():
-        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, others=others, checkpoint=checkpoint, warnings=told)
     model = steps.cluster_sample(prepared, fitted)
     _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
     checkpoint.remove()
@@ -442,18 +448,20 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     device = join_world(device)
     is_first = World().is_first
     seed = options.pop("seed")
-    n_clusters = options.pop("n_clusters")
-    steps.parse_n_clusters(n_clusters)
+    numbers = options.pop("n_clusters")
+    steps.parse_numbers(numbers)
     prepared = in_memory_if_small(_read_step_file(path, "prepare", backed=True))
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
-    n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    settings = {"config": config, "seed": seed, "device": device}
+    n_clusters, others = steps.parse_numbers(numbers, prepared.n_obs)
+    settings = {"config": config, "seed": seed, "device": device, "others": others}
     folder, minutes = options.pop("checkpoint_dir") or outdir, options.pop("checkpoint_minutes")
     if not is_first:
         steps.fit_beside_others(prepared, n_clusters, **settings)
         leave_world()
         return
-    checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
+    checkpoint = steps.open_checkpoint(
+        prepared, n_clusters, config=config, seed=seed, device=device, folder=folder, minutes=minutes
+    )
     with checkpoint.signals():
         fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
     leave_world()
@@ -475,6 +483,9 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
             "confidence": adata.obs["cicl_confidence"].to_numpy(),
         }
     )
+    for column in adata.obs.columns:
+        if re.fullmatch("cicl_[0-9]+", str(column)):
+            table[f"cluster_{column[5:]}"] = adata.obs[column].to_numpy()
     with atomic_path(outdir / f"{sample}.clusters.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
     embedding = adata.obsm["X_cicl"]
@@ -676,8 +687,8 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     chosen = _device(device, threads or how.threads)
     _check_replaceable(outdir / f"{how.id}.h5ad", path)
     prepared = again.prepare_again(before, how, original)
-    n_clusters = steps.parse_n_clusters(how.n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=how.config, seed=how.seed, device=chosen)
+    n_clusters, others = steps.parse_numbers(how.n_clusters, prepared.n_obs)
+    fitted = steps.fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)
     reclustered = steps.parse_n_clusters(how.reclustered, prepared.n_obs)
     model = steps.cluster_sample(prepared, fitted, n_clusters=reclustered)
     _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})

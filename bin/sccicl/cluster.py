@@ -45,3 +45,11 @@ def assign_clusters(h: Tensor, centroids: Tensor, student_df: float = 1.0) -> tu
     k = len(centroids)
     confidence = ((q - 1 / k) / (1 - 1 / k)).clamp(0, 1) if k > 1 else torch.ones_like(q)
     return labels.cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """The same clusters, numbered by size: 0 is the biggest, (cells,)."""
+    _, found, size = np.unique(labels, return_inverse=True, return_counts=True)
+    rank = np.empty(len(size), dtype=np.int64)
+    rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
+    return rank[found]

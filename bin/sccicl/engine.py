@@ -1,6 +1,6 @@
 """Fit and cluster prepared cells: what the commands and the Python API share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,8 @@ from .world import World
 class Fit(NamedTuple):
     """A trained encoder, and the embedding (cells, features) and last pseudo-labels (cells,) of its cells.
 
-    The pseudo-labels are None where every minibatch had its own. `history` is that of `train.train`, `k` the choice of
+    The pseudo-labels are None where every minibatch had its own. `others` are partitions into further numbers of
+    clusters, number -> (cells,). `history` is that of `train.train`, `k` the choice of
     the number of clusters of `kchoice.choose_k`.
     """
 
@@ -30,6 +31,7 @@ class Fit(NamedTuple):
     pseudo_labels: Tensor | None
     history: dict[str, list[float]]
     k: dict[str, Any]
+    others: dict[int, Tensor]
 
 
 def fit(
@@ -40,6 +42,7 @@ def fit(
     *,
     seed: int,
     device: torch.device,
+    others: Sequence[int] = (),
     checkpoint: Checkpoint | None = None,
     quiet: bool = False,
     batches: np.ndarray | None = None,
@@ -54,6 +57,8 @@ def fit(
         The same cells with all that is known of them, for k and the first pseudo-labels.
     n_clusters
         Number of clusters, or `auto`.
+    others
+        Further numbers of clusters to cut the pool into; nothing is trained for them.
     checkpoint
         Where each part of the result is kept as soon as it is there, and taken from where it is.
     batches
@@ -72,12 +77,13 @@ def fit(
     pool = Pool(evidence, form, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
     k = dict(found("k", lambda: choose_k(evidence, n_clusters, pool, seed=seed)))
     labels = neighbours = None
-    if by_pool or config.neighbours:
+    if by_pool or others or config.neighbours:
         scores = found("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
     if by_pool:
         labels = found("labels", lambda: torch.from_numpy(pool.labels(k["n_clusters"], scores)))
         if (n_found := int(labels.max()) + 1) < k["n_clusters"]:
             k.update(requested=k["n_clusters"], n_clusters=n_found)
+    further = {n: found(f"labels {n}", lambda n=n: torch.from_numpy(pool.labels(n, scores))) for n in others}
     if config.neighbours:
         neighbours = found("neighbours", lambda: torch.from_numpy(evidence.neighbours(scores, config.neighbours)))
     trained = train(
@@ -93,4 +99,4 @@ def fit(
         quiet=quiet,
     )
     embedding = encode(trained.encoder, cells).cpu()
-    return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k)
+    return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k, further)

@@ -273,6 +273,7 @@ def write_prepared(
             kept = prepare_stored(matrix, target, name=path.name, **options)
         kept.uns["cicl"].update(id=sample_id, stages=stages)
         kept.uns["cicl"]["prepare"].update(record)
-        if options.get("batch_col") is not None:
-            kept.uns["cicl"]["prepare"]["batch_col"] = options["batch_col"]
+        for column in ("label_col", "batch_col"):
+            if options.get(column) is not None:
+                kept.uns["cicl"]["prepare"][column] = options[column]
         finish(target, kept)

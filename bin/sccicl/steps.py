@@ -14,6 +14,7 @@ from .config import Config
 from .errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from anndata import AnnData
 
@@ -46,6 +47,20 @@ def parse_n_clusters(text: str | int, n_cells: int | None = None) -> int | Auto:
             f"n_clusters is {k}, but only {n_cells} cells are left after preparation: give a smaller number, or auto"
         )
     return k
+
+
+def parse_numbers(text: str | int, n_cells: int | None = None) -> tuple[int | Auto, tuple[int, ...]]:
+    """`5,8,12`: the first number of clusters (or `auto`), and the others in the order given, each once.
+
+    Raises
+    ------
+    InputError
+        When one of them is no number of clusters, or `auto` is not the first.
+    """
+    first, *others = [parse_n_clusters(part.strip(), n_cells) for part in str(text).split(",")]
+    if "auto" in others:
+        raise InputError(f"n_clusters is '{text}': auto can only be the first of several numbers")
+    return first, tuple(dict.fromkeys(k for k in others if k != first))
 
 
 def prepare_counts(counts: "AnnData", input_kind: InputKind, config: Config) -> "AnnData":
@@ -192,11 +207,14 @@ def fit_sample(
     config: Config,
     seed: int,
     device: "torch.device",
+    others: Sequence[int] = (),
     checkpoint: "Checkpoint | None" = None,
     warnings: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
+
+    `others` are further numbers of clusters, which the pool is cut into without another training.
 
     Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
     so no label, reaches the training.
@@ -222,6 +240,7 @@ def fit_sample(
             config,
             seed=seed,
             device=device,
+            others=others,
             checkpoint=checkpoint,
             quiet=quiet,
             batches=batches,
@@ -231,13 +250,14 @@ def fit_sample(
         "seed": seed,
         "device": device_name(device),
         "hardware": hardware(device),
-        "asked": str(n_clusters),
+        "asked": ",".join(map(str, (n_clusters, *others))),
         "warnings": list(warnings),
         "versions": versions(),
         "n_features": prepared.obsm["X_cicl_input"].shape[1],
         "encoder": {name: value.cpu() for name, value in found.encoder.state_dict().items()},
         "embedding": found.embedding,
         "pseudo_labels": found.pseudo_labels,
+        "others": found.others,
         "cells": list(prepared.obs_names),
         "history": found.history,
         "k": found.k,
@@ -264,7 +284,8 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """Cluster the embedded cells of `prepared`, in place; returns the content of `<id>.model.pt`.
 
     Sets `obs["cicl"]` (categorical, biggest cluster first), `obs["cicl_confidence"]`, `obsm["X_cicl"]` and
-    `uns["cicl"]`, and drops `obsm["X_cicl_input"]`. `n_clusters` auto means the number that the training used.
+    `uns["cicl"]`, where the stability of every cluster is, and `obs["cicl_8"]` where 8 is a further number that the fit
+    was asked for; drops `obsm["X_cicl_input"]`. `n_clusters` auto means the number that the training used.
 
     Raises
     ------
@@ -273,8 +294,10 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """
     import torch
 
-    from .cluster import cluster
+    from .cluster import by_size, cluster
+    from .components import principal_components
     from .runtime import stage
+    from .stability import bootstrap_stability
 
     if fitted["cells"] != list(prepared.obs_names):
         raise InputError(
@@ -292,6 +315,8 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         found = cluster(
             fitted["embedding"], k["n_clusters"], start=start, student_df=config.student_df, seed=fitted["seed"]
         )
+        scores = principal_components(prepared.obsm["X_cicl_input"], 20, seed=fitted["seed"])
+        stability = bootstrap_stability(scores, found.labels, seed=fitted["seed"])
     del prepared.obsm["X_cicl_input"]
     add_clusters(prepared, found.labels, found.confidence, fitted["embedding"].numpy(), len(found.centroids))
     record = prepared.uns["cicl"]
@@ -305,6 +330,9 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     record.update({name: fitted[name] for name in ("params", "seed", "versions", "device", "hardware")})
     record["asked"] = {"n_clusters": fitted["asked"], "reclustered": str(n_clusters)}
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
+    record["stability"] = stability
+    for number, labels in fitted["others"].items():
+        prepared.obs[f"cicl_{number}"] = as_clusters(by_size(labels.numpy()))
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}
     record["stages"] = {**record["stages"], **stages}
     selected = prepared.var["highly_variable"].to_numpy()
@@ -322,14 +350,19 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     }
 
 
+def as_clusters(labels: np.ndarray, k: int | None = None) -> "pd.Categorical":
+    """Labels 0..k-1, (cells,), as categories of text."""
+    import pandas as pd
+
+    k = int(labels.max()) + 1 if k is None else k
+    return pd.Categorical.from_codes(labels, categories=[str(i) for i in range(k)])
+
+
 def add_clusters(
     adata: "AnnData", labels: np.ndarray, confidence: np.ndarray, embedding: np.ndarray, k: int, key: str = "cicl"
 ) -> None:
     """Set `obs[key]`, `obs[key + "_confidence"]` and `obsm["X_" + key]`."""
-    import pandas as pd
-
-    names = [str(i) for i in range(k)]
-    adata.obs[key] = pd.Categorical.from_codes(labels, categories=names)
+    adata.obs[key] = as_clusters(labels, k)
     adata.obs[f"{key}_confidence"] = confidence
     adata.obsm[f"X_{key}"] = embedding
 
@@ -372,6 +405,9 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         if section in record:
             metrics[section] = {name: record[section][name] for name in kept if name in record[section]}
     metrics["silhouette"] = silhouette(adata.obsm["X_cicl"], clusters)
+    if "stability" in record:
+        stability = np.atleast_1d(record["stability"])
+        metrics["stability"] = [None if np.isnan(value) else float(value) for value in stability]
     metrics["cluster_sizes"] = {name: int(n) for name, n in adata.obs["cicl"].value_counts(sort=False).items()}
     for quantity in ("seconds", "peak_memory_mb", "peak_gpu_memory_mb"):
         found = {name: float(values[quantity]) for name, values in record["stages"].items() if quantity in values}

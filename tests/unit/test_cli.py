@@ -106,6 +106,25 @@ def test_steps_give_what_run_gives(finished, cells, tmp_path):
     }
 
 
+def test_several_numbers_of_clusters(finished, cells, tmp_path):
+    """The first is what it is alone; simulated types in threes, fours and twos are unions of the five types."""
+    cells.write_h5ad(tmp_path / "five.h5ad")
+    cicl("prepare", tmp_path / "five.h5ad", "--outdir", tmp_path)
+    cicl("fit", tmp_path / "five.prepared.h5ad", "--outdir", tmp_path, "--n-clusters", "5,2,3", "--threads", 1)
+    cicl("cluster", tmp_path / "five.prepared.h5ad", "--fit", tmp_path / "five.fit.pt", "--outdir", tmp_path)
+    table = pd.read_csv(tmp_path / "five.clusters.csv")
+    alone = pd.read_csv(finished / "five.clusters.csv")
+    assert list(table.columns) == ["barcode", "cluster", "confidence", "cluster_2", "cluster_3"]
+    assert (table["cluster"] == alone["cluster"]).all()
+    result = anndata.read_h5ad(tmp_path / "five.clustered.h5ad")
+    for k in (2, 3):
+        assert list(result.obs[f"cicl_{k}"].astype(int)) == list(table[f"cluster_{k}"])
+        assert list(result.obs[f"cicl_{k}"].value_counts(sort=False).index.astype(int)) == list(range(k))
+        assert table.groupby("cluster")[f"cluster_{k}"].nunique().max() == 1
+    stability = result.uns["cicl"]["stability"]
+    assert stability.shape == (5,) and (stability > 0.9).all()
+
+
 def test_labels_reach_nothing_but_the_score(finished, cells, tmp_path):
     """Permuted labels: the clusters are the same to the byte, and only the agreement differs."""
     shuffled = cells.copy()

@@ -119,8 +119,8 @@ def rowErrors(row, width, name) {
         errors += ["${place}, column sample: '${sample}' is the name of a folder of the run; give the sample another name."]
     }
     errors += inputErrors(row, place)
-    if (row.values.n_clusters && !row.values.n_clusters.matches(/auto|[1-9][0-9]*/)) {
-        errors += ["${place}, column n_clusters: '${row.values.n_clusters}' is neither auto nor a whole number from 1 up; correct it, or leave the cell empty."]
+    if (row.values.n_clusters && !row.values.n_clusters.matches(/(auto|[1-9][0-9]*)(,[1-9][0-9]*)*/)) {
+        errors += ["${place}, column n_clusters: '${row.values.n_clusters}' is neither auto nor a whole number from 1 up, nor several with commas; correct it, or leave the cell empty."]
     }
     if (row.values.expected_cells && !row.values.expected_cells.matches(/[1-9][0-9]*/)) {
         errors += ["${place}, column expected_cells: '${row.values.expected_cells}' is no whole number from 1 up; correct it, or leave the cell empty."]
