@@ -54,7 +54,7 @@ format: setup ## lay out code; write meta.yml of the modules and nf-test files a
 	if [ -x .tools/prettier/prettier ]; then .tools/prettier/prettier --write --log-level warn .; fi
 
 test-unit: setup ## unit tests of the engine
-	python -m pytest -q -m 'not slow' tests/unit
+	python -m pytest -q -n 2 -m 'not slow' tests/unit
 
 test-browser: setup ## the report in headless Chromium (left out where there is none)
 	python -m pytest -q tests/browser
