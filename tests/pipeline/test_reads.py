@@ -11,7 +11,7 @@ import simulate_reads
 from sklearn.metrics import adjusted_rand_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from typed_model import train_celltypist  # noqa: E402
+from typed_model import train_celltypist
 
 
 @pytest.fixture(scope="module")
