@@ -1,14 +1,34 @@
-"""Reads in, clusters out: simulated FASTQ files whose molecules and cell types are known."""
+"""Reads in, annotated cells and a report out: simulated FASTQ files whose molecules and cell types are known."""
+
+import sys
+from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
+import simulate_reads
 from sklearn.metrics import adjusted_rand_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+from typed_model import train_celltypist
 
 
 @pytest.fixture(scope="module")
-def run(star, reads, pipeline):
-    found = pipeline("--input", reads.sheet(expected_cells="300"), *reads.references(), folder=reads.folder)
+def model(reads):
+    """A CellTypist model of other cells of the same types; as published ones do, it names genes by symbols."""
+    pytest.importorskip("celltypist")
+    droplets = simulate_reads.draw_droplets(reads.reference, profile_seed=1, seed=11)
+    cells = droplets[droplets.obs["cell_type"] != "empty"].copy()
+    cells.var_names = cells.var["gene_symbols"].astype(str)
+    return train_celltypist(cells, "cell_type", reads.folder / "types.pkl")
+
+
+@pytest.fixture(scope="module")
+def run(star, reads, model, pipeline):
+    annotation = ("--celltypist_model", model.name)
+    sheet = reads.sheet(expected_cells="300")
+    found = pipeline("--input", sheet, *reads.references(), *annotation, folder=reads.folder)
     assert found.status == 0, found.text
     return found
 
@@ -38,6 +58,48 @@ def test_genes_have_ids_and_symbols(reads, result):
 def test_clusters_are_the_types(reads, result):
     types = reads.cells.obs["cell_type"].loc[result.obs_names]
     assert adjusted_rand_score(types, result.obs["cicl"].astype(str)) >= 0.95
+
+
+def test_markers_of_the_types_are_on_top(reads, run, result):
+    """A type has 15 true markers: at least 14 of a cluster's first 15 genes are among those of its type."""
+    table = pd.read_csv(run.outdir / "pbmc" / "pbmc.markers.csv", dtype={"cluster": str})
+    types = reads.cells.obs["cell_type"].loc[result.obs_names]
+    true = simulate_reads.marker_genes()
+    genes = reads.reference.genes.index
+    for cluster in result.obs["cicl"].astype(str).unique():
+        kind = types[result.obs["cicl"].astype(str) == cluster].mode()[0]
+        top = table[(table["cluster"] == cluster) & (table["rank"] <= 15)].sort_values("rank")["gene"].tolist()
+        assert len(set(top) & set(genes[true[kind]])) >= 14
+        assert set(top[:5]) <= set(genes[true[kind]])
+
+
+def test_cells_get_the_names_of_their_types(reads, result):
+    types = reads.cells.obs["cell_type"].loc[result.obs_names].to_numpy()
+    for column in ("cicl_celltypist_cell", "cicl_celltypist"):
+        assert (result.obs[column].astype(str).to_numpy() == types).mean() >= 0.95
+
+
+def test_quality_control_keeps_good_cells(run, result):
+    """Nothing is wrong with the simulated cells: the defaults remove none and mark few as doublets."""
+    qc = result.uns["cicl"]["qc"]
+    assert qc["cells_in"] == result.n_obs == 300
+    assert qc["doublets"] <= 15
+
+
+def test_the_report_tells_of_all_steps(run):
+    (page,) = (run.outdir / "report").glob("*.html")
+    text = page.read_text(encoding="utf-8")
+    sample = text.split('<section class="sample" id="sample-0"')[1].split("</section>")[0]
+    for heading in (
+        ">pbmc</h2>",
+        "Where the cells come from",
+        "Quality control: <b>300</b> cells",
+        ">Marker genes</fig",
+    ):
+        assert heading in sample
+    assert "<b>CellTypist</b>: model types.pkl (4 cell types)" in sample
+    for kind in simulate_reads.TYPES:
+        assert f"<td>{kind} <small>" in sample
 
 
 def test_the_way_of_the_reads_is_recorded(result):
