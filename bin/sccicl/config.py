@@ -54,7 +54,7 @@ class Config:
         "Pseudo-labels by K-means of every minibatch, or by a pool of embeddings without clusters.",
         PseudoLabels,
     )
-    pool_runs: int = _number(4, "Encoders that the pool is made of (pseudo-labels `pool`, and k `auto`).", low=1)
+    pool_runs: int = _number(8, "Encoders that the pool is made of (pseudo-labels `pool`, and k `auto`).", low=1)
     temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
     instance_loss_weight: float = _number(1.0, "Weight of the instance-wise loss.", low=0)
     cluster_loss_weight: float = _number(0.1, "Weight lambda of the cluster-aware loss; 0 leaves it out.", low=0)

@@ -231,7 +231,7 @@ def test_methods_paragraph():
                 "500 most variable genes (by Cell Ranger's dispersion)",
                 "clipped at 10 standard deviations",
                 "setting a random 60% of its genes to their mean, the second one from a random one of its 5 nearest",
-                "4 encoders of the same form were first trained by the instance-wise loss alone",
+                "8 encoders of the same form were first trained by the instance-wise loss alone",
                 "of 2 layers that starts as the principal components was trained for 50 epochs",
                 "0.1 times an instance-wise contrastive loss plus a cluster-aware",
                 "supervised contrastive learning (Khosla et al. 2020), both at temperature 0.5",
