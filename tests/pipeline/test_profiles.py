@@ -70,23 +70,21 @@ def test_image_of_the_training(nextflow, root, profile, image):
 
 
 @pytest.mark.parametrize("engine", ["singularity", "apptainer"])
-def test_images_of_the_library_are_found(pipeline, tmp_path, monkeypatch, engine):
-    """The name that containers/sif.sh gives an image is the one that Nextflow looks for; nothing is pulled."""
+def test_images_of_the_library_are_found(pipeline, tmp_path, engine):
+    """The name that containers/sif.sh gives an image is the one that Nextflow looks for; nothing is pulled.
+
+    The script of the task is what counts: without the engine it ends with status 127.
+    """
     script = (Path(__file__).resolve().parents[2] / "containers" / "sif.sh").read_text()
     assert "containers/images/${tag/:/-}.img" in script
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "cicl-nextflow-0.1.0.img").touch()
-    commands = tmp_path / "commands"
-    commands.mkdir()
-    (commands / engine).write_text('#!/bin/sh\necho "$@" > called\nexit 9\n')
-    (commands / engine).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
     (tmp_path / "library.config").write_text(f"{engine}.libraryDir = '{tmp_path}/images'\n")
     (tmp_path / "cells.h5ad").touch()
     (tmp_path / "sheet.csv").write_text("sample,input\nx,cells.h5ad\n")
     pipeline("-profile", engine, "-c", "library.config", "-stub", "--input", "sheet.csv", folder=tmp_path)
-    (called,) = (tmp_path / "work").glob("*/*/called")
-    assert f"{tmp_path}/images/cicl-nextflow-0.1.0.img" in called.read_text()
+    (task,) = (tmp_path / "work").glob("*/*/.command.run")
+    assert f" {tmp_path}/images/cicl-nextflow-0.1.0.img /bin/bash" in task.read_text()
 
 
 @pytest.mark.parametrize(

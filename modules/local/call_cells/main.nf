@@ -22,7 +22,7 @@ process CALL_CELLS {
         genes ? "--genes ${genes}" : '',
     ].findAll().join(' ')
     """
-    cicl.py call-cells '${counts}' --id '${prefix}' ${options} ${args}
+    cicl.py call-cells ${counts} --id '${prefix}' ${options} ${args}
     """
 
     stub:

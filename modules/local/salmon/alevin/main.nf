@@ -26,15 +26,13 @@ process SALMON_ALEVIN {
     def lanes = [fastq_1, fastq_2].collect { files -> (files instanceof List ? files : [files]).collect { path -> "${path}" }.join(' ') }
     // alevin-fry wants two threads at least.
     def threads = Math.max(2, task.cpus)
+    def unpack = whitelist ? "${whitelist.name.endsWith('.gz') ? 'gzip -cd' : 'cat'} ${whitelist} | tr -d '\\r' > whitelist.txt" : ''
+    def barcodes = whitelist ? '--unfiltered-pl whitelist.txt --min-reads 1' : '--knee-distance'
     """
-    barcodes=--knee-distance
-    if [ -n "${whitelist}" ]; then
-        case "${whitelist}" in *.gz) gzip -cd ${whitelist} ;; *) cat ${whitelist} ;; esac | tr -d '\\r' > whitelist.txt
-        barcodes='--unfiltered-pl whitelist.txt --min-reads 1'
-    fi
+    ${unpack}
     salmon alevin --libType ISR --mates1 ${lanes[0]} --mates2 ${lanes[1]} --${chemistry} --index ${index} \\
         --tgMap <(cut -f 1,2 ${genes_of_transcripts}) --rad --threads ${task.cpus} --output mapped ${args}
-    alevin-fry generate-permit-list --input mapped --expected-ori fw --output-dir quantified \$barcodes
+    alevin-fry generate-permit-list --input mapped --expected-ori fw --output-dir quantified ${barcodes}
     alevin-fry collate --input-dir quantified --rad-dir mapped --threads ${threads}
     alevin-fry quant --input-dir quantified --output-dir quantified --tg-map ${genes_of_transcripts} \\
         --resolution cr-like --use-mtx --threads ${threads} ${args2}

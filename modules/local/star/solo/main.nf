@@ -29,16 +29,13 @@ process STAR_SOLO {
         error("ERROR: ${meta.id}: some of its FASTQ files are gzipped and some are not; make them all alike")
     }
     def feature = (args =~ /--soloFeatures (\S+)/).collect { _all, name -> name }.find() ?: 'Gene'
+    def unpack = whitelist ? "${whitelist.name.endsWith('.gz') ? 'gzip -cd' : 'cat'} ${whitelist} | tr -d '\\r' > whitelist.txt" : ''
     // Counts as Cell Ranger makes them, by the manual of STARsolo
     """
-    whitelist=None
-    if [ -n "${whitelist}" ]; then
-        case "${whitelist}" in *.gz) gzip -cd ${whitelist} ;; *) cat ${whitelist} ;; esac | tr -d '\\r' > whitelist.txt
-        whitelist=whitelist.txt
-    fi
+    ${unpack}
     STAR --genomeDir ${index} --runThreadN ${task.cpus} --outFileNamePrefix '${prefix}.' \\
         --readFilesIn '${lanes_2.join(',')}' '${lanes_1.join(',')}' ${zipped[0] ? "--readFilesCommand 'gzip -cd'" : ''} \\
-        --soloType CB_UMI_Simple --soloCBwhitelist "\$whitelist" --soloCBstart 1 --soloCBlen ${barcode_length} \\
+        --soloType CB_UMI_Simple --soloCBwhitelist ${whitelist ? 'whitelist.txt' : 'None'} --soloCBstart 1 --soloCBlen ${barcode_length} \\
         --soloUMIstart ${barcode_length + 1} --soloUMIlen ${umi_length} --soloBarcodeReadLength 0 --soloCellFilter None \\
         --soloCBmatchWLtype 1MM_multi_Nbase_pseudocounts --soloUMIdedup 1MM_CR --soloUMIfiltering MultiGeneUMI_CR \\
         --clipAdapterType CellRanger4 --outFilterScoreMin 30 --outSAMtype None ${args}
