@@ -33,7 +33,7 @@ if [[ -z $engine ]]; then
     exit 1
 fi
 
-base=${BASE:-docker.io/library/debian:bookworm-slim}
+base=${BASE:-debian:bookworm-slim}
 if ! "$engine" image inspect "$base" >/dev/null 2>&1 && ! "$engine" pull --quiet "$base" >/dev/null 2>&1; then
     if ! command -v debootstrap >/dev/null; then
         echo "ERROR: the base image $base cannot be pulled: name another with BASE=, or install debootstrap" >&2
