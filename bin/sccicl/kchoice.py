@@ -51,7 +51,17 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
     """Number of clusters and the evidence for it.
 
     The estimate is the geometric mean of two counts that err in different directions: of clusters that held-out genes
-    separate, and of communities of the graph of shared nearest neighbours (Leiden, resolution 0.3).
+    separate, and of communities of the graph of shared nearest neighbours in an embedding of the pool (Leiden,
+    resolution 0.1; the median over the embeddings).
+
+    Parameters
+    ----------
+    evidence
+        The cells with all that is known of them.
+    n_clusters
+        The number, or `auto`.
+    pool
+        Embeddings of the same cells, needed where the number is to be estimated.
 
     Returns
     -------
