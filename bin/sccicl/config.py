@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args
 
-from .choices import ClusterLossForm, EncoderForm, GeneSelection, PseudoLabels, View
+from .choices import ClusterLossForm, Distance, EncoderForm, GeneSelection, PseudoLabels, View
 from .errors import InputError
 
 
@@ -54,6 +54,7 @@ class Config:
         "Pseudo-labels by K-means of every minibatch, or by a pool of embeddings without clusters.",
         PseudoLabels,
     )
+    distance: Distance = _choice("euclidean", "Distance by which K-means of all cells tells clusters apart.", Distance)
     pool_runs: int = _number(8, "Encoders that the pool is made of (pseudo-labels `pool`, and k `auto`).", low=1)
     temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
     instance_loss_weight: float = _number(1.0, "Weight of the instance-wise loss.", low=0)
@@ -105,6 +106,7 @@ PRESETS: dict[str, Config] = {
         view="mask",
         neighbours=5,
         pseudo_labels="pool",
+        distance="cosine",
         instance_loss_weight=0.1,
         cluster_loss_weight=1.0,
         cluster_loss="supcon",

@@ -72,9 +72,7 @@ def fit(
 
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     by_pool = config.pseudo_labels == "pool"
-    # k is looked for in the same embeddings whatever encoder the preset trains afterwards.
-    form = config if config.encoder == "pca" else preset_config("default")
-    pool = Pool(evidence, form, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
+    pool = Pool(evidence, pool_config(config), seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
     k = dict(found("k", lambda: choose_k(evidence, n_clusters, pool, seed=seed)))
     labels = neighbours = None
     if by_pool or others or config.neighbours:
@@ -98,5 +96,14 @@ def fit(
         checkpoint=checkpoint,
         quiet=quiet,
     )
-    embedding = encode(trained.encoder, cells).cpu()
+    embedding = encode(trained.encoder, cells)
+    if config.distance == "cosine":
+        trained.encoder.keep_directions(embedding)
+        embedding = encode(trained.encoder, cells)
+    embedding = embedding.cpu()
     return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k, further)
+
+
+def pool_config(config: Config) -> Config:
+    """Form of the pool's encoders: k is looked for in the same ones whatever encoder the preset trains afterwards."""
+    return config if config.encoder == "pca" else preset_config("default")

@@ -67,7 +67,19 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
-class Encoder(nn.Module):
+class CellEncoder(nn.Module):
+    """What all encoders f share: a `radius` of the sphere that `encode` puts the cells on, 0 for none."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("radius", torch.zeros(()))
+
+    def keep_directions(self, h: Tensor) -> None:
+        """From now on `encode` keeps only the direction of a cell, at the median length of `h` (cells, features)."""
+        self.radius.copy_(h.norm(dim=1).median())
+
+
+class Encoder(CellEncoder):
     """Transformer encoder f over cells that are one token each: (cells, genes) -> (cells, genes)."""
 
     def __init__(self, n_features: int, n_layers: int, value_size: int | None, feed_forward: int, dropout: float):
@@ -108,7 +120,7 @@ class PreNormLayer(nn.Module):
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
-class PCAEncoder(nn.Module):
+class PCAEncoder(CellEncoder):
     """Encoder f that starts as the leading principal components: (cells, genes) -> (cells, size).
 
     A linear map to `size` features, then transformer layers over cells that are one token each. Training adds to the
@@ -146,7 +158,7 @@ class ProjectionHead(nn.Sequential):
         super().__init__(nn.Linear(n_features, hidden), nn.ReLU(), nn.Linear(hidden, size))
 
 
-def encode(encoder: nn.Module, x: Tensor, *, batch_size: int = 8192) -> Tensor:
+def encode(encoder: CellEncoder, x: Tensor, *, batch_size: int = 8192) -> Tensor:
     """H = f(X) of all cells, without dropout and gradient: (cells, genes) -> (cells, features).
 
     The cells may lie on the host, H lies on the encoder's device. Where that has not the memory for `batch_size` cells
@@ -157,7 +169,9 @@ def encode(encoder: nn.Module, x: Tensor, *, batch_size: int = 8192) -> Tensor:
     encoder.eval()
     try:
         with torch.no_grad():
-            return torch.cat([encoder(block.to(device)).to(x.dtype) for block in x.split(batch_size)])
+            h = torch.cat([encoder(block.to(device)).to(x.dtype) for block in x.split(batch_size)])
+            # Chosen on the device, which the host need not wait for.
+            return torch.where(encoder.radius > 0, F.normalize(h) * encoder.radius, h)
     except RuntimeError as error:
         if not is_out_of_memory(error) or batch_size <= 64:
             raise

@@ -14,13 +14,11 @@ from .config import Config
 from .cuts import shrunk_to_sphere, tempered_cut
 from .evidence import Evidence
 from .kmeans import assign, means
+from .lengths import MIDDLE, length_noise, measures
 from .progress import log
 from .warmup import warm_embedding
 
 POOL_CELLS = 10_000
-# From Euclidean distance to cosine similarity (`cuts.shrunk_to_sphere`): the length of a cell means something in some
-# samples and is noise in others.
-POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Pool:
@@ -79,12 +77,7 @@ class Pool:
         """
         if k == 1:
             return np.zeros(self.n_cells, dtype=np.int64)
-        partitions = [
-            tempered_cut(shrunk_to_sphere(h, power), k, self._seed + run)
-            for run, h in enumerate(self.embeddings)
-            for power in POWERS
-        ]
-        labels = np.unique(medoid(partitions), return_inverse=True)[1].ravel()
+        labels = np.unique(medoid(self._partitions(k)), return_inverse=True)[1].ravel()
         if len(self.chosen) == self.n_cells:
             return labels
         x = torch.from_numpy(scores)
@@ -92,6 +85,17 @@ class Pool:
         everywhere = assign(x, centroids)[0].numpy()
         everywhere[self.chosen] = labels
         return everywhere
+
+    def _partitions(self, k: int) -> list[np.ndarray]:
+        """Every embedding cut at two measures of distance; how noisy the lengths are decides which."""
+        depth = self._evidence.log_depth()
+        depth = None if depth is None else depth[self.chosen]
+        runs = range(len(self.embeddings))
+        noise = np.mean([length_noise(self.embeddings[run], self._cut(run, k, MIDDLE), depth) for run in runs])
+        return [self._cut(run, k, power) for run in runs for power in measures(float(noise))]
+
+    def _cut(self, run: int, k: int, power: float) -> np.ndarray:
+        return tempered_cut(shrunk_to_sphere(self.embeddings[run], power), k, self._seed + run)
 
 
 def medoid(partitions: list[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .batches import balanced_minibatches
@@ -136,6 +137,7 @@ def train(
                 state.order = state.shuffling.get_state()
                 if not per_minibatch and epoch > 0:
                     h = take_step.embed(cells.x)
+                    h = F.normalize(h) if config.distance == "cosine" else h
                     state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels
             state.shuffling.set_state(state.order)
             if batches is None:

@@ -34,9 +34,7 @@ def warm_embedding(
 
     `neighbours_of` is `Evidence.neighbours` of these cells.
     """
-    config = config.changed(
-        temperature=TEMPERATURE, instance_loss_weight=1.0, cluster_loss_weight=0.0, epochs=1, min_steps=STEPS
-    )
+    config = warm_config(config)
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     neighbours = None
     if config.neighbours:
@@ -55,3 +53,10 @@ def warm_embedding(
         quiet=True,
     )
     return encode(found.encoder, cells).numpy()
+
+
+def warm_config(config: Config) -> Config:
+    """The parameters of the warm-up of an encoder that is trained with `config` afterwards."""
+    return config.changed(
+        temperature=TEMPERATURE, instance_loss_weight=1.0, cluster_loss_weight=0.0, epochs=1, min_steps=STEPS
+    )

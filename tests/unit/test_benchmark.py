@@ -151,13 +151,37 @@ def test_cicl_is_given_k_and_settings_but_no_label(folder, tmp_path, monkeypatch
         ("cicl",),
         ("given", "estimated"),
         (0,),
-        settings={"epochs": "2"},
+        settings=({"epochs": "2"},),
         device="cpu",
     )
     assert [(row["track"], row["setting"]) for row in rows] == [("given", "epochs=2"), ("estimated", "epochs=2")]
     assert rows[0]["n_clusters"] == 5
     assert all((columns, uns, cell) == ([], [], "0") for columns, uns, cell, _ in seen)
     assert all(config.epochs == 2 for *_, config in seen)
+
+
+def test_runs_with_the_same_pool_share_it_and_find_what_they_find_alone(folder, tmp_path, monkeypatch):
+    from sccicl import pool
+
+    trained = []
+
+    def warm_embedding(*arguments, **options):
+        trained.append(options["seed"])
+        return original(*arguments, **options)
+
+    original = pool.warm_embedding
+    monkeypatch.setattr(pool, "warm_embedding", warm_embedding)
+    monkeypatch.chdir(tmp_path)
+    settings = ({"epochs": "1", "pool_runs": "2"}, {"epochs": "2", "pool_runs": "2"})
+    path, tracks = folder / "three.h5ad", ("given", "estimated")
+    together = run(path, ("cicl", "cicl-instance"), tracks, (0,), settings=settings, device="cpu")
+    assert len(together) == 8 and trained == [0, 1]
+    assert min(row["seconds"] for row in together) > 0.5 * together[0]["seconds"]
+    alone = run(path, ("cicl-instance",), ("estimated",), (0,), settings=settings[1:], device="cpu")
+    assert trained == [0, 1] * 2
+    assert [together[-1][name] for name in ("method", "setting", "ari")] == [
+        alone[0][name] for name in ("method", "setting", "ari")
+    ]
 
 
 def test_permuted_labels_change_the_scores_alone(folder, tmp_path, monkeypatch):
@@ -191,7 +215,7 @@ def test_plan_has_every_method_set_track_and_seed(folder):
         if name not in left_out
     }
     assert {row["input_kind"] for row in rows if row["dataset"] == "three"} == {"normalised"}
-    assert len([row for row in rows if row["methods"] == "cicl"]) == 2 * 2 * 3
+    assert len([row for row in rows if row["methods"] == "cicl,cicl-instance"]) == 2 * 3
     assert len([row for row in rows if row["methods"] == "leiden-k"]) == 2
 
 
@@ -205,7 +229,7 @@ def test_plan_leaves_out_what_cannot_run(folder, tmp_path, monkeypatch):
 
 def test_studies_change_one_parameter(folder):
     rows, _ = plan(folder, methods=["cicl"], sets=["five"], tracks=["estimated"], n_seeds=1, studies=["lambda"])
-    values = [row["setting"] for row in rows if row["setting"]]
+    (values,) = [row["setting"].split(";") for row in rows if row["setting"]]
     assert values[0] == "cluster_loss_weight=0" and values[-1] == "cluster_loss_weight=1" and len(values) == 11
     assert {row["tracks"] for row in rows if row["setting"]} == {"given"}
 
@@ -261,7 +285,7 @@ def test_nothing_is_run_when_the_code_changed(folder, tmp_path):
 @pytest.mark.parametrize(("setting", "told"), [("depth=3", "no parameter depth"), ("epochs=x", "int"), ("x", "NAME")])
 def test_wrong_settings(folder, tmp_path, monkeypatch, setting, told):
     monkeypatch.chdir(tmp_path)
-    wrong = benchmark("run", folder / "five.h5ad", "--method", "cicl", "--set", setting, "--out", "x.tsv", code=2)
+    wrong = benchmark("run", folder / "five.h5ad", "--method", "cicl", "--setting", setting, "--out", "x.tsv", code=2)
     assert told in wrong.stderr
 
 

@@ -66,7 +66,13 @@ def plan(folder: Path, n_seeds: int, outdir: Path, **chosen: str | None) -> None
 @click.option("--method", "methods", multiple=True, required=True, type=click.Choice(list(METHODS)))
 @click.option("--track", "tracks", multiple=True, type=click.Choice(TRACKS), default=TRACKS, show_default=True)
 @click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of CICL to change.")
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE[,...]",
+    help="Parameters of CICL to change; given again, another run with others.",
+)
 @click.option("--input-kind", type=click.Choice(["counts", "normalised", "log"]), default="counts", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them.")
@@ -81,14 +87,18 @@ def run(
     from .run import COLUMNS
     from .run import run as run_methods
 
-    for setting in settings:
-        if "=" not in setting:
-            raise InputError(f"--set {setting}: give NAME=VALUE, such as epochs=20")
-    if code is not None and code != code_version(options["methods"][0]):
+    if code is not None and code != code_version(*options["methods"]):
         raise InputError("the code has changed since the plan was made: start the benchmark again")
     set_threads(threads)
-    changes = dict(setting.split("=", 1) for setting in settings)
+    changes = tuple(map(_changes, settings)) or ({},)
     _write(run_methods(dataset, settings=changes, **options), COLUMNS, out)
+
+
+def _changes(setting: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in setting.split(",")]
+    if not all(name and value for name, _, value in pairs):
+        raise InputError(f"--setting {setting}: give NAME=VALUE, such as epochs=20")
+    return {name: value for name, _, value in pairs}
 
 
 @main.command()

@@ -12,6 +12,8 @@ from .dataset import input_kinds
 from .methods import METHODS, TRACKS, Cicl, config_of
 
 PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code")
+# Columns with several entries, and what lies between these.
+PARTS = {"methods": ",", "setting": ";", "tracks": ","}
 
 # A study changes one parameter of the default, with k given: its name, its values and what else has to be set.
 STUDIES: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -26,6 +28,8 @@ OUTWARD = {
     *("__init__", "api", "cli", "config", "demo", "errors", "layout", "methods", "modelfile"),
     *("multiqc", "palette", "plot", "progress", "report", "result", "write"),
 }
+# Methods that are the default but for its training: the pool is the same.
+POOLED = ("cicl", "cicl-instance")
 SHARED_FILES = ("score.py", "benchmark/accuracy.py", "benchmark/dataset.py", "benchmark/run.py")
 RIVALS_PACKAGES = ("scanpy", "scikit-learn", "leidenalg", "scvi-tools")
 CICL_PACKAGES = ("torch", "numpy")
@@ -42,8 +46,9 @@ def plan(
 ) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Tasks of a benchmark, and the methods that are left out with the reason.
 
-    CICL has a task for each data set, track and seed. Rivals are quick: a task has all seeds, and the two methods that
-    cut the same scVI model. Empty lists mean all methods, sets and tracks, and no studies.
+    CICL has a task for each data set and seed, in which runs that need the same pool share it. Rivals are quick: a task
+    has all seeds, and the two methods that cut the same scVI model. Empty lists mean all methods, sets and tracks, and
+    no studies.
 
     Returns
     -------
@@ -69,9 +74,8 @@ def plan(
             rows += [{**first, **task} for task in _tasks(group, tracks, n_seeds)]
         for name in studies:
             parameter, values, other = STUDIES[name]
-            for value in values:
-                setting = {"setting": f"{parameter}={value}{other}"}
-                rows += [{**first, **task, **setting} for task in _tasks(("cicl",), ["given"], n_seeds)]
+            settings = {"setting": ";".join(f"{parameter}={value}{other}" for value in values)}
+            rows += [{**first, **task, **settings} for task in _tasks(("cicl",), ["given"], n_seeds)]
     return rows, left_out
 
 
@@ -92,31 +96,35 @@ def _reason(name: str, tracks: list[str]) -> str | None:
 
 
 def _groups(methods: list[str]) -> list[tuple[str, ...]]:
-    """Methods that go into one task: those that cut one slow embedding, each other by itself."""
+    """Methods that go into one task: those that cut one slow embedding or start from one pool, others by themselves."""
     scvi = tuple(name for name in methods if METHODS[name].package == "scvi")
-    return [(name,) for name in methods if name not in scvi] + ([scvi] if scvi else [])
+    pool = tuple(name for name in methods if name in POOLED)
+    return [group for group in (pool, *((name,) for name in methods if name not in pool + scvi), scvi) if group]
 
 
 def _tasks(group: tuple[str, ...], tracks: list[str], n_seeds: int) -> list[dict[str, str]]:
-    task = {"methods": ",".join(group), "code": code_version(group[0])}
+    task = {"methods": ",".join(group), "code": code_version(*group)}
     if isinstance(METHODS[group[0]], Cicl):
-        return [{**task, "tracks": track, "seeds": str(seed)} for track in tracks for seed in range(n_seeds)]
+        return [{**task, "tracks": ",".join(tracks), "seeds": str(seed)} for seed in range(n_seeds)]
     return [{**task, "tracks": ",".join(tracks), "seeds": ",".join(map(str, range(n_seeds)))}]
 
 
-def code_version(name: str) -> str:
-    """Digest of all that the method's results depend on here, code and packages: with another one they are run anew."""
-    engine, method = Path(__file__).parents[1], METHODS[name]
-    if isinstance(method, Cicl):
-        files = [path for path in sorted(engine.glob("*.py")) if path.stem not in OUTWARD]
-        configs = [config_of(method, {}, n_cells=n_cells, on_gpu=False) for n_cells in (1, 10**9)]
-        packages = CICL_PACKAGES
-    else:
-        files, configs, packages = [engine / "benchmark" / "rivals.py"], [], RIVALS_PACKAGES
-    files += [engine / file for file in SHARED_FILES]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files))
+def code_version(*names: str) -> str:
+    """Digest of all that the results of methods depend on here, code and packages: with another one they run anew."""
+    engine = Path(__file__).parents[1]
+    files, configs = {engine / file for file in SHARED_FILES}, []
+    packages: set[str] = set()
+    for method in map(METHODS.__getitem__, names):
+        if isinstance(method, Cicl):
+            files |= {path for path in engine.glob("*.py") if path.stem not in OUTWARD}
+            configs += [config_of(method, {}, n_cells=n_cells, on_gpu=False) for n_cells in (1, 10**9)]
+            packages.update(CICL_PACKAGES)
+        else:
+            files.add(engine / "benchmark" / "rivals.py")
+            packages.update(RIVALS_PACKAGES)
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files)))
     digest.update(repr(configs).encode())
-    for package in packages:
+    for package in sorted(packages):
         try:
             digest.update(f"{package} {version(package)}".encode())
         except PackageNotFoundError:
@@ -129,10 +137,10 @@ def missing(rows: list[dict[str, str]], results: list[dict[str, Any]]) -> list[s
     done = {(row["dataset"], row["method"], row["setting"], row["track"], int(row["seed"])) for row in results}
     lost = []
     for row in rows:
-        for name, track in product(row["methods"].split(","), row["tracks"].split(",")):
-            run = (row["dataset"], name, row["setting"], track)
+        for name, setting, track in product(*(row[key].split(by) for key, by in PARTS.items())):
+            run = (row["dataset"], name, setting, track)
             seeds = [int(seed) for seed in row["seeds"].split(",")]
             if track in METHODS[name].tracks and not any((*run, seed) in done for seed in seeds):
-                what = " ".join(filter(None, (name, row["setting"])))
+                what = " ".join(filter(None, (name, setting)))
                 lost.append(f"{what} on {row['dataset']}, k {track}, seed {row['seeds']}")
     return lost

@@ -1,13 +1,16 @@
 """One data set: methods find clusters on cells without labels, then the clusters are scored."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checkpoint import Checkpoint
 from ..choices import InputKind
 from ..progress import log
 from ..runtime import stage
@@ -40,10 +43,10 @@ def run(
     seeds: tuple[int, ...],
     *,
     input_kind: InputKind = "counts",
-    settings: dict[str, str] | None = None,
+    settings: tuple[dict[str, str], ...] = ({},),
     device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """Rows of results.tsv for every seed, method and track; a method is left out of a track that it cannot do.
+    """Rows of results.tsv for every seed, method, setting and track; a method is left out of a track it cannot do.
 
     No method sees a label: all work on a copy that has none. The labels give k of the track `given`, and the scores.
     Seconds begin with the reading of the file, when Python's packages are loaded.
@@ -53,7 +56,7 @@ def run(
     path
         h5ad with the known types in `obs["cell_type"]`.
     settings
-        Parameters of CICL to change.
+        Parameters of CICL to change, one run for each.
     """
     types = read_types(path)
     load_packages(methods)
@@ -62,14 +65,15 @@ def run(
         blind = Path(folder) / path.name
         write_blind(path, blind)
         rival = rival_runner(blind, input_kind)
+        pools: dict[tuple[int, str], KnownPool] = {}
         slow: set[str] = set()
-        for seed, name, track in _runs(methods, tracks, seeds):
+        for seed, name, setting, track in _runs(methods, settings, tracks, seeds):
             if name in slow:
                 continue
             method = METHODS[name]
             k = n_types(types) if track == "given" else None
             if isinstance(method, Cicl):
-                found = run_cicl(method, blind, k, seed, settings or {}, input_kind, device, len(types))
+                found = run_cicl(method, blind, k, seed, setting, input_kind, device, len(types), pools)
             else:
                 found = rival(method, k, seed)
                 if found.seconds > SLOW_SECONDS and len(seeds) > 1:
@@ -79,7 +83,7 @@ def run(
                 {
                     "dataset": path.stem,
                     "method": name,
-                    "setting": ",".join(f"{key}={value}" for key, value in (settings or {}).items()),
+                    "setting": ",".join(f"{key}={value}" for key, value in setting.items()),
                     "track": track,
                     "seed": seed,
                     "n_cells": len(types),
@@ -105,13 +109,38 @@ def load_packages(methods: tuple[str, ...]) -> None:
 
 
 def _runs(
-    methods: tuple[str, ...], tracks: tuple[Track, ...], seeds: tuple[int, ...]
-) -> Iterator[tuple[int, str, Track]]:
-    for seed in seeds:
-        for name in methods:
-            for track in tracks:
-                if track in METHODS[name].tracks:
-                    yield seed, name, track
+    methods: tuple[str, ...], settings: tuple[dict[str, str], ...], tracks: tuple[Track, ...], seeds: tuple[int, ...]
+) -> Iterator[tuple[int, str, dict[str, str], Track]]:
+    for seed, name, setting, track in product(seeds, methods, settings, tracks):
+        if track in METHODS[name].tracks:
+            yield seed, name, setting, track
+
+
+class KnownPool(NamedTuple):
+    """Embeddings of a pool, and the seconds that it took to train them."""
+
+    embeddings: Any
+    seconds: float
+
+
+class SharedPool(Checkpoint):
+    """Keeps the pool of one fit for others with the same; its seconds are counted for each, as in a run by itself."""
+
+    def __init__(self, pools: dict[tuple[int, str], KnownPool], key: tuple[int, str]):
+        super().__init__(None)
+        self._pools, self._pool_key, self.saved_seconds = pools, key, 0.0
+
+    def remember(self, name: str, make: Callable[[], Any]) -> Any:
+        """See `Checkpoint`."""
+        if name != "pool":
+            return super().remember(name, make)
+        if self._pool_key in self._pools:
+            self.saved_seconds = self._pools[self._pool_key].seconds
+        else:
+            start = time.perf_counter()
+            embeddings = make()
+            self._pools[self._pool_key] = KnownPool(embeddings, time.perf_counter() - start)
+        return self._pools[self._pool_key].embeddings
 
 
 def run_cicl(
@@ -123,21 +152,27 @@ def run_cicl(
     input_kind: InputKind,
     device: str,
     n_cells: int,
+    pools: dict[tuple[int, str], KnownPool],
 ) -> Found:
     """Run the engine's steps in memory, from the file to the clusters."""
     from .. import steps
+    from ..engine import pool_config
     from ..runtime import choose_device
+    from ..warmup import warm_config
 
     chosen = choose_device(device)
     config = config_of(method, settings, n_cells=n_cells, on_gpu=chosen.type == "cuda")
     prepared = steps.prepare_sample(blind, blind.stem, config=config, input_kind=input_kind)
-    fitted = steps.fit_sample(prepared, k or "auto", config=config, seed=seed, device=chosen, quiet=True)
+    shared = SharedPool(pools, (seed, repr(warm_config(pool_config(config)))))
+    fitted = steps.fit_sample(
+        prepared, k or "auto", config=config, seed=seed, device=chosen, checkpoint=shared, quiet=True
+    )
     steps.cluster_sample(prepared, fitted)
     stages = prepared.uns["cicl"]["stages"].values()
     return Found(
         prepared.obs["cicl"].astype(str).to_numpy(),
         prepared.obs_names.astype(int).to_numpy(),
-        sum(taken["seconds"] for taken in stages),
+        sum(taken["seconds"] for taken in stages) + shared.saved_seconds,
         max(taken["peak_memory_mb"] for taken in stages),
     )
 

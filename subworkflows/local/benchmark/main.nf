@@ -34,7 +34,8 @@ workflow BENCHMARK {
     results // channel: path(tsv)
 }
 
-// Such as deng.cicl.given.0; the name of the task's files
+// Such as deng.cicl.given.0, or deng.cicl.given.0.epochs for a study; the name of the task's files
 def taskName(row) {
-    return [row.dataset, row.methods, row.tracks, row.seeds, row.setting].findAll().join('.').replaceAll(/[,=]/, '_')
+    def study = row.setting.tokenize('=')[0]
+    return [row.dataset, row.methods, row.tracks, row.seeds, study].findAll().join('.').replaceAll(',', '_')
 }

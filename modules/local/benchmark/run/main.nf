@@ -21,7 +21,7 @@ process BENCHMARK_RUN {
         meta.methods.tokenize(',').collect { method -> "--method ${method}" },
         meta.tracks.tokenize(',').collect { track -> "--track ${track}" },
         meta.seeds.tokenize(',').collect { seed -> "--seed ${seed}" },
-        meta.setting.tokenize(',').collect { setting -> "--set ${setting}" },
+        meta.setting.tokenize(';').collect { setting -> "--setting ${setting}" },
     ].flatten().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
