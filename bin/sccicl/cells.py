@@ -32,7 +32,7 @@ class Cells:
         works; the host then has to wait for the row numbers, once for each call.
         """
         if self.is_resident:
-            return self.x[rows]
+            return self.x.index_select(0, rows)  # several times faster than indexing
         block = torch.empty(len(rows), self.x.shape[1], dtype=self.x.dtype, pin_memory=self.device.type == "cuda")
         torch.index_select(self.x, 0, rows.cpu(), out=block)
         return block.to(self.device, non_blocking=True)

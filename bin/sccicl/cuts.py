@@ -116,8 +116,8 @@ def explained_variance(x: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _means(x: np.ndarray, labels: np.ndarray, size: np.ndarray) -> np.ndarray:
-    total = np.zeros((len(size), x.shape[1]))
-    np.add.at(total, labels, x)
+    # By column: bincount adds up in the order of the cells as np.add.at does, in a fraction of its time.
+    total = np.stack([np.bincount(labels, column, len(size)) for column in x.T], 1)
     return total / np.maximum(size, 1)[:, None]
 
 

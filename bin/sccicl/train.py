@@ -135,7 +135,7 @@ def train(
                 state.sums = torch.zeros(3, device=device)
                 state.previous = state.labels.clone()
                 state.order = state.shuffling.get_state()
-                if not per_minibatch and epoch > 0:
+                if not per_minibatch and n_clusters > 1 and epoch > 0:
                     h = take_step.embed(cells.x)
                     h = F.normalize(h) if config.distance == "cosine" else h
                     state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels

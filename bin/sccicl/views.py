@@ -22,4 +22,5 @@ def noise(x: Tensor, generator: torch.Generator, *, sd: float, fraction: float) 
 
 def mask(x: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
     """X with a random `fraction` of the genes of each cell set to 0, the mean of a z-scored gene."""
-    return x * (torch.rand(x.shape, generator=generator, device=x.device) >= fraction)
+    # In place: 0 and 1 as numbers multiply several times faster than truth values.
+    return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype).ge_(fraction).mul_(x)
