@@ -100,25 +100,10 @@ class Pool:
 
 def medoid(partitions: list[np.ndarray]) -> np.ndarray:
     """The partition with the highest mean adjusted Rand index with the others; the first of those that tie."""
-    codes = [np.unique(labels, return_inverse=True)[1].ravel() for labels in partitions]
+    from sklearn.metrics import adjusted_rand_score
+
     agreement = np.zeros((len(partitions), len(partitions)))
-    for i, first in enumerate(codes):
+    for i, first in enumerate(partitions):
         for j in range(i):
-            agreement[i, j] = agreement[j, i] = _adjusted_rand_index(first, codes[j])
+            agreement[i, j] = agreement[j, i] = adjusted_rand_score(first, partitions[j])
     return partitions[int(agreement.sum(1).argmax())]
-
-
-def _adjusted_rand_index(first: np.ndarray, second: np.ndarray) -> float:
-    """scikit-learn's `adjusted_rand_score` of codes 0..k-1, without the checks that take most of its time."""
-    k = int(second.max()) + 1
-    together = np.bincount(first * k + second, minlength=(int(first.max()) + 1) * k).reshape(-1, k)
-    n, same = len(first), int((together**2).sum())
-    same_first, same_second = int((together.sum(1) ** 2).sum()), int((together.sum(0) ** 2).sum())
-    # Pairs of cells that are together in both, in the first or the second alone, and in none.
-    both, only_first, only_second = same - n, same_first - same, same_second - same
-    none = n**2 - same_first - same_second + same
-    if only_first == only_second == 0:
-        return 1.0
-    first_pairs = (both + only_first) * (only_first + none)
-    second_pairs = (both + only_second) * (only_second + none)
-    return 2.0 * (both * none - only_first * only_second) / (first_pairs + second_pairs)
