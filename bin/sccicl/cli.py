@@ -186,6 +186,12 @@ run_options = _options(
     ),
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
 )
+history_option = click.option(
+    "--history",
+    "evolution",
+    is_flag=True,
+    help="Keep snapshots of the training and draw how the clusters came about, <id>.evolution.png.",
+)
 checkpoint_options = _options(
     click.option(
         "--checkpoint-dir",
@@ -320,6 +326,7 @@ def _check_replaceable(target: Path, source: Path) -> None:
 @read_options
 @qc_options
 @run_options
+@history_option
 @checkpoint_options
 @prepare_config_options
 @fit_config_options
@@ -336,6 +343,7 @@ def run(
     from .cli_downstream import check_annotation
 
     annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
+    evolution = options.pop("evolution")
     check_annotation(**annotation)
     device, told = _training_device(options)
     seed = options.pop("seed")
@@ -354,7 +362,9 @@ def run(
     settings = {"config": config, "seed": seed, "device": device}
     checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
     with checkpoint.signals():
-        fitted = steps.fit_sample(prepared, n_clusters, **settings, others=others, checkpoint=checkpoint, warnings=told)
+        fitted = steps.fit_sample(
+            prepared, n_clusters, **settings, others=others, checkpoint=checkpoint, warnings=told, evolution=evolution
+        )
     model = steps.cluster_sample(prepared, fitted)
     _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
     checkpoint.remove()
@@ -432,6 +442,7 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
 @outdir_option
 @id_option
 @run_options
+@history_option
 @checkpoint_options
 @preset_option
 @fit_config_options
@@ -454,6 +465,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
     n_clusters, others = steps.parse_numbers(numbers, prepared.n_obs)
     settings = {"config": config, "seed": seed, "device": device, "others": others}
+    settings["evolution"] = options.pop("evolution")
     folder, minutes = options.pop("checkpoint_dir") or outdir, options.pop("checkpoint_minutes")
     if not is_first:
         steps.fit_beside_others(prepared, n_clusters, **settings)

@@ -23,7 +23,7 @@ class Fit(NamedTuple):
 
     The pseudo-labels are None where every minibatch had its own. `others` are partitions into further numbers of
     clusters, number -> (cells,). `history` is that of `train.train`, `k` the choice of
-    the number of clusters of `kchoice.choose_k`.
+    the number of clusters of `kchoice.choose_k`, `snapshots` are those of `train.train`.
     """
 
     encoder: Encoder | PCAEncoder
@@ -32,6 +32,7 @@ class Fit(NamedTuple):
     history: dict[str, list[float]]
     k: dict[str, Any]
     others: dict[int, Tensor]
+    snapshots: dict[str, Any] | None
 
 
 def fit(
@@ -44,6 +45,7 @@ def fit(
     device: torch.device,
     others: Sequence[int] = (),
     checkpoint: Checkpoint | None = None,
+    evolution: bool = False,
     quiet: bool = False,
     batches: np.ndarray | None = None,
 ) -> Fit:
@@ -61,6 +63,8 @@ def fit(
         Further numbers of clusters to cut the pool into; nothing is trained for them.
     checkpoint
         Where each part of the result is kept as soon as it is there, and taken from where it is.
+    evolution
+        Whether snapshots of the training are kept.
     batches
         Codes of the batches of the cells, (cells,), where these are clustered jointly: `x` and `evidence` have their
         shifts taken out already, positives are also of other batches, and minibatches hold every batch.
@@ -94,6 +98,7 @@ def fit(
         seed=seed,
         device=device,
         checkpoint=checkpoint,
+        evolution=evolution,
         quiet=quiet,
     )
     embedding = encode(trained.encoder, cells)
@@ -101,7 +106,8 @@ def fit(
         trained.encoder.keep_directions(embedding)
         embedding = encode(trained.encoder, cells)
     embedding = embedding.cpu()
-    return Fit(trained.encoder, embedding, None if labels is None else trained.labels, trained.history, k, further)
+    last = None if labels is None else trained.labels
+    return Fit(trained.encoder, embedding, last, trained.history, k, further, trained.snapshots)
 
 
 def pool_config(config: Config) -> Config:

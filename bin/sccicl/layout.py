@@ -10,7 +10,7 @@ TSNE_PERPLEXITY = 30.0
 TSNE_MAX_CELLS = 30_000
 
 
-def umap(embedding: np.ndarray, seed: int = 0) -> np.ndarray:
+def umap(embedding: np.ndarray, seed: int = 0, start: np.ndarray | None = None) -> np.ndarray:
     """UMAP coordinates (McInnes et al. 2018) of embedded cells, the same again for the same seed.
 
     15 neighbours, or all others where there are fewer; minimal distance 0.5 as in scanpy; started from the first two
@@ -24,6 +24,8 @@ def umap(embedding: np.ndarray, seed: int = 0) -> np.ndarray:
         Embedded cells, shape (cells, features), finite.
     seed
         Seed of the optimisation.
+    start
+        Coordinates to start from instead, shape (cells, 2): those of a like embedding keep the cells about there.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def umap(embedding: np.ndarray, seed: int = 0) -> np.ndarray:
         If the embedding is not a finite matrix.
     """
     reduced = _reduced(embedding, seed)
-    start = _start(reduced, seed)
+    start = _start(reduced, seed) if start is None else start
     if len(reduced) < 4:
         return start
     # numba compiles on import: only who lays out cells waits for it.

@@ -38,7 +38,8 @@ def plot_sample(
 
     `<id>.umap.png` and `<id>.tsne.png` (cells by cluster, confidence, label and batch), `<id>.training.png` (losses and
     the share of pseudo-labels that changed), `<id>.sizes.png` (cells per cluster, mean confidence, and the scores of
-    the numbers of clusters that were compared). What each needs is read as `result.read_result` describes.
+    the numbers of clusters that were compared), `<id>.evolution.png` (UMAP at some epochs). What each needs is read as
+    `result.read_result` describes.
 
     Returns
     -------
@@ -55,6 +56,7 @@ def plot_sample(
         "tsne": _draw_layout(result, "t-SNE"),
         "training": _draw_training(result),
         "sizes": _draw_sizes(result),
+        "evolution": _draw_evolution(result),
     }
     written = []
     for name, figure in figures.items():
@@ -111,7 +113,9 @@ def _shuffle(n: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(n)
 
 
-def _scatter_categories(ax: Axes, xy: np.ndarray, categories: Categories, shades: list[str], *, numbered: bool) -> None:
+def _scatter_categories(
+    ax: Axes, xy: np.ndarray, categories: Categories, shades: list[str], *, numbered: bool, legend: bool = True
+) -> None:
     order = _shuffle(len(xy))
     # A code of -1 (missing) picks the last colour.
     _scatter(ax, xy[order], c=np.array([*shades, MISSING])[categories.codes[order]])
@@ -122,7 +126,8 @@ def _scatter_categories(ax: Axes, xy: np.ndarray, categories: Categories, shades
                 text = ax.text(x, y, _short(name), ha="center", va="center", fontsize=9, fontweight="bold", color=INK)
                 text.set_parse_math(False)
                 text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
-    _legend(ax, categories, shades)
+    if legend:
+        _legend(ax, categories, shades)
 
 
 def _middle(xy: np.ndarray) -> np.ndarray:
@@ -208,6 +213,33 @@ def _draw_training(result: Result) -> Figure | None:
 def _curve(ax: Axes, values: np.ndarray, **kwargs: Any) -> None:
     few = {"marker": "o", "markersize": 3} if len(values) < 30 else {}
     ax.plot(np.arange(1, len(values) + 1), values, linewidth=1.6, **few, **kwargs)
+
+
+def _draw_evolution(result: Result) -> Figure | None:
+    """Snapshots of the training, each laid out from where the one before ended: clusters stay where they were."""
+    if "evolution" not in result.uns:
+        return None
+    from .layout import umap
+
+    epochs, embeddings, clusters = (result.uns["evolution"][name] for name in ("epoch", "embedding", "clusters"))
+    names = result.clusters.names
+    columns = min(len(epochs), 3)
+    rows = -(-len(epochs) // columns)
+    figure = Figure(figsize=(columns * PANEL, rows * PANEL + 0.5), layout="constrained")
+    figure.suptitle(_plain(f"{result.id}: {len(clusters[0]):,} cells over the training, UMAP"), fontsize=12, color=INK)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(epochs) :]:
+        ax.set_axis_off()
+    xy = None
+    for i, (ax, epoch) in enumerate(zip(axes, epochs, strict=False)):
+        xy = umap(embeddings[i], start=xy)
+        _scatter_categories(
+            ax, xy, Categories("cicl", names, clusters[i]), _colours(result.clusters), numbered=True, legend=False
+        )
+        moved = "" if i == 0 else f", {(clusters[i] != clusters[i - 1]).mean():.1%} of the cells changed"
+        ax.set_title(f"Epoch {epoch}{moved}", fontsize=10, loc="left", color=INK)
+        _bare(ax, "UMAP")
+    return figure
 
 
 def _draw_sizes(result: Result) -> Figure:

@@ -210,11 +210,13 @@ def fit_sample(
     others: Sequence[int] = (),
     checkpoint: "Checkpoint | None" = None,
     warnings: Sequence[str] = (),
+    evolution: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
 
-    `others` are further numbers of clusters, which the pool is cut into without another training.
+    `others` are further numbers of clusters, which the pool is cut into without another training. With `evolution` the
+    result has snapshots of the training.
 
     Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
     so no label, reaches the training.
@@ -242,6 +244,7 @@ def fit_sample(
             device=device,
             others=others,
             checkpoint=checkpoint,
+            evolution=evolution,
             quiet=quiet,
             batches=batches,
         )
@@ -258,6 +261,7 @@ def fit_sample(
         "embedding": found.embedding,
         "pseudo_labels": found.pseudo_labels,
         "others": found.others,
+        "snapshots": found.snapshots,
         "cells": list(prepared.obs_names),
         "history": found.history,
         "k": found.k,
@@ -296,6 +300,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
 
     from .cluster import by_size, cluster
     from .components import principal_components
+    from .evolution import as_record
     from .runtime import stage
     from .stability import bootstrap_stability
 
@@ -331,6 +336,8 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     record["asked"] = {"n_clusters": fitted["asked"], "reclustered": str(n_clusters)}
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
     record["stability"] = stability
+    if fitted["snapshots"] is not None:
+        record["evolution"] = as_record(fitted["snapshots"], found.labels)
     for number, labels in fitted["others"].items():
         prepared.obs[f"cicl_{number}"] = as_clusters(by_size(labels.numpy()))
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}

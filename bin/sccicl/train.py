@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from .cells import Cells
 from .checkpoint import Checkpoint, Progress
 from .config import Config
 from .errors import InputError
+from .evolution import snapshot_cells, snapshot_epochs
 from .kmeans import kmeans, lloyd, means, refine
 from .model import Encoder, PCAEncoder, ProjectionHead
 from .progress import progress
@@ -29,12 +30,14 @@ WARM_ITERATIONS = 8
 class Trained(NamedTuple):
     """`labels` are the last pseudo-labels, (cells,).
 
-    `history` has one value per epoch under epoch, loss, instance_loss, cluster_loss and label_change.
+    `history` has one value per epoch under epoch, loss, instance_loss, cluster_loss and label_change. `snapshots`,
+    where they were asked for, have `cells`, and under `epoch`, `embedding` and `labels` one entry each.
     """
 
     encoder: Encoder | PCAEncoder
     labels: Tensor
     history: dict[str, list[float]]
+    snapshots: dict[str, Any] | None
 
 
 def new_encoder(n_features: int, config: Config) -> Encoder | PCAEncoder:
@@ -79,6 +82,7 @@ def train(
     device: torch.device | str = "cpu",
     checkpoint: Checkpoint | None = None,
     world: World | None = None,
+    evolution: bool = False,
     quiet: bool = False,
 ) -> Trained:
     """Train the encoder on prepared cells.
@@ -105,6 +109,8 @@ def train(
         Where the training is kept; it goes on from there to the same weights as if it had not been interrupted.
     world
         The processes that train together; by default all that `torchrun` has started.
+    evolution
+        Whether snapshots of some cells are taken at some epochs.
 
     Raises
     ------
@@ -129,9 +135,21 @@ def train(
         # Another dropout in every process, as each has other cells
         torch.manual_seed(seed + world.rank + world.size * first_epoch)
     n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
+    seen = snapshot_cells(len(x), seed)
+    when = snapshot_epochs(n_epochs) if evolution else []
+
+    def take_snapshot(n_done: int) -> None:
+        # Minibatches that have pseudo-labels of their own have none before the first epoch.
+        if n_done in when and n_done not in state.snapshots["epoch"] and (n_done or not per_minibatch):
+            h = take_step.embed(cells.take(seen.to(device)))
+            h = F.normalize(h) if config.distance == "cosine" else h
+            for name, value in {"epoch": n_done, "embedding": h, "labels": state.labels[seen.to(device)]}.items():
+                state.snapshots[name].append(value.cpu() if isinstance(value, Tensor) else value)
+
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
             if first_batch == 0:
+                take_snapshot(epoch)
                 state.sums = torch.zeros(3, device=device)
                 state.previous = state.labels.clone()
                 state.order = state.shuffling.get_state()
@@ -159,7 +177,9 @@ def train(
                 checkpoint.step_done(partial(_progress, epoch, number + 1, state))
             first_batch = 0
             _close_epoch(state, epoch, config)
-    return Trained(state.modules["encoder"], state.labels.cpu(), state.history)
+        take_snapshot(n_epochs)
+    snapshots = {"cells": seen, **state.snapshots} if evolution else None
+    return Trained(state.modules["encoder"], state.labels.cpu(), state.history, snapshots)
 
 
 def _start(cells: Cells, labels: Tensor | None, config: Config, seed: int) -> TrainingState:
@@ -190,6 +210,7 @@ def _start(cells: Cells, labels: Tensor | None, config: Config, seed: int) -> Tr
         centroids=None,
         history={name: [] for name in QUANTITIES},
         order=shuffling.get_state(),
+        snapshots={"epoch": [], "embedding": [], "labels": []},
     )
 
 

@@ -27,6 +27,8 @@ class TrainingState:
     history: dict[str, list[float]]
     # State of `shuffling` from which the order of this epoch's cells is drawn again.
     order: Tensor
+    # Epoch, embedding and pseudo-labels of some cells at some epochs, see evolution.py
+    snapshots: dict[str, list]
 
     def snapshot(self) -> dict[str, Any]:
         """Tensors, numbers and text that `restore` takes."""
@@ -42,6 +44,7 @@ class TrainingState:
             "sums": self.sums,
             "centroids": self.centroids,
             "history": self.history,
+            "snapshots": self.snapshots,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -58,3 +61,4 @@ class TrainingState:
         self.labels, self.previous, self.sums = (snapshot[name].to(device) for name in ("labels", "previous", "sums"))
         self.centroids = None if snapshot["centroids"] is None else snapshot["centroids"].to(device)
         self.history = {name: list(snapshot["history"][name]) for name in QUANTITIES}
+        self.snapshots = {name: list(values) for name, values in snapshot["snapshots"].items()}
