@@ -79,7 +79,7 @@ def test_cell_types_and_exports(launch, pipeline, stub):
     )
     assert run.status == 0, run.text
     started = {task.split(" ")[0] for task in run.tasks}
-    of_reads = {"FASTQ_CHECK", "STAR_GENOMEGENERATE", "STAR_SOLO", "CALL_CELLS"}
+    of_reads = {"CHECKSUMS", "FASTQ_CHECK", "STAR_GENOMEGENERATE", "STAR_SOLO", "CALL_CELLS"}
     assert started == {"PREPARE", "CICL", "MARKERS", "ANNOTATE", "PLOT", "EXPORT", "REPORT", "JOIN"} | of_reads
     folder = run.outdir / "a"
     assert (folder / "a.annotation.csv").exists() and (folder / "export" / "a.cellxgene.h5ad").exists()
