@@ -4,7 +4,7 @@
 #   ENGINE       podman or docker; by default the first that works
 #   BASE         base image; where it cannot be pulled one is made with debootstrap, if that is there
 #   TORCH_INDEX  package index with CPU wheels of torch (cpu)
-#   CA_BUNDLE    certificates of a network that has its own
+#   CA_BUNDLE    certificates of a network that has its own; by default those that PIP_CERT or SSL_CERT_FILE names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 kind=${1:-}
@@ -52,8 +52,9 @@ options=(--build-arg "BASE=$base" --build-arg "VERSION=$version" --build-arg "RE
 if [[ $kind == cpu && -n ${TORCH_INDEX:-} ]]; then
     options+=(--build-arg "TORCH_INDEX=$TORCH_INDEX")
 fi
-if [[ -n ${CA_BUNDLE:-} ]]; then
-    options+=(--secret "id=ca,src=$CA_BUNDLE")
+ca=${CA_BUNDLE:-${PIP_CERT:-${SSL_CERT_FILE:-}}}
+if [[ -n $ca ]]; then
+    options+=(--secret "id=ca,src=$ca")
 fi
 if [[ $engine == podman ]]; then
     options+=(--layers --format docker)

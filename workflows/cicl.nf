@@ -3,6 +3,7 @@
 //
 
 include { COUNT                                                 } from '../subworkflows/local/count'
+include { CHECKSUMS                                             } from '../modules/local/checksums'
 include { JOIN                                                  } from '../modules/local/join'
 include { PREPARE                                               } from '../modules/local/prepare'
 include { CICL                                                  } from '../modules/local/cicl'
@@ -27,6 +28,12 @@ workflow CICL_PIPELINE {
         raw: meta.cell_calling == 'true'
         counts: true
     }
+    // What PREPARE does not see itself is summed up here, while all else goes on
+    CHECKSUMS(
+        ch_input.reads
+            .map { meta, lanes -> [meta, lanes.flatten()] }
+            .mix(ch_input.raw, ch_input.counts.filter { meta, _counts -> meta.group })
+    )
     COUNT(ch_input.reads.map { meta, lanes -> [meta] + lanes.transpose() }, ch_input.raw, references)
     ch_counts = ch_input.counts.mix(COUNT.out.counts).branch { meta, _counts ->
         of_groups: meta.group
@@ -80,6 +87,7 @@ workflow CICL_PIPELINE {
 
     // What the results were made of
     PREPARE.out.checksums
+        .mix(CHECKSUMS.out.checksums)
         .map { _meta, table -> table }
         .collectFile(name: 'input_checksums.tsv', storeDir: "${params.outdir}/pipeline_info", keepHeader: true, sort: { table -> table.name })
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from .annotation import Annotation, vote
 from .errors import InputError
-from .expression import gene_symbols, is_ensembl, log_normalised
+from .expression import log_normalised
+from .gene_names import by_symbols, why_none_matches
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,32 +101,6 @@ def load_celltypist_model(path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: this is no CellTypist model, or it is damaged; give a .pkl that it wrote") from error
 
 
-def _with_genes_of(adata: "AnnData", features: np.ndarray, path: Path) -> tuple["AnnData", int]:
-    """Log-normalised cells with the gene names that the model knows more of, and how many these are."""
-    symbols = gene_symbols(adata)
-    n_names = int(np.isin(features, adata.var_names).sum())
-    n_symbols = int(np.isin(features, symbols).sum())
-    if max(n_names, n_symbols) == 0:
-        raise InputError(f"{path.name}: no gene of this CellTypist model is in the sample: {_why(adata, features)}")
-    return log_normalised(adata, symbols=n_symbols > n_names), max(n_names, n_symbols)
-
-
-def _why(adata: "AnnData", features: np.ndarray) -> str:
-    model, sample = is_ensembl(features), is_ensembl(adata.var_names)
-    first = f"the model has {features[0]}, the sample {adata.var_names[0]}"
-    if sample and not model:
-        return (
-            f"the model names genes by symbols and the sample by Ensembl identifiers ({first}), and its var has no "
-            "column of symbols; add var['gene_symbols'], or make the symbols the var_names"
-        )
-    if model and not sample:
-        return (
-            f"the model names genes by Ensembl identifiers and the sample by symbols ({first}); make the identifiers "
-            "the var_names, or use a model with symbols"
-        )
-    return f"{first}; use a model of the same species and gene names"
-
-
 def _predict(celltypist: Any, expression: "AnnData", model: Any) -> tuple[np.ndarray, np.ndarray]:
     """Label and probability of every cell, a block of cells at a time: CellTypist makes the values dense."""
     parts = []
@@ -161,11 +136,15 @@ def annotate_by_celltypist(adata: "AnnData", path: str | os.PathLike) -> Annotat
     path = Path(path)
     model = load_celltypist_model(path)
     celltypist, _ = _import_celltypist()
-    expression, n_genes = _with_genes_of(adata, np.asarray(model.features, dtype=str), path)
+    features = np.asarray(model.features, dtype=str)
+    expression = log_normalised(adata, symbols=by_symbols(adata, features))
+    n_genes, n_features = int(np.isin(features, expression.var_names).sum()), len(features)
+    if not n_genes:
+        reason = why_none_matches(adata, features, "model")
+        raise InputError(f"{path.name}: no gene of this CellTypist model is in the sample: {reason}")
     labels, confidence = _predict(celltypist, expression, model)
     clusters = adata.obs["cicl"].astype(str).to_numpy()
     notes = []
-    n_features = len(model.features)
     if n_genes < n_features / 2:
         notes.append(
             f"only {n_genes} of the {n_features} genes of the CellTypist model {path.name} are in the sample, "

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 
@@ -278,6 +278,26 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     return device, [] if warning is None else [warning]
 
 
+class Training(NamedTuple):
+    """What the options of a training ask for; `n_clusters` as text, `warnings` for the record."""
+
+    config: Config
+    seed: int
+    device: Any
+    n_clusters: str
+    warnings: list[str]
+
+
+def read_training(options: dict[str, Any]) -> Training:
+    """The options of a training, checked before anything is read; takes them out of `options`."""
+    from .steps import parse_numbers
+
+    device, warnings = _training_device(options)
+    n_clusters = options.pop("n_clusters")
+    parse_numbers(n_clusters)
+    return Training(read_config(options.pop("preset"), options), options.pop("seed"), device, n_clusters, warnings)
+
+
 def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
@@ -345,26 +365,21 @@ def run(
     annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
     evolution = options.pop("evolution")
     check_annotation(**annotation)
-    device, told = _training_device(options)
-    seed = options.pop("seed")
-    numbers = options.pop("n_clusters")
-    steps.parse_numbers(numbers)
-    config = read_config(options.pop("preset"), options)
+    asked = read_training(options)
     checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
     limits = read_limits(options)
     sample = sample_id(path, given_id)
     _check_replaceable(outdir / f"{sample}.h5ad", path)
     prepared = steps.prepare_sample(
-        path, sample, config=config, limits=limits, label_col=label_col, batch_col=batch_col, **options
+        path, sample, config=asked.config, limits=limits, label_col=label_col, batch_col=batch_col, **options
     )
     record_sums(prepared, path)
-    n_clusters, others = steps.parse_numbers(numbers, prepared.n_obs)
-    settings = {"config": config, "seed": seed, "device": device}
+    n_clusters, others = steps.parse_numbers(asked.n_clusters, prepared.n_obs)
+    settings = {"config": asked.config, "seed": asked.seed, "device": asked.device}
     checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
+    more = {"others": others, "evolution": evolution, "checkpoint": checkpoint, "warnings": asked.warnings}
     with checkpoint.signals():
-        fitted = steps.fit_sample(
-            prepared, n_clusters, **settings, others=others, checkpoint=checkpoint, warnings=told, evolution=evolution
-        )
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, **more)
     model = steps.cluster_sample(prepared, fitted)
     _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
     checkpoint.remove()
@@ -455,27 +470,23 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     from .stored_counts import in_memory_if_small
     from .world import World, join_world, leave_world
 
-    device, told = _training_device(options)
-    device = join_world(device)
+    asked = read_training(options)
+    device = join_world(asked.device)
     is_first = World().is_first
-    seed = options.pop("seed")
-    numbers = options.pop("n_clusters")
-    steps.parse_numbers(numbers)
     prepared = in_memory_if_small(_read_step_file(path, "prepare", backed=True))
-    config = steps.as_prepared(read_config(options.pop("preset"), options), prepared)
-    n_clusters, others = steps.parse_numbers(numbers, prepared.n_obs)
-    settings = {"config": config, "seed": seed, "device": device, "others": others}
-    settings["evolution"] = options.pop("evolution")
+    config = steps.as_prepared(asked.config, prepared)
+    n_clusters, others = steps.parse_numbers(asked.n_clusters, prepared.n_obs)
+    settings = {"config": config, "seed": asked.seed, "device": device}
+    more = {"others": others, "evolution": options.pop("evolution")}
     folder, minutes = options.pop("checkpoint_dir") or outdir, options.pop("checkpoint_minutes")
     if not is_first:
-        steps.fit_beside_others(prepared, n_clusters, **settings)
+        steps.fit_beside_others(prepared, n_clusters, **settings, **more)
         leave_world()
         return
-    checkpoint = steps.open_checkpoint(
-        prepared, n_clusters, config=config, seed=seed, device=device, folder=folder, minutes=minutes
-    )
+    checkpoint = steps.open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
+    more |= {"checkpoint": checkpoint, "warnings": asked.warnings}
     with checkpoint.signals():
-        fitted = steps.fit_sample(prepared, n_clusters, **settings, checkpoint=checkpoint, warnings=told)
+        fitted = steps.fit_sample(prepared, n_clusters, **settings, **more)
     leave_world()
     modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
     checkpoint.remove()

@@ -1,4 +1,4 @@
-"""Commands before `prepare`: a look at the reads, cells among the barcodes, and samples in one file."""
+"""Commands before `prepare`: checksums, a look at the reads, cells among the barcodes, and samples in one file."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -31,6 +31,24 @@ def check_reads(
         raise click.UsageError(f"{len(fastq)} files are no pairs of read 1 and read 2")
     found = barcode_reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
     write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="INPUT ...", type=existing)
+@outdir_option
+@id_option
+def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> None:
+    """SHA-256 of every file of the inputs of a sample: writes <id>.inputs.tsv."""
+    from .checksum import as_table, input_sums
+    from .errors import InputError
+    from .write import atomic_path
+
+    if missing := [path for path in paths if not path.exists()]:
+        raise InputError(f"{missing[0]} does not exist: check the path")
+    sample = sample_id(paths[0], given_id)
+    sums = [found for path in paths for found in input_sums(path)]
+    with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
+        temporary.write_text(as_table(sample, sums), encoding="utf-8")
 
 
 @main.command("call-cells")

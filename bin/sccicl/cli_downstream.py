@@ -10,14 +10,13 @@ from .cli import (
     _device,
     _read_step_file,
     annotation_options,
-    batch_option,
     existing,
     fit_config_options,
     id_option,
     main,
     outdir_option,
     prepare_config_options,
-    read_config,
+    read_training,
     run_options,
     sample_id,
 )
@@ -184,7 +183,7 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
 
 @main.command()
 @click.argument("path", metavar="H5AD", type=existing)
-@batch_option
+@click.option("--batch-col", help="Column of obs with the batch of the cells, which are clustered jointly.")
 @click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw'; by default X.")
 @run_options
 @prepare_config_options
@@ -194,22 +193,21 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
 def integrate(
     path: Path, batch_col: str | None, counts_layer: str | None, outdir: Path, given_id: str | None, **options: Any
 ) -> None:
-    """Embed and cluster an h5ad as an integration method does: writes <id>.h5ad with X_emb, and tables by cell."""
+    """Embed and cluster the batches of an h5ad jointly: writes <id>.h5ad with X_emb, and tables by cell."""
     from . import steps
     from .integration import integrate, write_integration
 
-    device = _device(options.pop("device"), options.pop("threads"))
-    seed, n_clusters = options.pop("seed"), steps.parse_n_clusters(options.pop("n_clusters"))
-    config = read_config(options.pop("preset"), options)
+    asked = read_training(options)
     prefix = sample_id(path, given_id)
     _check_replaceable(outdir / f"{prefix}.h5ad", path)
     adata, model = integrate(
         path,
         prefix,
-        config=config,
-        n_clusters=n_clusters,
-        seed=seed,
-        device=device,
+        config=asked.config,
+        n_clusters=steps.parse_n_clusters(asked.n_clusters),
+        seed=asked.seed,
+        device=asked.device,
+        warnings=asked.warnings,
         batch_col=batch_col,
         counts_layer=counts_layer,
     )

@@ -16,7 +16,8 @@ import pandas as pd
 from scipy import sparse
 
 from .errors import InputError
-from .expression import gene_symbols, log_normalised
+from .expression import log_normalised
+from .gene_names import gene_symbols
 from .palette import colours
 from .write import atomic_path, write_h5ad
 

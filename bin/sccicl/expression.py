@@ -1,41 +1,16 @@
-"""Log-normalised expression and readable gene names, for everything that comes after the clusters."""
+"""Log-normalised expression, for everything that comes after the clusters."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
+from .gene_names import gene_symbols
+
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 TARGET_SUM = 1e4
-# Columns of var that may hold gene symbols where var_names are identifiers; the first is that of nf-core/scrnaseq.
-SYMBOL_COLUMNS = ("gene_symbols", "gene_symbol", "feature_name", "gene_name", "gene_names", "symbol")
-# Ensembl's stable identifiers of genes: ENSG00000141510, ENSMUSG00000059552.2; flies and worms have their own.
-ENSEMBL = r"ENS[A-Z]*G\d{6,}(\.\d+)?|FBgn\d{7}|WBGene\d{8}"
-
-
-def is_ensembl(names: "pd.Index | np.ndarray | list[str]") -> bool:
-    """Whether most of the names are Ensembl gene identifiers."""
-    import pandas as pd
-
-    names = pd.Series(np.asarray(names, dtype=str))
-    return bool(len(names)) and bool(names.str.fullmatch(ENSEMBL).mean() > 0.5)
-
-
-def gene_symbols(adata: "AnnData") -> np.ndarray:
-    """Name of every gene as a reader knows it, shape (genes,), str: not unique.
-
-    Symbols are taken from `var` where `var_names` are identifiers and a column holds the symbols; a gene without one
-    keeps its identifier.
-    """
-    names = np.asarray(adata.var_names, dtype=str)
-    column = next((name for name in SYMBOL_COLUMNS if name in adata.var), None)
-    if column is None or not is_ensembl(names):
-        return names
-    symbols = adata.var[column].astype("string").str.strip().fillna("").to_numpy(dtype=str)
-    return np.where(np.isin(symbols, ("", "nan", "None")), names, symbols)
 
 
 def input_kind(adata: "AnnData") -> str:

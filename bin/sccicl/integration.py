@@ -1,6 +1,7 @@
 """CICL as one integration method among others: an h5ad of merged samples in, the same with an embedding out."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def integrate(
     device: "torch.device",
     batch_col: str | None = None,
     counts_layer: str | None = None,
+    warnings: Sequence[str] = (),
 ) -> tuple[Any, dict[str, Any]]:
     """Embed and cluster the cells of an h5ad and keep everything else that it holds.
 
@@ -35,8 +37,12 @@ def integrate(
     ----------
     path
         h5ad with raw counts in X, or in `counts_layer`.
+    batch_col
+        Column of obs with the batches, which are clustered jointly (see `batches`); without it nothing is corrected.
     prefix
         Name of the embedding and the clusters.
+    warnings
+        For the record, such as that there was no GPU.
 
     Returns
     -------
@@ -47,17 +53,23 @@ def integrate(
     Raises
     ------
     InputError
-        When the file cannot be read, or has no such counts or column.
+        When the file cannot be read, has no such counts or column, or one batch only, or one of fewer than 10 cells.
     """
     import anndata
 
     from . import steps
 
     prepared = steps.prepare_sample(
-        path, prefix, config=config, batch_col=batch_col, counts_layer=counts_layer, input_kind="counts"
+        path,
+        prefix,
+        config=config,
+        batch_col=batch_col,
+        integrate=batch_col is not None,
+        counts_layer=counts_layer,
+        input_kind="counts",
     )
     n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device)
+    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=warnings)
     model = steps.cluster_sample(prepared, fitted)
     adata = anndata.read_h5ad(path)
     places = adata.obs_names.get_indexer(prepared.obs_names)

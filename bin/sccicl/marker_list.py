@@ -12,7 +12,8 @@ import pandas as pd
 
 from .annotation import UNKNOWN, Annotation
 from .errors import InputError
-from .expression import gene_symbols, is_ensembl, log_normalised
+from .expression import log_normalised
+from .gene_names import by_symbols, why_none_matches
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,11 +84,11 @@ def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: 
     path = Path(path)
     types = read_marker_list(path)
     genes = {gene for members in types.values() for gene in members}
-    use_symbols = len(genes & set(gene_symbols(adata))) > len(genes & set(adata.var_names))
-    expression = log_normalised(adata, symbols=use_symbols)
+    expression = log_normalised(adata, symbols=by_symbols(adata, genes))
     there = {name: [gene for gene in members if gene in expression.var_names] for name, members in types.items()}
     if not any(there.values()):
-        raise InputError(f"{path.name}: no gene of this list is in the sample: {_why(adata, genes)}")
+        reason = why_none_matches(adata, genes, "list")
+        raise InputError(f"{path.name}: no gene of this list is in the sample: {reason}")
     scores = _scores(expression, {name: members for name, members in there.items() if members}, seed)
     clusters = adata.obs["cicl"].astype(str).to_numpy()
     names = scores.columns.to_numpy(dtype=object)
@@ -138,20 +139,3 @@ def _scores(expression: "AnnData", types: dict[str, list[str]], seed: int) -> pd
                 )
         found[name] = expression.obs["score"].to_numpy(dtype=float)
     return pd.DataFrame(found, index=expression.obs_names)
-
-
-def _why(adata: "AnnData", genes: set[str]) -> str:
-    listed, own = is_ensembl(sorted(genes)), is_ensembl(adata.var_names)
-    first = f"the list has {min(genes)}, the sample {adata.var_names[0]}"
-    if own and not listed:
-        return (
-            f"the list has symbols and the sample Ensembl identifiers ({first}), and its var has no column of symbols; "
-            "add var['gene_symbols'], or list identifiers"
-        )
-    if listed and not own:
-        return f"the list has Ensembl identifiers and the sample symbols ({first}); list symbols"
-    if {gene.lower() for gene in genes} & {name.lower() for name in gene_symbols(adata)}:
-        return (
-            f"they differ in capital letters ({first}), as those of human and mouse do; write them as the sample does"
-        )
-    return f"{first}; list genes as the sample names them"

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .errors import InputError
-from .expression import gene_symbols, log_normalised
+from .expression import log_normalised
+from .gene_names import gene_symbols
 from .sampling import balanced_sample
 from .write import atomic_path
 

@@ -329,13 +329,9 @@ def _with_genes_of(adata: "AnnData", genes: list[str]) -> "AnnData":
     import anndata
     import pandas as pd
 
-    from .expression import gene_symbols
+    from .gene_names import by_symbols, gene_symbols
 
-    symbols = pd.Index(gene_symbols(adata)).astype(object)
-    known = set(genes)
-    names = adata.var_names
-    if len(known & set(symbols)) > len(known & set(names)):
-        names = symbols
+    names = pd.Index(gene_symbols(adata)) if by_symbols(adata, genes) else adata.var_names
     new = anndata.AnnData(adata.X, obs=adata.obs[[]].copy(), var=pd.DataFrame(index=names.astype(object)))
     if not names.is_unique:
         new = new[:, ~names.duplicated()].copy()

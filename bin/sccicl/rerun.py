@@ -1,11 +1,13 @@
 """A finished sample once more, from its own counts and the record in `uns["cicl"]`."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .annotation import TITLES
 from .check import RESULT_COLUMNS
 from .config import Config
 from .errors import InputError
@@ -14,11 +16,17 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+# Columns of obs that a result adds: clusters, those of further numbers, and cell types
+OURS = re.compile("|".join(RESULT_COLUMNS) + rf"|cicl_[0-9]+|cicl_({'|'.join(TITLES)})(_cell|_confidence)?")
+# What the record says of the way from the reads or droplets to the cells
+EARLIER = ("reads", "cells", "qc", "joint")
+
+
 class Recipe(NamedTuple):
     """How a sample was made.
 
     `n_clusters` is what the training was asked for (`auto` or a number), `reclustered` what the step `cluster` was; the
-    columns are None where none were named.
+    columns are None where none were named. With `integrate` the batches of `batch_col` were clustered jointly.
     """
 
     id: str
@@ -30,6 +38,7 @@ class Recipe(NamedTuple):
     threads: int | None
     label_col: str | None
     batch_col: str | None
+    integrate: bool
 
 
 def recipe(adata: "AnnData", name: str) -> Recipe:
@@ -67,6 +76,7 @@ def recipe(adata: "AnnData", name: str) -> Recipe:
         threads=int(record["hardware"]["threads"]),
         label_col=str(prepared["label_col"]) if "label_col" in prepared else None,
         batch_col=str(prepared["batch_col"]) if "batch_col" in prepared else None,
+        integrate=bool(prepared.get("integrate", False)),
     )
 
 
@@ -78,6 +88,7 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
     InputError
         When `original` lacks cells or genes of the result.
     """
+    from .batches import prepare_jointly
     from .check import add_warning
     from .checksum import record_sums
     from .read import read_counts, take_counts
@@ -93,8 +104,12 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
         else:
             counts = _same_cells(read_counts(original, input_kind=how.input_kind, counts_layer=layer), before, original)
         prepared = prepare_counts(counts, how.input_kind, how.config)
+        if how.integrate:
+            prepare_jointly(prepared, how.batch_col, how.config)
     record = prepared.uns["cicl"]
     record.update(id=how.id, stages=stages)
+    # How the cells came to be these is the same as before: nothing of it is done again.
+    record.update({name: before.uns["cicl"][name] for name in EARLIER if name in before.uns["cicl"]})
     if original is not None:
         record_sums(prepared, original)
         if record["prepare"]["input_sha256"] != recorded.get("input_sha256", record["prepare"]["input_sha256"]):
@@ -110,7 +125,7 @@ def _bare(before: "AnnData", layer: str | None) -> "AnnData":
 
     # What the commands write holds the counts in X; an AnnData from a notebook still has them in its layer.
     counts = before.layers.get(layer, before.X)
-    obs = before.obs.drop(columns=[name for name in RESULT_COLUMNS if name in before.obs])
+    obs = before.obs.drop(columns=[name for name in before.obs if OURS.fullmatch(str(name))])
     return anndata.AnnData(counts, obs=obs, var=before.var.copy())
 
 

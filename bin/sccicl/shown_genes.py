@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .expression import gene_symbols, input_kind, log_normalise
+from .expression import input_kind, log_normalise
+from .gene_names import gene_symbols
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory, nextflow):
     import anndata
+    import numpy as np
     from scipy import sparse
     from simulate import simulate_cells
 
@@ -26,7 +27,9 @@ def foreign(tmp_path_factory, nextflow):
     shutil.copy(ROOT / "bin" / "cicl.py", folder / "bin" / "cicl.py")
     adata = simulate_cells(120, 3, 60)
     # A cell without counts in these genes, a layer and a table that have to stay
-    adata.X = sparse.csr_matrix(adata.X)
+    # A shift between the batches, three times as many counts of every other gene, that must not make clusters
+    shift = np.where((adata.obs["batch"] == "a").to_numpy()[:, None] & (np.arange(60) % 2 == 0), 3, 1)
+    adata.X = sparse.csr_matrix(adata.X.multiply(shift))
     adata.X[7] = 0
     adata.X.eliminate_zeros()
     adata.layers["soupx"] = adata.X.copy()
@@ -50,8 +53,11 @@ def test_h5ad_keeps_all_and_gains_an_embedding(foreign):
     assert set(before.obs) < set(after.obs)
     assert after.obsm["X_emb"].shape[0] == 120 and np.isfinite(after.obsm["X_emb"]).all()
     assert after.obs["cicl"].iloc[7] == "unassigned" and (after.obs["cicl"] == "unassigned").sum() == 1
-    # Clusters, and an embedding, of the types
+    # Clusters, and an embedding, of the types, whatever the batch
+    from sccicl.mixing import ilisi
     from sklearn.metrics import adjusted_rand_score
+
+    assert ilisi(after.obsm["X_emb"], after.obs["batch"].to_numpy()) > 1.5
 
     assert adjusted_rand_score(after.obs["label"], after.obs["cicl"]) > 0.9
 

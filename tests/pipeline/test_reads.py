@@ -1,5 +1,6 @@
 """Reads in, annotated cells and a report out: simulated FASTQ files whose molecules and cell types are known."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -108,6 +109,15 @@ def test_the_way_of_the_reads_is_recorded(result):
     assert record["reads"]["whitelist_match"] > 0.9
     assert record["reads"]["summary"]["Reads With Valid Barcodes"] > 0.95
     assert record["cells"]["cells"] == 300
+
+
+def test_the_reads_have_checksums(run, reads):
+    table = pd.read_csv(run.outdir / "pipeline_info" / "input_checksums.tsv", sep="\t")
+    sums = dict(zip(table["file"], table["sha256"], strict=True))
+    files = list(reads.folder.glob("*.fastq.gz"))
+    assert (
+        files and {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}.items() <= sums.items()
+    )
 
 
 def test_each_step_is_run_once(run):

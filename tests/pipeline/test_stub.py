@@ -43,7 +43,8 @@ def test_tasks(stub):
     samples = ("a", "s_2.x-1", "c", "r", "g")
     expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
     of_reads = ["FASTQ_CHECK (r)", "STAR_GENOMEGENERATE (genome)", "STAR_SOLO (r)", "CALL_CELLS (r)"]
-    assert sorted(stub.tasks) == sorted([*expected, *of_reads, "JOIN (g)", "REPORT", "MULTIQC"])
+    sums = [f"CHECKSUMS ({sample})" for sample in ("r", "d1", "d2")]
+    assert sorted(stub.tasks) == sorted([*expected, *of_reads, *sums, "JOIN (g)", "REPORT", "MULTIQC"])
 
 
 def test_unused_column_is_mentioned(stub):
@@ -78,7 +79,7 @@ def test_cell_types_and_exports(launch, pipeline, stub):
     )
     assert run.status == 0, run.text
     started = {task.split(" ")[0] for task in run.tasks}
-    of_reads = {"FASTQ_CHECK", "STAR_GENOMEGENERATE", "STAR_SOLO", "CALL_CELLS"}
+    of_reads = {"CHECKSUMS", "FASTQ_CHECK", "STAR_GENOMEGENERATE", "STAR_SOLO", "CALL_CELLS"}
     assert started == {"PREPARE", "CICL", "MARKERS", "ANNOTATE", "PLOT", "EXPORT", "REPORT", "JOIN"} | of_reads
     folder = run.outdir / "a"
     assert (folder / "a.annotation.csv").exists() and (folder / "export" / "a.cellxgene.h5ad").exists()

@@ -17,8 +17,8 @@ from conftest import ROOT
 from simulate import simulate_cells
 
 SAMPLES = ("cancelled", "late", "lost", "calm")
-# Long enough to be ended in: some thousand steps for 150 cells
-EPOCHS = "1500"
+# Long enough to be ended in: some thousand steps for 150 cells, after a pool of few encoders
+TRAINING = "--epochs 1500 --pool-runs 2"
 SETTINGS = """
 executor {
     pollInterval      = '2 sec'
@@ -27,6 +27,7 @@ executor {
 }
 process {
     resourceLimits = [cpus: 1, memory: 3.GB]
+    withName: 'CICL' { ext.args = 'TRAINING' }
     errorStrategy  = { task.exitStatus in ((130..145) + [104, null, 2147483647] + (175..177)) ? RETRY : 'finish' }
 }
 """
@@ -50,14 +51,14 @@ class Run:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         strategy = "'retry'" if retry else "'terminate'"
-        (folder / "test.config").write_text(SETTINGS.replace("RETRY", strategy))
+        (folder / "test.config").write_text(SETTINGS.replace("RETRY", strategy).replace("TRAINING", TRAINING))
         environment = os.environ | {
             "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "NXF_HOME": os.environ.get("NXF_HOME", str(ROOT / ".tools" / "nextflow-home")),
             "NXF_ANSI_LOG": "false",
         }
         words = ["nextflow", "run", str(ROOT), "-profile", "slurm", "-c", "test.config", "--input", str(sheet)]
-        words += ["--outdir", "results", "--epochs", EPOCHS, "--skip_multiqc", *arguments]
+        words += ["--outdir", "results", "--skip_markers", "--skip_multiqc", *arguments]
         self.process = subprocess.Popen(
             words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -186,7 +186,8 @@ def test_bad_marker_lists(text, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("genes", "message"), [("GENE1,GENE2", "capital letters"), ("ENSG00000000001", "list symbols"), ("x", "as the")]
+    ("genes", "message"),
+    [("GENE1,GENE2", "capital letters"), ("ENSG00000000001", "a list with symbols"), ("x", "same species")],
 )
 def test_marker_list_of_other_genes(genes, message, tmp_path):
     (tmp_path / "list.csv").write_text(f"B cell,{genes}\n")

@@ -32,6 +32,7 @@ def made(tmp_path_factory):
     cells.layers["raw_counts"].eliminate_zeros()
     cells.write_h5ad(folder / "hard.h5ad")
     options = ["--n-genes", 60, "--seed", 11, "--threads", 1, "--epochs", 3, "--temperature", 0.4, "--device", "cpu"]
+    options += ["--pool-runs", 2]
     columns = ["--counts-layer", "raw_counts", "--label-col", "cell_type", "--batch-col", "batch"]
     cicl("run", folder / "hard.h5ad", "--outdir", folder / "out", *options, *columns, "--n-clusters", 4)
     return folder
@@ -58,6 +59,35 @@ def test_same_labels_from_the_result_alone(made, tmp_path):
 def test_a_rerun_can_be_rerun(made, tmp_path):
     cicl("rerun", made / "out" / "hard.h5ad", "--outdir", tmp_path / "first")
     cicl("rerun", tmp_path / "first" / "hard.h5ad", "--outdir", tmp_path / "second")
+
+
+def test_joint_samples(tmp_path):
+    """Batches that lie apart: without what was asked for jointly they would be clusters of their own."""
+    for seed, name in enumerate(("left", "right")):
+        sample = simulate_cells(n_cells=80, n_types=3, seed=5)
+        sample.X = sample.X.multiply(1 + 3 * seed * (np.arange(sample.n_vars) % 2)).tocsr()
+        sample.write_h5ad(tmp_path / f"{name}.h5ad")
+    inputs = [tmp_path / "left.h5ad", tmp_path / "right.h5ad"]
+    cicl("join", *inputs, "--samples", "left,right", "--id", "both", "--min-genes", 5, "--outdir", tmp_path)
+    batches = ["--batch-col", "sample", "--integrate", "--n-clusters", "3,5"]
+    options = [*batches, "--epochs", 2, "--threads", 1, "--n-genes", 80, "--pool-runs", 2]
+    (tmp_path / "types.csv").write_text("a,gene0,gene1\n")
+    made = tmp_path / "out" / "both.h5ad"
+    types = ["--marker-list", tmp_path / "types.csv"]
+    cicl("run", tmp_path / "both.joint.h5ad", "--outdir", made.parent, "--id", "both", *options, *types)
+    cicl("rerun", made, "--outdir", tmp_path / "again")
+    before, after = anndata.read_h5ad(made), anndata.read_h5ad(tmp_path / "again" / "both.h5ad")
+    assert labels(made) == labels(tmp_path / "again" / "both.h5ad")
+    # These are of the genes that vary within the batches.
+    assert before.var["cicl_mean"].equals(after.var["cicl_mean"])
+    assert (before.obs["cicl_5"].astype(str) == after.obs["cicl_5"].astype(str)).all()
+    assert after.uns["cicl"]["prepare"]["integrate"] and list(after.uns["cicl"]["joint"]["samples"]) == [
+        "left",
+        "right",
+    ]
+    assert after.uns["cicl"]["qc"]["cells_in"] == 160
+    # Cell types are not found again, so none are left of before.
+    assert "cicl_marker_list" in before.obs and "cicl_marker_list" not in after.obs
 
 
 def test_from_the_original(made, tmp_path):
@@ -102,8 +132,9 @@ def test_what_is_no_result_is_refused(made, tmp_path):
 def test_clusters_asked_for_after_the_training(made, tmp_path):
     """The steps one by one, with another number of clusters in the last than in the training."""
     cicl("prepare", made / "hard.h5ad", "--counts-layer", "raw_counts", "--outdir", tmp_path)
-    cicl("fit", tmp_path / "hard.prepared.h5ad", "--n-clusters", 4, "--epochs", 2, "--threads", 1, "--outdir", tmp_path)
     prepared, fit = tmp_path / "hard.prepared.h5ad", tmp_path / "hard.fit.pt"
+    quick = ["--epochs", 2, "--pool-runs", 2, "--threads", 1]
+    cicl("fit", prepared, "--n-clusters", 4, *quick, "--outdir", tmp_path)
     cicl("cluster", prepared, "--fit", fit, "--n-clusters", 6, "--outdir", tmp_path)
     cicl("rerun", tmp_path / "hard.clustered.h5ad", "--outdir", tmp_path / "again")
     assert len(set(labels(tmp_path / "again" / "hard.h5ad").values())) == 6
