@@ -74,6 +74,7 @@ def _draw(real: sparse.csr_matrix, depth: float, n_cells: int, rng: np.random.Ge
     block = (real[first] + real[second]).tocsr()
     block.data = rng.poisson(block.data * depth).astype(np.float32)
     block.eliminate_zeros()
+    block.sort_indices()  # as matrices are stored
     return block
 
 

@@ -27,6 +27,7 @@ from sccicl.loss import contrastive_loss  # noqa: E402
 from sccicl.runtime import choose_device, device_name, versions  # noqa: E402
 
 N_GENES, N_TYPES = 500, 10
+LOSS_CELLS = 32_768
 SCALE_CELLS = {"cpu": (10_000, 50_000, 200_000), "cuda": (10_000, 100_000, 1_000_000)}
 
 
@@ -131,20 +132,22 @@ def part_step(device: torch.device, options: argparse.Namespace) -> dict[str, An
     }
 
 
-def part_memory(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
-    """Peak memory above what is there before, of one step each, in processes of their own."""
-    found = {}
-    for name in ("naive", "ours"):
-        code = f"import bench, torch; print(bench.peak_of_step({name!r}, {options.batch}, {str(device)!r}))"
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
-        )
-        found[name] = float(done.stdout)
-    code = f"import bench; print(bench.peak_of_loss(32768, {str(device)!r}))"
+def apart(expression: str) -> str:
+    """What `expression` of this file gives, as text, in a process of its own: its peak of memory is its own alone."""
+    code = f"import torch, bench; torch.set_num_threads({torch.get_num_threads()}); print(bench.{expression})"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", stdout=subprocess.PIPE, text=True, check=True
     )
-    return {"step_mb": found, "ours_over_naive": found["ours"] / found["naive"], "loss_of_32768_mb": float(done.stdout)}
+    return done.stdout
+
+
+def part_memory(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """Peak memory above what is there before, of one step each and of the loss alone, in processes of their own."""
+    found = {
+        name: float(apart(f"peak_of_step({name!r}, {options.batch}, {str(device)!r})")) for name in ("naive", "ours")
+    }
+    loss = float(apart(f"peak_of_loss({LOSS_CELLS}, {str(device)!r})"))
+    return {"step_mb": found, "ours_over_naive": found["ours"] / found["naive"], f"loss_of_{LOSS_CELLS}_mb": loss}
 
 
 def _peak_of(function: Callable[[], Any], device: torch.device) -> float:
@@ -194,12 +197,9 @@ def part_kmeans(device: torch.device, options: argparse.Namespace) -> dict[str, 
 def part_scale(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds per cell of an epoch with preset default, by the number of cells, in processes of their own."""
     rows = []
-    for n in SCALE_CELLS[device.type]:
-        code = f"import bench; print(bench.epoch_of({n}, {str(device)!r}))"
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
-        )
-        seconds, cpu_seconds, peak = map(float, done.stdout.split())
+    for n in (int(n) for n in options.scale_cells.split(",")) if options.scale_cells else SCALE_CELLS[device.type]:
+        runs = [list(map(float, apart(f"epoch_of({n}, {str(device)!r})").split())) for _ in range(options.rounds)]
+        seconds, cpu_seconds, peak = map(min, zip(*runs, strict=True))
         rows.append({"cells": n, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak})
     key = "cpu_seconds" if device.type == "cpu" else "seconds"
     per_cell = [row[key] / row["cells"] for row in rows]
@@ -214,28 +214,38 @@ def epoch_of(n: int, device: str) -> str:
     config = PRESETS["default"].changed(epochs=2, min_steps=1, n_genes=N_GENES)
     labels = torch.arange(n) % N_TYPES
     neighbours = torch.arange(n)[:, None].roll(1, 0)
+
+    def epochs(n_cells: int) -> None:
+        train(
+            x[:n_cells],
+            N_TYPES,
+            config,
+            labels=labels[:n_cells],
+            neighbours=neighbours[:n_cells] % n_cells,
+            device=device,
+            quiet=True,
+        )
+
+    epochs(512)  # what the first training of a process loads is no matter of the cells
     wall, cpu = time.perf_counter(), time.process_time()
-    peak = _peak_of(
-        lambda: train(x, N_TYPES, config, labels=labels, neighbours=neighbours, device=device, quiet=True),
-        torch.device(device),
-    )
+    peak = _peak_of(lambda: epochs(n), torch.device(device))
     return f"{(time.perf_counter() - wall) / 2} {(time.process_time() - cpu) / 2} {peak}"
 
 
 def part_prepare(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
     """Preparation from file to file against only reading the file, in a process of its own."""
-    from atlas import seconds_to_read, write_atlas
+    from atlas import write_atlas
 
     path, out = options.scratch / "atlas.h5ad", options.scratch / "atlas.prepared.h5ad"
     if not path.exists():
         write_atlas(path, options.source, options.cells, 20_000, "gzip")
-    cpu = time.process_time()
-    read = {"seconds": seconds_to_read(path), "cpu_seconds": time.process_time() - cpu}
-    code = f"import bench; print(bench.prepare_atlas({str(path)!r}, {str(out)!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
-    )
-    seconds, cpu_seconds, peak = map(float, done.stdout.split())
+    # They take turns; the first reading fills the system's cache.
+    reads, prepares = [], []
+    for _ in range(options.rounds):
+        reads.append(list(map(float, apart(f"read_atlas({str(path)!r})").split())))
+        prepares.append(list(map(float, apart(f"prepare_atlas({str(path)!r}, {str(out)!r})").split())))
+    read = dict(zip(("seconds", "cpu_seconds"), map(min, zip(*reads, strict=True)), strict=True))
+    seconds, cpu_seconds, peak = map(min, zip(*prepares, strict=True))
     out.unlink()
     return {
         "cells": options.cells,
@@ -245,15 +255,57 @@ def part_prepare(device: torch.device, options: argparse.Namespace) -> dict[str,
     }
 
 
+def read_atlas(path: str) -> str:
+    """Seconds and CPU seconds of only reading the matrix."""
+    from atlas import seconds_to_read
+
+    cpu = time.process_time()
+    return f"{seconds_to_read(Path(path))} {time.process_time() - cpu}"
+
+
 def prepare_atlas(path: str, out: str) -> str:
     """Seconds, CPU seconds and peak MB, of the whole process."""
     from sccicl import steps
 
     wall, cpu = time.perf_counter(), time.process_time()
-    steps.prepare_to_file(Path(path), "atlas", Path(out), config=PRESETS["default"], memory_gb=4)
+    # 2 GB make it go from file to file for all but small atlases.
+    steps.prepare_to_file(
+        Path(path), "atlas", Path(out), config=PRESETS["default"], memory_gb=2, input_sha256="not needed here"
+    )
     unit = 1 if platform.system() == "Darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
     return f"{time.perf_counter() - wall} {time.process_time() - cpu} {peak}"
+
+
+def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """ARI of preset paper with the fast losses, and with those of `naive.py` in float32, over the same seeds."""
+    import numpy as np
+    from naive import losses as naive_losses
+    from sccicl import step, steps
+    from sccicl.score import agreement
+
+    def plain(first, second, labels, *, temperature, weight, **_):
+        with torch.enable_grad():
+            total = naive_losses(first.float(), second.float(), labels, temperature, weight)
+        return step.Losses(total, total.detach(), torch.zeros_like(total))
+
+    found: dict[str, Any] = {"epochs": options.epochs, "seeds": options.seeds, "ari": {}}
+    config = PRESETS["paper"].changed(epochs=options.epochs)
+    ways = {"fast": (step.contrastive_loss, step.products_type), "plain float32": (plain, lambda *_: None)}
+    for path in options.sets:
+        ari = found["ari"][path.stem] = {name: [] for name in ways}
+        for seed in range(options.seeds):
+            for name, (loss, products) in ways.items():
+                step.contrastive_loss, step.products_type = loss, products
+                prepared = steps.prepare_sample(path, path.stem, config=config)
+                truth = prepared.obs[options.label_col].to_numpy()
+                fitted = steps.fit_sample(
+                    prepared, len(np.unique(truth)), config=config, seed=seed, device=device, quiet=True
+                )
+                steps.cluster_sample(prepared, fitted)
+                ari[name].append(agreement(truth, prepared.obs["cicl"].to_numpy())["ari"])
+    step.contrastive_loss, step.products_type = ways["fast"]
+    return found
 
 
 PARTS = {
@@ -262,6 +314,7 @@ PARTS = {
     "kmeans": part_kmeans,
     "scale": part_scale,
     "prepare": part_prepare,
+    "accuracy": part_accuracy,
 }
 
 
@@ -286,11 +339,20 @@ def plot(results: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Measure the parts that are asked for and write bench.json and scale.png."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated: %(default)s")
+    parser.add_argument(
+        "--parts",
+        default=",".join(name for name in PARTS if name != "accuracy"),
+        help="comma-separated: %(default)s, and accuracy, which needs --sets",
+    )
+    parser.add_argument("--sets", type=Path, nargs="+", default=[], help="labelled h5ad files of part accuracy")
+    parser.add_argument("--label-col", default="label", help="column of obs with their cell types")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=100, help="of preset paper in part accuracy")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="threads of torch; all cores by default")
     parser.add_argument("--batch", type=int, help="cells of a step: 4096 on a CPU, 6000 on a GPU")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale-cells", help="numbers of cells of part scale, comma-separated")
     parser.add_argument("--cells", type=int, default=200_000, help="cells of the atlas that is prepared")
     parser.add_argument("--source", type=Path, help="real h5ad that the atlas is resampled from; simulated without")
     parser.add_argument("--scratch", type=Path, default=Path("results/bench"), help="folder of the atlas (3 GB)")

@@ -112,6 +112,18 @@ def check_values(
             raise InputError(_refusal(adata, at, reason, input_kind, where, count_layers()))
 
 
+def are_plain_counts(values: np.ndarray) -> bool:
+    """Whether all values are finite whole numbers above 0 in float32: what `check_values` and `as_counts` leave as is.
+
+    It takes a fraction of the time of these, and nearly every matrix of counts is such.
+    """
+    if values.dtype != np.float32:
+        return False
+    step = CHUNK_VALUES // 64  # what stays in a core's cache
+    parts = (values[start : start + step] for start in range(0, len(values), step))
+    return all(part.min() > 0 and part.max() < np.inf and np.array_equal(part, np.rint(part)) for part in parts)
+
+
 def _is_fraction(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in "iub":
         return np.zeros(len(values), dtype=bool)

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,6 +46,15 @@ def key_of(*parts: Any) -> str:
             digest.update(memoryview(np.ascontiguousarray(part)).cast("B"))
         else:
             digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+@cache
+def code_key(folder: Path = Path(__file__).parent) -> str:
+    """A hash of the engine's own code: what an earlier state of it has found may not be what this one would find."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -19,8 +19,9 @@ BLOCK_ENTRIES = 1 << 27
 
 
 @triton.jit
-def _exponentials(
+def _tile(
     z,
+    labels,
     rows,
     columns,
     scale,
@@ -30,7 +31,10 @@ def _exponentials(
     BLOCK_COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
 ):
-    """exp((s_ij - 1) / t) of a tile; `z` holds z_i / sqrt(t). 0 on the diagonal and past the end."""
+    """exp((s_ij - 1) / t) of a tile, 0 on the diagonal and past the end, and whether i and j share a label.
+
+    `z` holds z_i / sqrt(t).
+    """
     product = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), dtype=tl.float32)
     for start in range(0, n_features, STEP):
         features = start + tl.arange(0, STEP)
@@ -47,7 +51,17 @@ def _exponentials(
         )
         product += tl.dot(left, right, input_precision="ieee")
     kept = (rows[:, None] != columns[None, :]) & (rows[:, None] < n_rows) & (columns[None, :] < n_rows)
-    return tl.where(kept, tl.exp(product - scale), 0.0)
+    own = tl.load(labels + rows, mask=rows < n_rows, other=-1)
+    theirs = tl.load(labels + columns, mask=columns < n_rows, other=-2)
+    return tl.where(kept, tl.exp(product - scale), 0.0), own[:, None] == theirs[None, :]
+
+
+@triton.jit
+def _of_both(rate, rows, columns, n_rows: tl.constexpr):
+    """rate_i + rate_j of a tile."""
+    own = tl.load(rate + rows, mask=rows < n_rows, other=0.0)
+    theirs = tl.load(rate + columns, mask=columns < n_rows, other=0.0)
+    return own[:, None] + theirs[None, :]
 
 
 @triton.jit
@@ -66,15 +80,13 @@ def _sums_kernel(
     STEP: tl.constexpr,
 ):
     rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    own = tl.load(labels + rows, mask=rows < n_rows, other=-1)
     sum_all = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
     sum_same = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
     for start in range(0, n_rows, BLOCK_COLUMNS):
         columns = start + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
-        e = _exponentials(z, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
-        theirs = tl.load(labels + columns, mask=columns < n_rows, other=-2)
+        e, is_same = _tile(z, labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
         sum_all += tl.sum(e, 1)
-        sum_same += tl.sum(tl.where(own[:, None] == theirs[None, :], e, 0.0), 1)
+        sum_same += tl.sum(tl.where(is_same, e, 0.0), 1)
     tl.store(total + rows, sum_all, mask=rows < last_row)
     tl.store(same + rows, sum_same, mask=rows < last_row)
 
@@ -97,18 +109,9 @@ def _weights_kernel(
 ):
     rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     columns = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    e = _exponentials(z, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
-    own = tl.load(labels + rows, mask=rows < n_rows, other=-1)
-    theirs = tl.load(labels + columns, mask=columns < n_rows, other=-2)
-    rate = (
-        tl.load(all_rate + rows, mask=rows < n_rows, other=0.0)[:, None]
-        + tl.load(all_rate + columns, mask=columns < n_rows, other=0.0)[None, :]
-    )
-    rate_same = (
-        tl.load(same_rate + rows, mask=rows < n_rows, other=0.0)[:, None]
-        + tl.load(same_rate + columns, mask=columns < n_rows, other=0.0)[None, :]
-    )
-    w = e * (rate + tl.where(own[:, None] == theirs[None, :], rate_same, 0.0))
+    e, is_same = _tile(z, labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
+    rate_same = tl.where(is_same, _of_both(same_rate, rows, columns, n_rows), 0.0)
+    w = e * (_of_both(all_rate, rows, columns, n_rows) + rate_same)
     place = weights + (rows - first_row)[:, None] * n_rows + columns[None, :]
     tl.store(place, w.to(weights.dtype.element_ty), mask=(rows[:, None] < last_row) & (columns[None, :] < n_rows))
 

@@ -9,13 +9,15 @@ from scipy import sparse
 from .check import add_warning, check_input_kind, check_size, source_name
 from .choices import GeneSelection, InputKind
 from .errors import InputError
-from .genes import BLOCK_VALUES, moments, select_genes
+from .genes import moments, select_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
 MIN_SHARE_OF_GENES = 0.5
+# z-scored together: what is worked on stays in a core's cache.
+SCORE_CELLS = 512
 
 # Gene indices of stored entries of a matrix, and the values there.
 Block = tuple[np.ndarray, np.ndarray]
@@ -184,14 +186,22 @@ def z_score(
     log_values: sparse.csr_matrix, mean: np.ndarray, std: np.ndarray, max_value: float | None = None
 ) -> np.ndarray:
     """(values - mean) / std, (cells, genes) float32; 0 for a gene with a standard deviation of 0."""
-    scores = np.empty(log_values.shape, dtype=np.float32)
     scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
-    rows = max(1, BLOCK_VALUES // log_values.shape[1])
-    for start in range(0, len(scores), rows):
-        scores[start : start + rows] = (log_values[start : start + rows].toarray() - mean) * scale
-    if max_value is not None:
-        np.clip(scores, -max_value, max_value, out=scores)
+    n_cells = log_values.shape[0]
+    # Most entries are those of a gene that is absent; only the others are worked on one by one.
+    scores = np.tile(_clipped((0.0 - mean) * scale, max_value), (n_cells, 1))
+    for start in range(0, n_cells, SCORE_CELLS):
+        part = log_values[start : start + SCORE_CELLS]
+        genes = part.indices
+        cells = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+        values = _clipped((part.data - mean[genes]) * scale[genes], max_value)
+        scores[start : start + SCORE_CELLS][cells, genes] = values
     return scores
+
+
+def _clipped(values: np.ndarray, max_value: float | None) -> np.ndarray:
+    values = values.astype(np.float32)
+    return values if max_value is None else np.clip(values, -max_value, max_value, out=values)
 
 
 def apply_preparation(

@@ -2,11 +2,13 @@
 
 The first pass copies the counts into the file of the result, checks them and sums them up for the size factors; the
 second, over that copy, takes the moments of the genes; the third makes the z-scores of the selected genes. The steps
-are those of `prepare`, and so are the results, but for the order of sums.
+are those of `prepare`, and so are the results, but for the order of sums. Threads read ahead and work on blocks side by
+side.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,12 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from .check import as_counts, check_columns, check_names, check_size, check_values
+from .check import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
 from .choices import InputKind
 from .config import Config
+from .flow import ahead, side_by_side
 from .genes import variable_genes
 from .prepare import normalise, record_dropped, record_preparation, size_factors, z_score
-from .read_blocks import BYTES_PER_ENTRY, IN_MEMORY_BYTES_PER_ENTRY, MAX_BLOCK_ENTRIES, StoredMatrix, row_blocks
+from .read_blocks import (
+    BLOCKS_AT_A_TIME,
+    BYTES_PER_ENTRY,
+    IN_MEMORY_BYTES_PER_ENTRY,
+    MAX_BLOCK_ENTRIES,
+    StoredMatrix,
+    row_blocks,
+)
 
 if TYPE_CHECKING:
     import h5py
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 
 # Entries of a chunk of the written matrix: 4 MB.
 CHUNK = 1 << 20
+# Entries that are worked on together: their float64 values stay in a core's cache.
+IN_CACHE = 1 << 16
 # Memory for the interpreter, libraries and names.
 BASE_BYTES = 600 << 20
 
@@ -72,23 +84,25 @@ def prepare_stored(
     """
     names = _checked_names(matrix, name, input_kind, counts_layer)
     check_columns(names, label_col=label_col, batch_col=batch_col)
-    max_entries = min(MAX_BLOCK_ENTRIES, max(1, (max_bytes - BASE_BYTES) // (2 * BYTES_PER_ENTRY)))
+    max_entries = min(MAX_BLOCK_ENTRIES, max(1, (max_bytes - BASE_BYTES) // (BLOCKS_AT_A_TIME * BYTES_PER_ENTRY)))
     where = "X" if counts_layer is None else "raw.X" if counts_layer == "raw" else f"layers['{counts_layer}']"
     copied = _copy(matrix, names, target, input_kind, where, max_entries)
     kept = _without_empty(names, copied)
     cells, genes = np.diff(copied.indptr) > 0, copied.found > 0
-    _drop_from_copy(target, copied, cells, genes, max_entries)
+    _drop_from_copy(target, copied, cells, genes)
 
     library = np.ones(kept.n_obs) if input_kind == "log" else copied.library[cells]
     median = 1.0 if input_kind == "log" else float(np.median(library))
     factors = size_factors(library, median)
     counts = _Stored(target["X"], kept.n_vars, factors, input_kind, max_entries)
+    if not genes.all():
+        counts.new_numbers = (np.cumsum(genes) - 1).astype(np.int32)
     as_log = config.gene_selection == "cell_ranger"
-    log_mean, log_variance = _moments(counts.values(as_log=True), kept.shape)
+    log_mean, log_variance = _moments(counts, copied.found[genes], as_log=True)
     if kept.n_vars <= config.n_genes:
         selected = np.arange(kept.n_vars)
     else:
-        mean, variance = (log_mean, log_variance) if as_log else _moments(counts.values(as_log=False), kept.shape)
+        mean, variance = (log_mean, log_variance) if as_log else _moments(counts, copied.found[genes], as_log=False)
         selected = np.sort(variable_genes(mean, variance, config.gene_selection)[: config.n_genes])
     mean, std = log_mean[selected], np.sqrt(log_variance[selected])
     _write_scores(target, counts, selected, mean, std, config.max_value, kept.n_obs)
@@ -117,20 +131,19 @@ def _copy(
         for key, dtype in (("data", np.float32), ("indices", np.int32))
     }
     sizes, library, found = np.zeros(n_cells, np.int64), np.zeros(n_cells), np.zeros(n_genes, np.int64)
-    for first, block in matrix.blocks(max_entries):
+    for first, block in ahead(matrix.blocks(max_entries)):
         last = first + block.shape[0]
         if not block.has_canonical_format:
             block.sum_duplicates()
-        check_values(_at(first, block, names), input_kind=input_kind, where=where, count_layers=matrix.count_layers)
-        block = as_counts(block, input_kind)
+        if input_kind != "counts" or not are_plain_counts(block.data):
+            check_values(_at(first, block, names), input_kind=input_kind, where=where, count_layers=matrix.count_layers)
+            block = as_counts(block, input_kind)
         start = arrays["data"].shape[0]
         for key, values in (("data", block.data), ("indices", block.indices)):
             arrays[key].resize((start + block.nnz,))
             arrays[key][start:] = values
         sizes[first:last] = np.diff(block.indptr)
-        library[first:last] = np.add.reduceat(
-            np.append(block.data, np.float32(0)).astype(np.float64), block.indptr[:-1]
-        ) * (sizes[first:last] > 0)
+        library[first:last] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
         found += np.bincount(block.indices, minlength=n_genes)
     return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found)
 
@@ -153,16 +166,9 @@ def _without_empty(names: "AnnData", copied: _Copied) -> "AnnData":
     return kept
 
 
-def _drop_from_copy(
-    target: "h5py.File", copied: _Copied, cells: np.ndarray, genes: np.ndarray, max_entries: int
-) -> None:
-    """Give genes their new numbers, cells theirs, and X the attributes of a CSR matrix."""
+def _drop_from_copy(target: "h5py.File", copied: _Copied, cells: np.ndarray, genes: np.ndarray) -> None:
+    """Give X the rows of the cells that are kept, and the attributes of a CSR matrix."""
     group = target["X"]
-    if not genes.all():
-        number = (np.cumsum(genes) - 1).astype(np.int32)
-        indices = group["indices"]
-        for start in range(0, len(indices), 4 * max_entries):
-            indices[start : start + 4 * max_entries] = number[indices[start : start + 4 * max_entries]]
     kept_rows = np.concatenate([[0], copied.indptr[1:][cells]])
     group.create_dataset("indptr", data=kept_rows)
     group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
@@ -170,55 +176,76 @@ def _drop_from_copy(
 
 
 class _Stored:
-    """Blocks of cells of the copy, and their normalised values."""
+    """Blocks of cells of the copy.
+
+    Attributes
+    ----------
+    new_numbers
+        Where genes were dropped, the number of each among those that are kept; the copy takes them over while its
+        blocks are read for the first time.
+    """
 
     def __init__(self, group: "h5py.Group", n_genes: int, factors: np.ndarray, input_kind: InputKind, max_entries: int):
-        self._group, self._n_genes, self._factors = group, n_genes, factors
-        self._input_kind, self._max_entries = input_kind, max_entries
+        self._group, self._max_entries = group, max_entries
+        self.n_genes, self.factors, self.input_kind = n_genes, factors, input_kind
         self._indptr = group["indptr"][:]
+        self.new_numbers: np.ndarray | None = None
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray, sparse.csr_matrix]]:
         """First cell, size factors and counts of each block."""
         for first, last in row_blocks(self._indptr, self._max_entries):
             start, stop = self._indptr[first], self._indptr[last]
-            parts = self._group["data"][start:stop], self._group["indices"][start:stop]
-            shape = (last - first, self._n_genes)
-            block = sparse.csr_matrix((*parts, self._indptr[first : last + 1] - start), shape)
-            yield first, self._factors[first:last], block
-
-    def log_values(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
-        """First cell and log-normalised values of each block."""
-        for first, factors, block in self.blocks():
-            yield first, normalise(block, factors, self._input_kind)
-
-    def values(self, *, as_log: bool) -> Iterator[sparse.csr_matrix]:
-        """Normalised values of each block, or their log1p."""
-        for _, log_values in self.log_values():
-            if not as_log:
-                np.expm1(log_values.data, out=log_values.data)
-            yield log_values
+            data, indices = self._group["data"][start:stop], self._group["indices"][start:stop]
+            if self.new_numbers is not None:
+                indices = self.new_numbers[indices]
+                self._group["indices"][start:stop] = indices
+            shape = (last - first, self.n_genes)
+            block = sparse.csr_matrix((data, indices, self._indptr[first : last + 1] - start), shape)
+            yield first, self.factors[first:last], block
+        self.new_numbers = None
 
 
-def _moments(blocks: Iterator[sparse.csr_matrix], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (n - 1) of every gene, (genes,) each, in one pass: moments of blocks are joined.
+def _moments(counts: _Stored, found: np.ndarray, *, as_log: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (n - 1) of every gene's normalised values or their log1p, (genes,) each, in one pass.
 
-    Chan et al. 1983, whose sums of squares are about the mean, as the difference of big numbers would lose digits.
+    Sums are of deviations from the mean of some cells, as the difference of big numbers would lose digits; cells in
+    which a gene is not `found` (cells with the gene, (genes,)) are added by their number.
     """
-    n_genes = shape[1]
-    n, mean, squares = 0, np.zeros(n_genes), np.zeros(n_genes)
-    for block in blocks:
-        size = block.shape[0]
-        present = np.bincount(block.indices, minlength=n_genes)
-        own_mean = np.bincount(block.indices, block.data, n_genes) / size
-        deviations = block.data - own_mean[block.indices]
-        own_squares = np.bincount(block.indices, deviations * deviations, n_genes) + (size - present) * own_mean**2
-        difference = own_mean - mean
-        squares += own_squares + difference**2 * (n * size / (n + size))
-        mean += difference * (size / (n + size))
-        n += size
-    variance = squares / max(n - 1, 1)
+    n_cells = len(counts.factors)
+    blocks = counts.blocks()
+    first = next(blocks)
+    centre = _sums(counts.input_kind, as_log, np.zeros(counts.n_genes), first[1:])[0] / len(first[1])
+    total, squares = _sums(counts.input_kind, as_log, centre, first[1:])
+    work = partial(_sums, counts.input_kind, as_log, centre)
+    for own_total, own_squares in side_by_side(work, (block[1:] for block in blocks)):
+        total += own_total
+        squares += own_squares
+    absent = n_cells - found
+    total -= absent * centre
+    squares += absent * centre**2
+    mean = centre + total / n_cells
+    variance = np.maximum(squares - total**2 / n_cells, 0) / max(n_cells - 1, 1)
     variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
     return mean, variance
+
+
+def _sums(
+    input_kind: InputKind, as_log: bool, centre: np.ndarray, part: tuple[np.ndarray, sparse.csr_matrix]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of every gene, over the stored entries of a block: sums of deviations from `centre`, and of their squares."""
+    factors, block = part
+    n_genes = block.shape[1]
+    total, squares = np.zeros(n_genes), np.zeros(n_genes)
+    for first, last in row_blocks(block.indptr, IN_CACHE):
+        piece = normalise(block[first:last], factors[first:last], input_kind)
+        if not as_log:
+            np.expm1(piece.data, out=piece.data)
+        genes = piece.indices.astype(np.intp)  # once, instead of in each bincount
+        deviations = piece.data
+        deviations -= centre[genes]
+        total += np.bincount(genes, deviations, n_genes)
+        squares += np.bincount(genes, np.square(deviations, out=deviations), n_genes)
+    return total, squares
 
 
 def _write_scores(
@@ -230,10 +257,14 @@ def _write_scores(
     max_value: float | None,
     n_cells: int,
 ) -> None:
+    def scores_of(part: tuple[int, np.ndarray, sparse.csr_matrix]) -> tuple[int, np.ndarray]:
+        first, factors, block = part
+        log_values = normalise(block[:, selected], factors, counts.input_kind)
+        return first, z_score(log_values, mean, std, max_value)
+
     scores = target.create_group("obsm").create_dataset("X_cicl_input", (n_cells, len(selected)), np.float32)
-    for first, factors, block in counts.blocks():
-        log_values = normalise(block[:, selected], factors, counts._input_kind)
-        scores[first : first + block.shape[0]] = z_score(log_values, mean, std, max_value)
+    for first, found in side_by_side(scores_of, counts.blocks()):
+        scores[first : first + len(found)] = found
 
 
 def finish(target: "h5py.File", kept: "AnnData") -> None:

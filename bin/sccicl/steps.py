@@ -187,15 +187,14 @@ def open_checkpoint(
     minutes: float,
 ) -> "Checkpoint":
     """The checkpoint in `folder` of the fit of these very cells with these parameters."""
-    from .checkpoint import Checkpoint, key_of
-    from .runtime import versions
+    from .checkpoint import Checkpoint, code_key, key_of
     from .stored_counts import parts_of_counts
 
     key = key_of(
         *parts_of_counts(prepared),
         prepared.obsm["X_cicl_input"],
         *(prepared.uns["cicl"]["prepare"]["input_kind"], n_clusters, config.as_dict(), seed),
-        *(device.type, versions()["cicl"]),
+        *(device.type, code_key()),
     )
     return Checkpoint(folder, str(prepared.uns["cicl"]["id"]), key, minutes=minutes)
 

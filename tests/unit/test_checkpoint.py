@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from sccicl import modelfile, train
-from sccicl.checkpoint import Checkpoint, Interrupted, Progress, key_of
+from sccicl.checkpoint import Checkpoint, Interrupted, Progress, code_key, key_of
 from sccicl.config import Config
 from simulate import simulate_cells
 
@@ -141,3 +141,15 @@ def test_a_killed_command_goes_on_in_another_folder(tmp_path):
     whole, resumed = (modelfile.load(folder / "cells.fit.pt", "fit") for folder in (folders[0], folders[2]))
     assert whole["history"] == resumed["history"] and torch.equal(whole["embedding"], resumed["embedding"])
     assert list((tmp_path / "kept").iterdir()) == [] and list((tmp_path / "other").iterdir()) == []
+
+
+def test_key_changes_with_the_code(tmp_path):
+    folders = [tmp_path / name for name in ("a", "b", "c")]
+    for folder, content in zip(folders, ("x = 1", "x = 1", "x = 2"), strict=True):
+        folder.mkdir()
+        (folder / "loss.py").write_text(content)
+    first, same, other = map(code_key, folders)
+    assert first == same != other
+    (folders[1] / "loss.py").rename(folders[1] / "step.py")
+    code_key.cache_clear()
+    assert code_key(folders[1]) != first

@@ -121,7 +121,7 @@ def test_scores_are_clipped(pbmc):
 
 def test_blocks_do_not_matter(pbmc, monkeypatch):
     whole = prepare(pbmc, n_genes=100)
-    monkeypatch.setattr("sccicl.prepare.BLOCK_VALUES", 1000)
+    monkeypatch.setattr("sccicl.prepare.SCORE_CELLS", 7)
     in_blocks = prepare(pbmc, n_genes=100)
     assert list(in_blocks.var["highly_variable"]) == list(whole.var["highly_variable"])
     np.testing.assert_allclose(in_blocks.obsm["X_cicl_input"], whole.obsm["X_cicl_input"], rtol=1e-6)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from formats import write_tenx_h5
 from sccicl import prepare_stored, steps
+from sccicl.check import are_plain_counts
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.evidence import CountEvidence
+from sccicl.prepare_stored import _moments, _Stored
 from sccicl.stored_counts import StoredCountEvidence
 from scipy import sparse
 from simulate import simulate_cells
@@ -143,3 +145,27 @@ def test_evidence_from_the_file(cells, tmp_path):
     whole = CountEvidence(cells.X)
     assert (stored.subset(chosen).counts != whole.subset(chosen).counts).nnz == 0
     np.testing.assert_array_equal(stored.library, whole.library)
+
+
+def test_plain_counts_are_what_the_checks_leave_as_they_are():
+    assert are_plain_counts(np.array([1, 2, 300], np.float32)) and are_plain_counts(np.empty(0, np.float32))
+    for odd in (0, -1, 0.5, np.nan, np.inf):
+        assert not are_plain_counts(np.array([1, odd, 3], np.float32))
+    assert not are_plain_counts(np.array([1, 2]))
+
+
+@pytest.mark.parametrize("as_log", [True, False])
+def test_moments_by_numpy_also_of_genes_that_hardly_vary(tmp_path, as_log):
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(0.3, (300, 40)).astype(np.float32)
+    dense[:, 0], dense[:, 1], dense[:100, 2] = 5, 1e4 + rng.random(300), 0
+    counts = sparse.csr_matrix(dense)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name in ("data", "indices", "indptr"):
+            file[name] = getattr(counts, name)
+        stored = _Stored(file, 40, np.ones(300), "normalised", 500)
+        mean, variance = _moments(stored, (dense > 0).sum(0), as_log=as_log)
+    values = np.log1p(dense.astype(np.float64)) if as_log else dense.astype(np.float64)
+    np.testing.assert_allclose(mean, values.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(variance, values.var(0, ddof=1), rtol=1e-7, atol=0)
+    assert variance[0] == 0

@@ -1,0 +1,40 @@
+"""Work on a sequence of blocks that overlaps: reading ahead, and several blocks at a time, in their order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+_END = object()
+
+
+def n_threads() -> int:
+    """Cores that this process may use, as far as OMP_NUM_THREADS allows it, and no more than 4: disks set the pace."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(allowed) if allowed.isdigit() else cores, 4))
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items; each is made in a thread while the one before is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, _END)
+        while (item := following.result()) is not _END:
+            following = pool.submit(next, items, _END)
+            yield item
+
+
+def side_by_side(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """`function` of every item, in their order; as many at a time as there are threads, one of which reads."""
+    with ThreadPoolExecutor(n_threads()) as pool:
+        waiting: deque = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > pool._max_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
