@@ -276,7 +276,11 @@ def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
 
+    from .integrity import is_intact
+
     try:
+        if not is_intact(path):
+            raise ValueError("its checksum is wrong")
         adata = anndata.read_h5ad(path, backed="r" if backed else None)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None

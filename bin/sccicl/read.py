@@ -17,6 +17,7 @@ from .check import (
 )
 from .choices import InputKind
 from .errors import InputError
+from .integrity import is_intact
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -202,6 +203,8 @@ def _read_file(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
 
 
 def _read_hdf5(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+    if not is_intact(path):
+        raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
     import h5py
 
     from .read_anndata import count_layers, is_anndata, is_legacy, read_store
