@@ -21,8 +21,9 @@ def valley_density(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Density of cells half-way between two centroids, relative to that around the sparser centroid: (k, k).
 
     Cells of two clusters are projected on the line through their centroids, and both clusters count alike, whatever
-    their sizes; a cluster lies where the median of its cells does. Near 0 for types far apart, about 1 for a uniform distribution that is cut in two, above 1 for a normal
-    one. NaN on the diagonal and for clusters of fewer than 20 cells.
+    their sizes; a cluster lies where the median of its cells does. Near 0 for types far apart, about 1 for a uniform
+    distribution that is cut in two, above 1 for a normal one. NaN on the diagonal and for clusters of fewer than 20
+    cells.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from .check import (
     check_names,
     check_size,
     check_values,
+    checked_sparse,
     look_like_counts,
 )
 from .choices import InputKind
@@ -107,7 +108,10 @@ def take_counts(
         return [layer for layer in existing if look_like_counts(_to_csr(_matrix(adata, layer)[:100]).data)]
 
     import anndata
+    from scipy import sparse
 
+    if sparse.issparse(matrix) and matrix.format in ("csr", "csc"):
+        checked_sparse(matrix, name)
     taken = anndata.AnnData(_to_csr(matrix), obs=adata.obs.copy(), var=var.copy())
     return _validated(taken, name, input_kind, counts_layer, count_layers)
 

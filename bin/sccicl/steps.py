@@ -284,8 +284,9 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """Cluster the embedded cells of `prepared`, in place; returns the content of `<id>.model.pt`.
 
     Sets `obs["cicl"]` (categorical, biggest cluster first), `obs["cicl_confidence"]`, `obsm["X_cicl"]` and
-    `uns["cicl"]`, where the stability of every cluster and the density of the valley between any two are, and `obs["cicl_8"]` where 8 is a further number that the fit
-    was asked for; drops `obsm["X_cicl_input"]`. `n_clusters` auto means the number that the training used.
+    `uns["cicl"]`, where the stability of every cluster and the density of the valley between any two are, and
+    `obs["cicl_8"]` where 8 is a further number that the fit was asked for; drops `obsm["X_cicl_input"]`. `n_clusters`
+    auto means the number that the training used.
 
     Raises
     ------

@@ -114,12 +114,13 @@ def hdf5_file(path: Path) -> Iterator["h5py.File"]:
 
 
 class _Deferring(io.FileIO):
-    """Remembers what went wrong when it was written to, and lets HDF5 go on.
+    """Remember what went wrong when it was written to, and let HDF5 go on.
 
-    HDF5 cannot close a file that it could not write, prints an error for each object in it and crashes when Python ends.
+    HDF5 cannot close a file that it could not write: it prints an error for each object, and crashes when Python ends.
     """
 
     error: OSError | None = None
+    _system_write = io.FileIO.write
 
     def write(self, data: Any) -> int:
         size = len(memoryview(data).cast("B"))
@@ -127,7 +128,7 @@ class _Deferring(io.FileIO):
             try:
                 rest = memoryview(data).cast("B")
                 while len(rest):
-                    rest = rest[super().write(rest) :]
+                    rest = rest[self._system_write(rest) :]
             except OSError as error:
                 self.error = error
         return size
@@ -148,9 +149,13 @@ def write_h5ad(adata: "AnnData", path: str | os.PathLike) -> None:
     adata.obs, adata.var = storable(adata.obs), storable(adata.var)
     from anndata.io import write_elem
 
+    # As anndata's own write_h5ad, which takes no open file.
+    adata.strings_to_categoricals()
     with atomic_path(path) as temporary:
         with hdf5_file(temporary) as file:
             write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip", "compression_opts": 1})
+            if adata.raw is None and "raw" in file:
+                del file["raw"]
         seal(temporary)
 
 

@@ -1,4 +1,4 @@
-"""What is told about data without clusters: none are found, cuts of a continuum and splits of a type are pointed out."""
+"""What is told about data without clusters: none found; cuts of a continuum and splits of a type are pointed out."""
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from sccicl.read import take_counts
 from sccicl.report import write_report
 from scipy import stats
 from simulate import simulate_cells
+
 
 def described(cells, n_clusters, folder) -> tuple[dict, str]:
     """Metrics and report of a quick run."""
