@@ -60,6 +60,15 @@ def check_size(adata: "AnnData", *, dropped: str = "") -> None:
             )
 
 
+def checked_sparse(matrix: sparse.spmatrix, name: str) -> sparse.spmatrix:
+    """`matrix`, CSR or CSC, after a look at its places: SciPy reads and writes wherever they point to."""
+    try:
+        matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise InputError(f"{name} is damaged: its matrix points outside of itself ({error}): write it again") from error
+    return matrix
+
+
 def check_names(adata: "AnnData") -> None:
     """Raise InputError for duplicate barcodes or gene names."""
     for axis, names, remedy in (

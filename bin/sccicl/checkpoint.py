@@ -5,7 +5,6 @@ that fails while it is written costs the time since the last one, never the run.
 """
 
 import hashlib
-import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from .integrity import check_archive
 from .progress import log
 from .write import atomic_path
 
@@ -93,12 +93,14 @@ class Checkpoint:
 
     def _load(self) -> None:
         try:
+            check_archive(self.path)
             found = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            own = (found["format"], found["key"]) == (FORMAT, self._key)
+        except Exception as error:  # what damaged bytes raise is not enumerable
             reason = str(error).split("\n")[0]
             log(f"WARNING: the checkpoint {self.path} cannot be read ({reason}), so the fit starts anew")
             return
-        if (found.get("format"), found.get("key")) != (FORMAT, self._key):
+        if not own:
             log(f"WARNING: the checkpoint {self.path} is of another fit or version, so the fit starts anew")
             return
         self._content = found["content"]
@@ -146,8 +148,8 @@ class Checkpoint:
 
     def _save(self) -> None:
         if self.path is not None:
-            with atomic_path(self.path) as temporary:
-                torch.save({"format": FORMAT, "key": self._key, "content": self._content}, temporary)
+            with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+                torch.save({"format": FORMAT, "key": self._key, "content": self._content}, file)
         self._saved = time.monotonic()
 
     def remove(self) -> None:

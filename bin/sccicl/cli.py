@@ -12,6 +12,7 @@ import click
 from . import __version__
 from .choices import Doublets, InputKind
 from .config import PRESETS, Config
+from .ending import explained, unwound_by_sigterm
 from .errors import InputError
 from .runtime import set_environment
 
@@ -236,12 +237,18 @@ class Commands(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an InputError ends it with one line and exit code 2."""
+        """Run the command; an InputError ends it with one line and exit code 2, an error of the machine as `ending`."""
         try:
-            return super().invoke(ctx)
+            with unwound_by_sigterm():
+                return super().invoke(ctx)
         except InputError as error:
             click.echo(f"ERROR: {error}", err=True)
             ctx.exit(2)
+        except (MemoryError, RuntimeError, KeyboardInterrupt) as error:
+            if (end := explained(error)) is None:
+                raise
+            click.echo(f"ERROR: {end[0]}", err=True)
+            ctx.exit(end[1])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -302,7 +309,11 @@ def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
 
+    from .integrity import is_intact
+
     try:
+        if not is_intact(path):
+            raise ValueError("its checksum is wrong")
         adata = anndata.read_h5ad(path, backed="r" if backed else None)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .errors import InputError
+from .integrity import check_archive
 from .write import atomic_path
 
 FORMAT = 1
@@ -14,8 +15,9 @@ FORMAT = 1
 
 def save(content: dict[str, Any], path: str | os.PathLike, kind: str) -> None:
     """Write `content` (dicts and lists of tensors, numbers, text) of `kind` fit or model, whole or not at all."""
-    with atomic_path(path) as temporary:
-        torch.save({"cicl": kind, "format": FORMAT, **content}, temporary)
+    # An open file, as torch tells of its own ones only that they failed, not why.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save({"cicl": kind, "format": FORMAT, **content}, file)
 
 
 def load(path: str | os.PathLike, kind: str) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def load(path: str | os.PathLike, kind: str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give the {kind} file that an earlier step wrote")
     try:
+        check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch raises on damaged bytes is not enumerable
         raise InputError(f"{path}: this is no {kind} file of CICL, or it is damaged; write it again") from error

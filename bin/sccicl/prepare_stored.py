@@ -293,18 +293,19 @@ def write_prepared(
 
     `record` is added to `uns["cicl"]["prepare"]`.
     """
-    import h5py
-
+    from .integrity import seal
     from .runtime import stage
-    from .write import atomic_path
+    from .write import atomic_path, hdf5_file
 
     stages: dict[str, dict[str, float]] = {}
-    with atomic_path(outfile) as temporary, h5py.File(temporary, "w") as target:
-        with stage("prepare", stages):
-            kept = prepare_stored(matrix, target, name=path.name, **options)
-        kept.uns["cicl"].update(id=sample_id, stages=stages)
-        kept.uns["cicl"]["prepare"].update(record)
-        for column in ("label_col", "batch_col"):
-            if options.get(column) is not None:
-                kept.uns["cicl"]["prepare"][column] = options[column]
-        finish(target, kept)
+    with atomic_path(outfile) as temporary:
+        with hdf5_file(temporary) as target:
+            with stage("prepare", stages):
+                kept = prepare_stored(matrix, target, name=path.name, **options)
+            kept.uns["cicl"].update(id=sample_id, stages=stages)
+            kept.uns["cicl"]["prepare"].update(record)
+            for column in ("label_col", "batch_col"):
+                if options.get(column) is not None:
+                    kept.uns["cicl"]["prepare"][column] = options[column]
+            finish(target, kept)
+        seal(temporary)

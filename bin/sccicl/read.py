@@ -13,10 +13,12 @@ from .check import (
     check_names,
     check_size,
     check_values,
+    checked_sparse,
     look_like_counts,
 )
 from .choices import InputKind
 from .errors import InputError
+from .integrity import is_intact
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -106,7 +108,10 @@ def take_counts(
         return [layer for layer in existing if look_like_counts(_to_csr(_matrix(adata, layer)[:100]).data)]
 
     import anndata
+    from scipy import sparse
 
+    if sparse.issparse(matrix) and matrix.format in ("csr", "csc"):
+        checked_sparse(matrix, name)
     taken = anndata.AnnData(_to_csr(matrix), obs=adata.obs.copy(), var=var.copy())
     return _validated(taken, name, input_kind, counts_layer, count_layers)
 
@@ -202,6 +207,8 @@ def _read_file(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
 
 
 def _read_hdf5(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+    if not is_intact(path):
+        raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
     import h5py
 
     from .read_anndata import count_layers, is_anndata, is_legacy, read_store

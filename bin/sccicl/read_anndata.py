@@ -8,7 +8,7 @@ from anndata import AnnData
 from anndata.io import read_elem
 from scipy import sparse
 
-from .check import add_warning, look_like_counts, quoted
+from .check import add_warning, checked_sparse, look_like_counts, quoted
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
         The file, for messages.
     """
     element, names = read_names(group, counts_layer, name)
-    matrix = _read_matrix(element)
+    matrix = _read_matrix(element, name)
     if matrix.shape != names.shape:
         raise damaged(matrix.shape, names, name)
     adata = AnnData(matrix, obs=names.obs, var=names.var)
@@ -111,9 +111,9 @@ def _sample(element: Any) -> np.ndarray:
     return element[: max(1, SAMPLE_VALUES // max(1, element.shape[1]))]
 
 
-def _read_matrix(element: Any) -> sparse.csr_matrix:
+def _read_matrix(element: Any, name: str) -> sparse.csr_matrix:
     if _is_sparse(element):
-        return sparse.csr_matrix(read_elem(element))
+        return sparse.csr_matrix(checked_sparse(read_elem(element), name))
     return dense_to_csr(element)
 
 

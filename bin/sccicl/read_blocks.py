@@ -12,6 +12,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from .check import checked_sparse
 from .errors import InputError
 
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
@@ -87,7 +88,8 @@ class StoredMatrix:
         start, stop = self._indptr[first], self._indptr[last]
         data = read_range(self._element["data"], start, stop, pool)
         indices = read_range(self._element["indices"], start, stop, pool)
-        return sparse.csr_matrix((data, indices, self._indptr[first : last + 1] - start), (last - first, self._width))
+        rows = self._indptr[first : last + 1] - start
+        return checked_sparse(sparse.csr_matrix((data, indices, rows), (last - first, self._width)), "the input")
 
     def _dense_blocks(self, max_entries: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
         rows = max(1, max_entries // max(1, self._width))

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import io, sparse
 
-from .check import add_warning, quoted
+from .check import add_warning, checked_sparse, quoted
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read_tenx_h5(file: "h5py.File", name: str) -> AnnData:
     n_genes, n_cells = (int(n) for n in group["shape"][:])
     # Cell Ranger stores genes x cells by column, which is cells x genes by row.
     matrix = sparse.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_genes))
-    return _gene_expression(matrix, cells, features, name)
+    return _gene_expression(checked_sparse(matrix, name), cells, features, name)
 
 
 def read_tenx_names(file: "h5py.File", name: str) -> tuple["h5py.Group", AnnData, np.ndarray | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .annotation import TITLES
+from .continuity import continuum_note
 from .methods import methods_text, references
 from .origin import origin, origin_data
 from .palette import MISSING, colours, matched_colours
@@ -207,6 +208,7 @@ def _observations(result: Result) -> list[str]:
             f"Found again in few of the resampled cells (stability below {UNSTABLE:g}): cluster {names}. Such clusters "
             "may be parts of others."
         )
+    notes += continuum_note(result.uns.get("valley"))
     change = result.history.get("label_change")
     if change is not None and np.isfinite(change[-1]) and change[-1] > UNSETTLED:
         notes.append(

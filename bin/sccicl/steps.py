@@ -287,8 +287,9 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """Cluster the embedded cells of `prepared`, in place; returns the content of `<id>.model.pt`.
 
     Sets `obs["cicl"]` (categorical, biggest cluster first), `obs["cicl_confidence"]`, `obsm["X_cicl"]` and
-    `uns["cicl"]`, where the stability of every cluster is, and `obs["cicl_8"]` where 8 is a further number that the fit
-    was asked for; drops `obsm["X_cicl_input"]`. `n_clusters` auto means the number that the training used.
+    `uns["cicl"]`, where the stability of every cluster and the density of the valley between any two are, and
+    `obs["cicl_8"]` where 8 is a further number that the fit was asked for; drops `obsm["X_cicl_input"]`. `n_clusters`
+    auto means the number that the training used.
 
     Raises
     ------
@@ -299,6 +300,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
 
     from .cluster import by_size, cluster
     from .components import principal_components
+    from .continuity import valley_density
     from .evolution import as_record
     from .runtime import stage
     from .stability import bootstrap_stability
@@ -321,6 +323,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         )
         scores = principal_components(prepared.obsm["X_cicl_input"], 20, seed=fitted["seed"])
         stability = bootstrap_stability(scores, found.labels, seed=fitted["seed"])
+        valley = valley_density(scores, found.labels)
     del prepared.obsm["X_cicl_input"]
     add_clusters(prepared, found.labels, found.confidence, fitted["embedding"].numpy(), len(found.centroids))
     record = prepared.uns["cicl"]
@@ -334,7 +337,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     record.update({name: fitted[name] for name in ("params", "seed", "versions", "device", "hardware")})
     record["asked"] = {"n_clusters": fitted["asked"], "reclustered": str(n_clusters)}
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
-    record["stability"] = stability
+    record["stability"], record["valley"] = stability, valley
     if fitted["snapshots"] is not None:
         record["evolution"] = as_record(fitted["snapshots"], found.labels)
     for number, labels in fitted["others"].items():
@@ -386,6 +389,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
+    from .continuity import without_gap
     from .mixing import ilisi
     from .read import check_columns
     from .score import agreement, silhouette
@@ -414,6 +418,8 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
     if "stability" in record:
         stability = np.atleast_1d(record["stability"])
         metrics["stability"] = [None if np.isnan(value) else float(value) for value in stability]
+    if "valley" in record:
+        metrics["without_gap"] = [list(map(str, pair)) for pair in without_gap(record["valley"])]
     metrics["cluster_sizes"] = {name: int(n) for name, n in adata.obs["cicl"].value_counts(sort=False).items()}
     for quantity in ("seconds", "peak_memory_mb", "peak_gpu_memory_mb"):
         found = {name: float(values[quantity]) for name, values in record["stages"].items() if quantity in values}

@@ -1,0 +1,57 @@
+"""How a command ends that cannot end well: a sentence for users, a status for the scheduler, no half-written file."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# What the shell tells of a process that was killed for its memory, that aborted, or that was interrupted. Nextflow
+# tries such a task again, with more memory.
+OUT_OF_MEMORY = 128 + signal.SIGKILL
+GPU_FAILED = 128 + signal.SIGABRT
+INTERRUPTED = 128 + signal.SIGINT
+
+
+@contextmanager
+def unwound_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as an exception does, so that temporary files go; exit status 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def explained(error: BaseException) -> tuple[str, int] | None:
+    """What to tell the user of an error of the machine, and the exit status; None for any other error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; no output is half-written, and the same command can be given again", INTERRUPTED
+    reason = str(error).strip().split("\n")[0]
+    if _is_of_memory(error, reason):
+        told = f" ({reason})" if reason else ""
+        return f"there is not enough memory{told}: give the command more, or fewer cells or genes", OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and "CUDA" in reason:
+        return (
+            f"the GPU failed ({reason}): give the same command again, on another GPU or with --device cpu; it goes on "
+            "from its checkpoint",
+            GPU_FAILED,
+        )
+    return None
+
+
+def _is_of_memory(error: BaseException, reason: str) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    from .memory import is_out_of_memory
+
+    return is_out_of_memory(error)
