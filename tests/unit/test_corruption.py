@@ -15,7 +15,7 @@ from sccicl.checkpoint import Checkpoint
 from sccicl.cli import _read_step_file
 from sccicl.errors import InputError
 from sccicl.integrity import is_intact
-from sccicl.read import read_counts
+from sccicl.read import read_counts, take_counts
 from sccicl.write import write_h5ad
 
 TRIALS = int(os.environ.get("CICL_TRIALS", 40))
@@ -177,3 +177,20 @@ def test_a_sealed_file_can_be_changed_by_others(cells, tmp_path):
         file["uns/note"] = "theirs"
     assert is_intact(tmp_path / "s.h5ad")
     assert anndata.read_h5ad(tmp_path / "s.h5ad").uns["note"] == "theirs"
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc"])
+@pytest.mark.parametrize("wrong", ["column too large", "negative column", "rows go back"])
+def test_places_outside_of_the_matrix(layout, wrong, cells, tmp_path):
+    """SciPy wrote outside of its arrays, and Python crashed."""
+    bad = cells.copy()
+    bad.X = bad.X.asformat(layout)
+    if wrong == "rows go back":
+        bad.X.indptr[3] = bad.X.indptr[5]
+    else:
+        bad.X.indices[7] = 10**8 if wrong == "column too large" else -5
+    with pytest.raises(InputError, match=r"the AnnData is damaged: its matrix points outside of itself .*write it"):
+        take_counts(bad)
+    bad.write_h5ad(tmp_path / "bad.h5ad")
+    with pytest.raises(InputError, match=r"bad\.h5ad is damaged"):
+        read_counts(tmp_path / "bad.h5ad")
