@@ -363,7 +363,7 @@ def test_interrupted_writing_leaves_nothing(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupt)
     (tmp_path / "a.h5ad").write_bytes((finished / "five.h5ad").read_bytes())
-    cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", "--n-clusters", 2, *QUICK, code=1)
+    cicl("run", tmp_path / "a.h5ad", "--outdir", tmp_path / "out", "--n-clusters", 2, *QUICK, code=130)
     # The checkpoint stays: the same command goes on from it.
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert sum(name.endswith(".checkpoint.pt") for name in left) == 1
