@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 N_GENES, N_TYPES, DEPTH = 20_000, 10, 3_000
+# As the pipeline does it by default
+QUALITY_CONTROL = ["--doublets", "mark", "--nmads", "5", "--min-cells", "3"]
 ENGINE = Path(__file__).resolve().parents[1] / "bin" / "cicl.py"
 
 
@@ -60,10 +62,11 @@ def main(sizes: list[int]) -> None:
             subprocess.run([sys.executable, __file__, "--simulate", str(n_cells), counts], check=True)
             where = ["--id", "s", "--outdir", folder]
             steps = {
-                "prepare": (counts, ["prepare", counts, *where]),
+                "prepare": (counts, ["prepare", counts, *where, *QUALITY_CONTROL]),
                 "fit": (prepared, ["fit", prepared, *where, "--device", "cpu", "--threads", 2]),
                 "cluster": (prepared, ["cluster", prepared, "--fit", folder / "s.fit.pt", *where]),
                 "score": (folder / "s.clustered.h5ad", ["score", folder / "s.clustered.h5ad", *where]),
+                "markers": (folder / "s.clustered.h5ad", ["markers", folder / "s.clustered.h5ad", *where]),
                 "plot": (
                     folder / "s.clustered.h5ad",
                     ["plot", folder / "s.clustered.h5ad", *where[:2], "--outdir", folder / "out"],

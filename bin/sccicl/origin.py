@@ -25,6 +25,18 @@ LIMITS = {
     "doublet_score": "Doublet score, at most",
     "min_cells": "Cells per gene, at least",
 }
+# Numbers of STARsolo's Summary.csv, in its order
+READS = (
+    "Number of Reads",
+    "Reads With Valid Barcodes",
+    "Q30 Bases in CB+UMI",
+    "Q30 Bases in RNA read",
+    "Reads Mapped to Genome: Unique+Multiple",
+    "Reads Mapped to Genome: Unique",
+    "Reads Mapped to Gene: Unique Gene",
+    "Reads Mapped to GeneFull: Unique GeneFull",
+    "Sequencing Saturation",
+)
 LOGARITHMIC = ("counts", "genes")
 
 
@@ -42,7 +54,12 @@ def _reads(result: Result) -> list[tuple[str, str]]:
     reads = dict(result.uns.get("reads", {}))
     summary = dict(reads.pop("summary", {}))
     rows = [("Chemistry", str(reads["protocol"]))] if "protocol" in reads else []
-    return rows + [(str(name), _number(value)) for name, value in summary.items()]
+    return rows + [(name, _count_or_share(name, value)) for name, value in _in_order(summary, dict.fromkeys(READS, ""))]
+
+
+def _count_or_share(name: str, value: Any) -> str:
+    is_share = name.startswith(("Reads", "Q30", "Sequencing", "Fraction")) and 0 <= float(value) <= 1
+    return f"{float(value):.1%}" if is_share else _number(value)
 
 
 def _number(value: Any) -> str:
@@ -67,7 +84,7 @@ def _qc(result: Result) -> dict[str, Any]:
     qc = result.qc
     if "cells_in" not in qc:
         return {}
-    removed = {REASONS.get(str(reason), str(reason)): int(n) for reason, n in dict(qc.get("removed", {})).items()}
+    removed = {REASONS.get(str(reason), str(reason)): int(n) for reason, n in _in_order(qc.get("removed", {}), REASONS)}
     return {
         "cells_in": int(qc["cells_in"]),
         "removed": removed,
@@ -80,14 +97,20 @@ def _qc(result: Result) -> dict[str, Any]:
 
 
 def _limits(qc: dict[str, Any]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in dict(qc.get("thresholds", {})).items()}
+    return {str(name): float(value) for name, value in _in_order(qc.get("thresholds", {}), LIMITS)}
+
+
+def _in_order(table: Any, names: dict[str, str]) -> list[tuple[str, Any]]:
+    """Entries as `names` orders them, others last: a stored h5ad has them by their names."""
+    order = list(names)
+    return sorted(dict(table).items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
 def _histograms(result: Result) -> dict[str, Any]:
     """Numbers of cells `kept` and `removed` between the `edges`, with the limits as `lines`, by name."""
     found = {}
     limits = _limits(result.qc)
-    for name, table in dict(result.qc.get("histograms", {})).items():
+    for name, table in _in_order(result.qc.get("histograms", {}), HISTOGRAMS):
         edges, every, kept = (np.ravel(table.get(key, [])).astype(float) for key in ("edges", "all", "kept"))
         if not len(edges) - 1 == len(every) == len(kept) > 0:
             continue

@@ -135,7 +135,7 @@ def device_name(device: "torch.device") -> str:
     found = hardware(device)
     if device.type == "cuda":
         return f"{device} {found['gpu']} (CUDA {found['cuda']}, driver {found.get('driver', 'unknown')})"
-    return f"{device} ({found['threads']} threads)"
+    return f"{device} ({found['threads']} thread{'' if found['threads'] == 1 else 's'})"
 
 
 def hardware(device: "torch.device") -> dict[str, str | int]:

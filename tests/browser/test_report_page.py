@@ -188,6 +188,28 @@ def test_markers_and_quality_control_are_drawn(full):
     assert genes == 11 * full.run("new Set(document.querySelector('[data-plot=dots]').data[0].x).size")
 
 
+def test_names_of_markers_have_room_on_a_phone(full):
+    """Each has the height of a line to itself; the plot scrolls, not the page."""
+    dots = "document.querySelector('[data-plot=dots]')"
+    with Page(390, 844) as phone:
+        phone.open(full.run("decodeURIComponent(location.pathname)"))
+        phone.run(f"{dots}.scrollIntoView({{behavior: 'instant'}})")
+        phone.wait(f"{dots}.querySelectorAll('.xtick').length > 10")
+        places = phone.run(f"[...{dots}.querySelectorAll('.xtick')].map(tick => tick.getBoundingClientRect().left)")
+        assert np.diff(sorted(places)).min() > 11
+        assert phone.run("document.documentElement.scrollWidth") <= 390
+        assert phone.errors == []
+
+
+def test_quality_control_has_marks_on_its_axes(full):
+    ticks = (
+        "[...document.querySelectorAll('[data-plot=histogram]')].map(plot => plot.querySelectorAll('.xtick').length)"
+    )
+    full.run("document.querySelector('[data-plot=histogram]').scrollIntoView({behavior: 'instant'})")
+    full.wait(f"{ticks}.every(n => n > 0)")
+    assert min(full.run(ticks)) >= 2
+
+
 def test_colouring_by_a_gene(full):
     full.run("window.scrollTo({top: 0, behavior: 'instant'})")
     full.wait(f"{MAP}.dataset.drawn")

@@ -70,8 +70,12 @@ class Run:
         for line in self.process.stdout:
             self.text += line
 
-    def wait(self, seconds: float = 1500) -> int:
-        status = self.process.wait(seconds)
+    def wait(self, seconds: float = 3600) -> int:
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()  # takes its jobs out of the queue
+            raise
         self._reader.join()
         return status
 

@@ -297,7 +297,7 @@ def test_quality_control_stability_and_cell_types(full):
         assert words in page.text, words
     for words in ("0.95", "0.45", "type 2", "Blood.pkl", "stability below 0.6"):
         assert words in page.text, words
-    for words in ("50,000", "from 512 UMIs on", "83%", "4,321", "10XV3", "1,000,000", "0.9512"):
+    for words in ("50,000", "from 512 UMIs on", "83%", "4,321", "10XV3", "1,000,000", "95.1%"):
         assert words in page.text, words
     histogram = page.data[0]["histograms"]["genes"]
     assert histogram["lines"] == [900] and histogram["log"]

@@ -47,6 +47,7 @@ const EXPRESSION = () => [[0, colour("--dim")], [.02, "#9ecae1"], [.5, "#2171b5"
   ([at, shade], i) => [at, i && matchMedia("(prefers-color-scheme: dark)").matches ? ["", "#3a6ea5", "#f2a65a", "#fff3b0"][i] : shade]);
 
 const bar = title => ({
+  ticksuffix: "\u2002", // keeps the title off the numbers
   title: { text: title, side: "right", font: { size: 12 } }, thickness: 10, len: .8, outlinewidth: 0, tickfont: { size: 11 },
 });
 
@@ -237,6 +238,8 @@ function drawDots(sample, div) {
     marker: { size, opacity: 1, color: shade, cmin: 0, cmax: 1, colorscale: [[0, colour("--tint")], [1, colour("--accent")]], line: { width: 1, color: colour("--dim") },
       colorbar: bar("Mean expression, scaled") },
   };
+  // Names of genes need room: on a phone, or with many clusters, the plot is wider than the page and scrolls.
+  div.style.minWidth = `${9 + .9 * g.symbols.length}rem`;
   const ends = g.clusters.map((c, j) => j && c !== g.clusters[j - 1] ? j - .5 : null).filter(at => at !== null);
   return Plotly.react(div, [trace], layout({
     xaxis: { tickmode: "array", tickvals: g.symbols.map((_, j) => j), ticktext: g.symbols.map(s => plain(short(s))), tickangle: -90, showgrid: false,
@@ -270,10 +273,12 @@ function drawHistogram(sample, div) {
     text: y.map((n, i) => `${whole(Math.round(edges[i] * 100) / 100)} to ${whole(Math.round(edges[i + 1] * 100) / 100)}: ${whole(n)} cells ${name}`),
     textposition: "none", hovertemplate: "%{text}<extra></extra>",
   }));
-  const powers = [0, 1, 2, 3, 4, 5, 6].filter(p => p >= at[0] && p <= at.at(-1));
+  // Powers of ten, or the numbers between where fewer than three of them are in sight
+  const marks = steps => [0, 1, 2, 3, 4, 5, 6].flatMap(p => steps.map(n => n * 10 ** p)).filter(n => Math.log10(n) >= at[0] && Math.log10(n) <= at.at(-1));
+  const ticks = [[1], [1, 2, 5]].map(marks).find(found => found.length > 2) ?? marks([1, 2, 3, 4, 6, 8]);
   return Plotly.react(div, traces, layout({
     barmode: "stack", bargap: 0, yaxis: { title: { text: "Cells" } }, showlegend: true,
-    xaxis: { range: [at[0], at.at(-1)], ...(log ? { tickmode: "array", tickvals: powers, ticktext: powers.map(p => whole(10 ** p)) } : {}) },
+    xaxis: { range: [at[0], at.at(-1)], ...(log ? { tickmode: "array", tickvals: ticks.map(Math.log10), ticktext: ticks.map(whole) } : {}) },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
     shapes: lines.map(scale).filter(x => x >= at[0] && x <= at.at(-1)).map(x => ({
       type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } })),

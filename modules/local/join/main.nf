@@ -5,6 +5,9 @@ process JOIN {
     conda "${moduleDir}/environment.yml"
     container 'cicl-nextflow:0.1.0'
 
+    // For conf/base.config, which asks for memory by it
+    ext input_mb: { [counts].flatten().sum(0) { path -> megabytes(path.toRealPath()) } as int }
+
     input:
     tuple val(meta), path(counts, stageAs: '?/*'), val(samples)
 
@@ -28,4 +31,10 @@ process JOIN {
     """
     touch '${prefix}.joint.h5ad'
     """
+}
+
+// Size of a file, or of all files below a folder, in MB
+def megabytes(path) {
+    def files = path.isDirectory() ? path.listFiles().toList() : [path]
+    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

@@ -5,6 +5,9 @@ process MARKERS {
     conda "${moduleDir}/environment.yml"
     container 'cicl-nextflow:0.1.0'
 
+    // For conf/base.config, which asks for memory by it
+    ext input_mb: { (clustered.toRealPath().size() / 1e6) as int }
+
     input:
     tuple val(meta), path(clustered)
 
