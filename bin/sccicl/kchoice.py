@@ -29,6 +29,10 @@ SMALLEST_SHARE = 0.005
 # Of the last two clusters at most this part as many cells may be misplaced as in simulated cells that differ by chance
 # and depth only. Real samples of several types came to 0.1 to 0.3 of it, resamples of one type to 0.75 and more.
 MISPLACED_RATIO = 0.5
+# Cells of very different depths are separable by chance, and then few samples misplace half as many. More than this
+# many times the clusters that chance separates are not chance either: real samples of several types came to 2.5 and
+# more times, resamples of one type to 1.5 times at most.
+CLUSTERS_RATIO = 2
 
 
 class Merges(NamedTuple):
@@ -172,12 +176,15 @@ def wilson_lower_bound(share: np.ndarray, n: np.ndarray, z: float = CONFIDENCE_Z
 
 
 def _beats_chance(evidence: Evidence, runs: list[Merges], seed: int) -> bool:
-    """Whether the last two clusters are more separable than those of simulated cells without structure."""
+    """Whether simulated cells without structure have clusters that are much less separable, or far fewer of them."""
     null = evidence.structureless(seed)
     if null is None:
         return True
-    by_chance = 1 - np.median([run.last() for run in held_out_merges(null, seed=seed, n_splits=1)])
-    return bool(1 - np.median([run.last() for run in runs]) <= MISPLACED_RATIO * by_chance)
+    by_chance = held_out_merges(null, seed=seed, n_splits=1)
+    if np.median([run.estimate() for run in runs]) > CLUSTERS_RATIO * np.median([run.estimate() for run in by_chance]):
+        return True
+    misplaced, misplaced_by_chance = (1 - np.median([run.last() for run in found]) for found in (runs, by_chance))
+    return bool(misplaced <= MISPLACED_RATIO * misplaced_by_chance)
 
 
 def n_communities(scores: np.ndarray, *, seed: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sccicl import kchoice
 from sccicl.config import preset_config
 from sccicl.evidence import ArrayEvidence, CountEvidence
 from sccicl.kchoice import Merges, choose_k, n_communities, right_share, wilson_lower_bound
@@ -88,3 +89,24 @@ def test_communities_of_separate_blobs():
     centres = 30 * np.eye(6)[:4]
     x = np.concatenate([np.random.default_rng(2).normal(size=(80, 6)) + centre for centre in centres])
     assert n_communities(x.astype(np.float32)) == 4
+
+
+@pytest.mark.parametrize(
+    ("n_separable", "last", "n_by_chance", "last_by_chance", "expected"),
+    [
+        (10, 0.982, 3, 0.965, True),  # both saturate in few cells: the number tells
+        (3, 0.982, 2, 0.965, False),
+        (3, 0.99, 1, 0.65, True),
+        (2, 0.845, 1, 0.70, False),  # half as many would be 0.15
+    ],
+)
+def test_chance_is_beaten_by_separability_or_by_number(
+    monkeypatch, n_separable, last, n_by_chance, last_by_chance, expected
+):
+    def merges(n, last):
+        numbers = np.arange(12, 1, -1)
+        return Merges(np.where(numbers == 2, last, np.where(numbers <= n, 0.9, 0.5)), numbers)
+
+    monkeypatch.setattr(kchoice, "held_out_merges", lambda *_args, **_options: [merges(n_by_chance, last_by_chance)])
+    evidence = CountEvidence(simulate_cells().X)
+    assert kchoice._beats_chance(evidence, [merges(n_separable, last)], 0) is expected
