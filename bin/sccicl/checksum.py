@@ -36,6 +36,14 @@ def as_table(sample: str, sums: list[FileSum]) -> str:
     return "".join("\t".join(line) + "\n" for line in lines)
 
 
+def write_sums(sample: str, sums: list[FileSum], outdir: Path) -> None:
+    """Write `<sample>.inputs.tsv`."""
+    from .write import atomic_path
+
+    with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
+        temporary.write_text(as_table(sample, sums), encoding="utf-8")
+
+
 def record_sums(adata: "AnnData", path: str | Path) -> list[FileSum]:
     """Sums of the input `path`; the one of all is kept as `uns["cicl"]["prepare"]["input_sha256"]`."""
     sums = input_sums(path)

@@ -448,9 +448,8 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
     """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
-    from .checksum import as_table, combined, input_sums
+    from .checksum import combined, input_sums, write_sums
     from .steps import prepare_to_file
-    from .write import atomic_path
 
     config = read_config(preset, options)
     limits = read_limits(options)
@@ -459,8 +458,7 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
     sums = input_sums(path) if path.exists() else []
     settings = {"config": config, "limits": limits, "memory_gb": memory_gb, "input_sha256": combined(sums)}
     prepare_to_file(path, sample, outfile, **settings, **options)
-    with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
-        temporary.write_text(as_table(sample, sums), encoding="utf-8")
+    write_sums(sample, sums, outdir)
 
 
 @main.command()

@@ -39,16 +39,12 @@ def check_reads(
 @id_option
 def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> None:
     """SHA-256 of every file of the inputs of a sample: writes <id>.inputs.tsv."""
-    from .checksum import as_table, input_sums
+    from .checksum import input_sums, write_sums
     from .errors import InputError
-    from .write import atomic_path
 
     if missing := [path for path in paths if not path.exists()]:
         raise InputError(f"{missing[0]} does not exist: check the path")
-    sample = sample_id(paths[0], given_id)
-    sums = [found for path in paths for found in input_sums(path)]
-    with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
-        temporary.write_text(as_table(sample, sums), encoding="utf-8")
+    write_sums(sample_id(paths[0], given_id), [found for path in paths for found in input_sums(path)], outdir)
 
 
 @main.command("call-cells")

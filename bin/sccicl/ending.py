@@ -35,7 +35,7 @@ def explained(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; no output is half-written, and the same command can be given again", INTERRUPTED
     reason = str(error).strip().split("\n")[0]
-    if _is_of_memory(error, reason):
+    if _is_of_memory(error):
         told = f" ({reason})" if reason else ""
         return f"there is not enough memory{told}: give the command more, or fewer cells or genes", OUT_OF_MEMORY
     if isinstance(error, RuntimeError) and "CUDA" in reason:
@@ -47,7 +47,7 @@ def explained(error: BaseException) -> tuple[str, int] | None:
     return None
 
 
-def _is_of_memory(error: BaseException, reason: str) -> bool:
+def _is_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     if not isinstance(error, RuntimeError):

@@ -104,7 +104,7 @@ def fit(
     embedding = encode(trained.encoder, cells)
     if config.distance == "cosine":
         trained.encoder.keep_directions(embedding)
-        embedding = encode(trained.encoder, cells)
+        embedding = trained.encoder.on_sphere(embedding)
     embedding = embedding.cpu()
     last = None if labels is None else trained.labels
     return Fit(trained.encoder, embedding, last, trained.history, k, further, trained.snapshots)

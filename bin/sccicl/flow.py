@@ -30,11 +30,12 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 def side_by_side(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
     """`function` of every item, in their order; as many at a time as there are threads, one of which reads."""
-    with ThreadPoolExecutor(n_threads()) as pool:
+    n = n_threads()
+    with ThreadPoolExecutor(n) as pool:
         waiting: deque = deque()
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > pool._max_workers:
+            if len(waiting) > n:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

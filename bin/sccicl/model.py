@@ -78,6 +78,11 @@ class CellEncoder(nn.Module):
         """From now on `encode` keeps only the direction of a cell, at the median length of `h` (cells, features)."""
         self.radius.copy_(h.norm(dim=1).median())
 
+    def on_sphere(self, h: Tensor) -> Tensor:
+        """`h`, (cells, features), with every cell at the length `radius`, if there is one."""
+        # Chosen on the device, which the host need not wait for.
+        return torch.where(self.radius > 0, F.normalize(h) * self.radius, h)
+
 
 class Encoder(CellEncoder):
     """Transformer encoder f over cells that are one token each: (cells, genes) -> (cells, genes)."""
@@ -170,8 +175,7 @@ def encode(encoder: CellEncoder, x: Tensor, *, batch_size: int = 8192) -> Tensor
     try:
         with torch.no_grad():
             h = torch.cat([encoder(block.to(device)).to(x.dtype) for block in x.split(batch_size)])
-            # Chosen on the device, which the host need not wait for.
-            return torch.where(encoder.radius > 0, F.normalize(h) * encoder.radius, h)
+            return encoder.on_sphere(h)
     except RuntimeError as error:
         if not is_out_of_memory(error) or batch_size <= 64:
             raise

@@ -1,5 +1,6 @@
 """Where the cells of a sample come from, as the report tells it: reads, cell calling, quality control."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _reads(result: Result) -> list[tuple[str, str]]:
     reads = dict(result.uns.get("reads", {}))
     summary = dict(reads.pop("summary", {}))
     rows = [("Chemistry", str(reads["protocol"]))] if "protocol" in reads else []
-    return rows + [(name, _count_or_share(name, value)) for name, value in _in_order(summary, dict.fromkeys(READS, ""))]
+    return rows + [(name, _count_or_share(name, value)) for name, value in _in_order(summary, READS)]
 
 
 def _count_or_share(name: str, value: Any) -> str:
@@ -100,7 +101,7 @@ def _limits(qc: dict[str, Any]) -> dict[str, float]:
     return {str(name): float(value) for name, value in _in_order(qc.get("thresholds", {}), LIMITS)}
 
 
-def _in_order(table: Any, names: dict[str, str]) -> list[tuple[str, Any]]:
+def _in_order(table: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
     """Entries as `names` orders them, others last: a stored h5ad has them by their names."""
     order = list(names)
     return sorted(dict(table).items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))

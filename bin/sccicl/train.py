@@ -135,16 +135,20 @@ def train(
         # Another dropout in every process, as each has other cells
         torch.manual_seed(seed + world.rank + world.size * first_epoch)
     n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
-    seen = snapshot_cells(len(x), seed)
-    when = snapshot_epochs(n_epochs) if evolution else []
+    # Minibatches that have pseudo-labels of their own have none before the first epoch.
+    when = [n for n in snapshot_epochs(n_epochs) if evolution and (n or not per_minibatch)]
+    seen = snapshot_cells(len(x), seed).to(device) if evolution else None
+
+    def embedded(some: Tensor) -> Tensor:
+        """Cells where K-means looks at them."""
+        h = take_step.embed(some)
+        return F.normalize(h) if config.distance == "cosine" else h
 
     def take_snapshot(n_done: int) -> None:
-        # Minibatches that have pseudo-labels of their own have none before the first epoch.
-        if n_done in when and n_done not in state.snapshots["epoch"] and (n_done or not per_minibatch):
-            h = take_step.embed(cells.take(seen.to(device)))
-            h = F.normalize(h) if config.distance == "cosine" else h
-            for name, value in {"epoch": n_done, "embedding": h, "labels": state.labels[seen.to(device)]}.items():
-                state.snapshots[name].append(value.cpu() if isinstance(value, Tensor) else value)
+        if n_done in when:
+            state.snapshots["epoch"].append(n_done)
+            state.snapshots["embedding"].append(embedded(cells.take(seen)).cpu())
+            state.snapshots["labels"].append(state.labels[seen].cpu())
 
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
@@ -154,8 +158,7 @@ def train(
                 state.previous = state.labels.clone()
                 state.order = state.shuffling.get_state()
                 if not per_minibatch and n_clusters > 1 and epoch > 0:
-                    h = take_step.embed(cells.x)
-                    h = F.normalize(h) if config.distance == "cosine" else h
+                    h = embedded(cells.x)
                     state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels
             state.shuffling.set_state(state.order)
             if batches is None:
@@ -178,7 +181,7 @@ def train(
             first_batch = 0
             _close_epoch(state, epoch, config)
         take_snapshot(n_epochs)
-    snapshots = {"cells": seen, **state.snapshots} if evolution else None
+    snapshots = {"cells": seen.cpu(), **state.snapshots} if evolution else None
     return Trained(state.modules["encoder"], state.labels.cpu(), state.history, snapshots)
 
 
