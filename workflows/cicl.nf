@@ -85,27 +85,37 @@ workflow CICL_PIPELINE {
         CICL.out.metrics.map { _meta, metrics -> metrics }.toSortedList { a, b -> a.name <=> b.name }.filter { files -> files },
     )
 
+    // collectFile sorts in a database. Where a task has failed the end of the run interrupts that, and then tells of it instead of the
+    // task: so what is still to be collected by then is not sorted, or waits for figures.
+
     // What the results were made of
     PREPARE.out.checksums
         .mix(CHECKSUMS.out.checksums)
         .map { _meta, table -> table }
-        .collectFile(name: 'input_checksums.tsv', storeDir: "${params.outdir}/pipeline_info", keepHeader: true, sort: { table -> table.name })
+        .toSortedList { a, b -> a.name <=> b.name }
+        .flatMap { tables -> tables }
+        .collectFile(name: 'input_checksums.tsv', storeDir: "${params.outdir}/pipeline_info", keepHeader: true, sort: false)
 
     // Versions of every process, to the run's folder and to MultiQC
     ch_versions = channel.topic('versions')
         .unique()
         .toList()
         .map { versions -> versionsYaml(versions) }
-        .collectFile(name: 'software_versions.yml', storeDir: "${params.outdir}/pipeline_info")
+    ch_versions.collectFile(name: 'software_versions.yml', storeDir: "${params.outdir}/pipeline_info", sort: false)
 
     if (!params.skip_multiqc) {
-        ch_texts = channel.of(
-                ['methods_description_mqc.yaml', methodsDescription()],
-                ['parameters_mqc.yaml', parametersSection()],
+        ch_figures = PLOT.out.multiqc.transpose().map { _meta, json -> json }.toList().filter { files -> files }
+        ch_record = ch_versions
+            .combine(ch_figures.map { _files -> true })
+            .map { versions, _there -> ['software_mqc_versions.yml', versions] }
+            .mix(
+                channel.of(
+                    ['methods_description_mqc.yaml', methodsDescription()],
+                    ['parameters_mqc.yaml', parametersSection()],
+                )
             )
             .collectFile { name, text -> [name, text] }
-        ch_figures = PLOT.out.multiqc.transpose().map { _meta, json -> json }.toList().filter { files -> files }
-        ch_record = ch_versions.collectFile(name: 'software_mqc_versions.yml').mix(ch_texts).toList()
+            .toList()
         MULTIQC(
             ch_figures.map { files -> [files] }
                 .combine(ch_record.map { files -> [files] })
