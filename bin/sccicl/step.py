@@ -17,6 +17,9 @@ from .world import World
 
 MIN_TILE_ROWS = 64
 MIN_MICRO_BATCH = 32
+# Rows that go through the model at a time on a CPU: tensors of all rows at once, freed, leave gaps in the memory that
+# the next, bigger ones do not fit in.
+CPU_ROWS = 1024
 
 
 class Stepper:
@@ -127,8 +130,11 @@ class Stepper:
         return Losses(*(value.detach() for value in losses))
 
     def _project(self, rows: Tensor) -> Tensor:
+        n_rows = CPU_ROWS if self._device.type == "cpu" else max(len(rows), 1)
         with self.autocast():
-            return self._modules["head"](self._modules["encoder"](rows)).float()
+            return torch.cat(
+                [self._modules["head"](self._modules["encoder"](part)).float() for part in rows.split(n_rows)]
+            )
 
     def autocast(self) -> torch.autocast:
         """Within it products are made in the type that is faster here."""

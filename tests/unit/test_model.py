@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sccicl.model import Dropout, Encoder, EncoderLayer, PCAEncoder, SelfAttention, encode
+from sccicl.model import Encoder, EncoderLayer, PCAEncoder, ResidualDropout, SelfAttention, encode
 from sklearn.decomposition import PCA
 
 
@@ -28,14 +28,34 @@ def test_attention_of_one_token_is_multihead_attention(n_cells):
 
 def test_dropout_drops_its_share_and_keeps_the_mean():
     torch.manual_seed(5)
-    dropout, x = Dropout(0.2), torch.ones(1001, 999)
-    dropped = dropout(x)
+    dropout, x, zero = ResidualDropout(0.2), torch.ones(1001, 999), torch.zeros(1001, 999)
+    dropped = dropout(zero, x)
     assert dropped.unique().tolist() == pytest.approx([0, 1.25], abs=1e-4)
     # Four standard deviations of a million draws
     assert (dropped == 0).double().mean().item() == pytest.approx(0.2, abs=4 * 0.4 / 1000)
     neighbours = (dropped[:, 1:] == 0).double() * (dropped[:, :-1] == 0).double()
     assert neighbours.mean().item() == pytest.approx(0.04, abs=4 * 0.2 / 1000)
-    assert torch.equal(dropout.eval()(x), x)
+    assert torch.equal(dropout.eval()(zero, x), x)
+
+
+def test_dropout_has_the_gradient_of_the_sum():
+    torch.manual_seed(6)
+    x, branch = (torch.randn(5, 7, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weights = torch.randn(5, 7, dtype=torch.float64)
+    y = ResidualDropout(0.5)(x, branch)
+    factor = ((y - x) / branch).detach()
+    assert set(factor.round(decimals=9).unique().tolist()) == {0, 2}
+    of_x, of_branch = torch.autograd.grad((y * weights).sum(), (x, branch))
+    torch.testing.assert_close(of_x, weights)
+    torch.testing.assert_close(of_branch, weights * factor)
+
+
+def test_dropout_of_a_shorter_type_keeps_that_of_the_residual():
+    x, branch = torch.randn(5, 7), torch.randn(5, 7).bfloat16().requires_grad_()
+    y = ResidualDropout(0.2)(x, branch)
+    assert y.dtype == torch.float32
+    y.sum().backward()
+    assert branch.grad.dtype == torch.bfloat16
 
 
 def test_layer_is_transformer_encoder_layer():
