@@ -24,9 +24,9 @@ from sklearn.metrics import adjusted_rand_score
 FOLDER = Path(__file__).parent / "golden"
 CONFIG = PRESETS["default"].changed(n_genes=400, pool_runs=2, min_steps=60)
 LETTERS = string.digits + string.ascii_letters
-# Cells, column of the known types, number of clusters, least ARI, relative tolerance of losses, silhouette and the like.
-# Real cells have no borders as sharp as simulated ones: with two threads instead of one, and k estimated, the clusters
-# of the 700 came to an ARI of 0.86.
+# Cells, column of the known types, number of clusters, least ARI, relative tolerance of the numbers. Real cells have no
+# borders as sharp as simulated ones: with two threads instead of one, and k estimated, those of the 700 came to an ARI
+# of 0.86.
 SETS = {
     "pbmc700": (pbmc_counts, LABEL_COLUMN, 4, 0.8, 0.2),
     "six_types": (lambda: simulate_cells(300, 6, 500, markers=30, fold=3.0, seed=11), "cell_type", "auto", 0.95, 0.05),
