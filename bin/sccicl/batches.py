@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from .canonical import canonical_order, inverse
 from .choices import GeneSelection, InputKind
 from .components import principal_components
 from .errors import InputError
@@ -45,17 +46,20 @@ def order_genes_jointly(
     selection: GeneSelection,
     batches: np.ndarray,
     n_genes: int,
+    by_name: np.ndarray | None = None,
 ) -> np.ndarray:
     """All genes, those first that are among the `n_genes` most variable ones of most batches; ties by the median rank.
 
-    So a gene that differs between batches only, and within none, comes late (as scanpy's `batch_key`).
+    So a gene that differs between batches only, and within none, comes late (as scanpy's `batch_key`). Of genes that
+    tie in that too the first comes first, or the first of `by_name`, the place of every gene among their names.
     """
+    by_name = np.arange(counts.shape[1]) if by_name is None else by_name
     ranks = np.empty((batches.max() + 1, counts.shape[1]))
     for batch in range(len(ranks)):
         cells = np.flatnonzero(batches == batch)
-        order = order_genes(counts[cells], factors[cells], input_kind, selection)
+        order = order_genes(counts[cells], factors[cells], input_kind, selection, by_name)
         ranks[batch, order] = np.arange(len(order))
-    return np.lexsort((np.median(ranks, axis=0), -(ranks < n_genes).sum(0)))
+    return np.lexsort((by_name, np.median(ranks, axis=0), -(ranks < n_genes).sum(0)))
 
 
 def within_batches(values: np.ndarray, batches: np.ndarray) -> np.ndarray:
@@ -219,10 +223,14 @@ def prepare_jointly(prepared: "AnnData", batch_col: str, config: "Config") -> No
     kind = record["input_kind"]
     library, median = library_sizes(prepared.X, kind)
     factors = size_factors(library, median)
-    order = order_genes_jointly(prepared.X, factors, kind, config.gene_selection, batches, config.n_genes)
+    ranks = inverse(canonical_order(prepared.var_names))
+    order = order_genes_jointly(prepared.X, factors, kind, config.gene_selection, batches, config.n_genes, ranks)
     selected = np.sort(order[: config.n_genes])
     log_values = normalise(prepared.X[:, selected], factors, kind)
-    prepared.obsm["X_cicl_input"] = corrected_input(within_batches(log_values.toarray(), batches), batches)
+    cells, columns = canonical_order(prepared.obs_names), ranks[selected].argsort()
+    scaled = within_batches(log_values[cells][:, columns].toarray(), batches[cells])
+    corrected = corrected_input(scaled, batches[cells])
+    prepared.obsm["X_cicl_input"] = np.ascontiguousarray(corrected[np.ix_(inverse(cells), inverse(columns))])
     is_selected = np.zeros(prepared.n_vars, dtype=bool)
     is_selected[selected] = True
     prepared.var["highly_variable"] = is_selected

@@ -574,6 +574,7 @@ def _plot(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
     from . import layout
+    from .canonical import canonical_order, inverse
     from .multiqc import write_multiqc
     from .plot import plot_sample
     from .runtime import stage
@@ -582,9 +583,11 @@ def _plot(
     stages: dict[str, dict[str, float]] = {}
     with stage("plot", stages):
         seed = int(adata.uns["cicl"]["seed"])
-        adata.obsm["X_umap"] = layout.umap(adata.obsm["X_cicl"], seed)
-        if (tsne := layout.tsne(adata.obsm["X_cicl"], seed)) is not None:
-            adata.obsm["X_tsne"] = tsne
+        order = canonical_order(adata.obs_names)
+        embedding, back = adata.obsm["X_cicl"][order], inverse(order)
+        adata.obsm["X_umap"] = layout.umap(embedding, seed)[back]
+        if (tsne := layout.tsne(embedding, seed)) is not None:
+            adata.obsm["X_tsne"] = tsne[back]
         plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
     adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
     if metrics is not None:

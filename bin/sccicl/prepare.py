@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from .canonical import canonical_order, inverse
 from .check import add_warning, check_input_kind, check_size, source_name
 from .choices import GeneSelection, InputKind
 from .errors import InputError
+from .exact_sums import row_sums
 from .genes import moments, select_genes
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def prepare(
     """Filter, normalise, select highly variable genes and z-score them.
 
     Cells and genes without counts are dropped; counts are divided by the cell's size factor (library size / median
-    library size) and log1p is taken; the `n_genes` genes with the highest normalised dispersion are z-scored.
+    library size) and log1p is taken; the `n_genes` genes with the highest normalised dispersion are z-scored. The order
+    of cells and genes changes no value.
 
     Parameters
     ----------
@@ -68,7 +71,8 @@ def prepare(
     counts = kept.X
     library, median = library_sizes(counts, input_kind)
     factors = size_factors(library, median)
-    selected = select_genes(counts, factors, n_genes, input_kind, gene_selection)
+    ranks = inverse(canonical_order(kept.var_names))
+    selected = select_genes(counts, factors, n_genes, input_kind, gene_selection, ranks)
     log_values = normalise(counts[:, selected], factors, input_kind)
     mean, std = mean_and_std(log_values)
     kept.obsm["X_cicl_input"] = z_score(log_values, mean, std, max_value)
@@ -156,7 +160,7 @@ def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> tuple[np.
     """Sum of the counts of every cell, (cells,) float64, and its median; ones for `log` values."""
     if input_kind == "log":
         return np.ones(counts.shape[0]), 1.0
-    library = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    library = row_sums(counts, whole_numbers=input_kind == "counts")
     return library, float(np.median(library))
 
 
@@ -178,7 +182,8 @@ def mean_and_std(log_values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]
 
     The variance is divided by cells - 1, as in scanpy's `scale`.
     """
-    mean, variance = moments(lambda: [(log_values.indices, log_values.data)], log_values.shape)
+    bound = float(log_values.data.max()) if log_values.nnz else 0.0
+    mean, variance = moments(lambda: [(log_values.indices, log_values.data)], log_values.shape, bound)
     return mean, np.sqrt(variance)
 
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from .canonical import canonical_order, inverse
 from .check import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
 from .choices import InputKind
 from .config import Config
+from .exact_sums import grouped_sums, row_sums, units_of
 from .flow import ahead, side_by_side
-from .genes import variable_genes
+from .genes import largest_value, variable_genes
 from .prepare import normalise, record_dropped, record_preparation, size_factors, z_score
 from .read_blocks import (
     BLOCKS_AT_A_TIME,
@@ -51,11 +53,16 @@ def fits_in_memory(matrix: StoredMatrix, config: Config, max_bytes: int) -> bool
 
 @dataclass
 class _Copied:
-    """The copy of the counts: `indptr` of its rows, their library sizes, and the cells in which each gene is found."""
+    """The copy of the counts.
+
+    `indptr` of its rows, their `library` sizes, and of every gene the number of cells in which it is `found` and its
+    `largest` value.
+    """
 
     indptr: np.ndarray
     library: np.ndarray
     found: np.ndarray
+    largest: np.ndarray
 
 
 def prepare_stored(
@@ -98,12 +105,14 @@ def prepare_stored(
     if not genes.all():
         counts.new_numbers = (np.cumsum(genes) - 1).astype(np.int32)
     as_log = config.gene_selection == "cell_ranger"
-    log_mean, log_variance = _moments(counts, copied.found[genes], as_log=True)
+    in_genes = copied.found[genes], copied.largest[genes]
+    log_mean, log_variance = _moments(counts, *in_genes, as_log=True)
     if kept.n_vars <= config.n_genes:
         selected = np.arange(kept.n_vars)
     else:
-        mean, variance = (log_mean, log_variance) if as_log else _moments(counts, copied.found[genes], as_log=False)
-        selected = np.sort(variable_genes(mean, variance, config.gene_selection)[: config.n_genes])
+        mean, variance = (log_mean, log_variance) if as_log else _moments(counts, *in_genes, as_log=False)
+        ranks = inverse(canonical_order(kept.var_names))
+        selected = np.sort(variable_genes(mean, variance, config.gene_selection, ranks)[: config.n_genes])
     mean, std = log_mean[selected], np.sqrt(log_variance[selected])
     _write_scores(target, counts, selected, mean, std, config.max_value, kept.n_obs)
     record_preparation(kept, selected, mean, std, input_kind, config.gene_selection, config.max_value, median)
@@ -131,6 +140,7 @@ def _copy(
         for key, dtype in (("data", np.float32), ("indices", np.int32))
     }
     sizes, library, found = np.zeros(n_cells, np.int64), np.zeros(n_cells), np.zeros(n_genes, np.int64)
+    largest = np.zeros(n_genes, np.float32)
     for first, block in ahead(matrix.blocks(max_entries)):
         last = first + block.shape[0]
         if not block.has_canonical_format:
@@ -143,9 +153,10 @@ def _copy(
             arrays[key].resize((start + block.nnz,))
             arrays[key][start:] = values
         sizes[first:last] = np.diff(block.indptr)
-        library[first:last] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+        library[first:last] = row_sums(block, whole_numbers=input_kind == "counts")
         found += np.bincount(block.indices, minlength=n_genes)
-    return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found)
+        np.maximum.at(largest, block.indices, block.data)
+    return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found, largest)
 
 
 def _at(first: int, block: sparse.csr_matrix, names: "AnnData") -> SimpleNamespace:
@@ -205,24 +216,26 @@ class _Stored:
         self.new_numbers = None
 
 
-def _moments(counts: _Stored, found: np.ndarray, *, as_log: bool) -> tuple[np.ndarray, np.ndarray]:
+def _moments(counts: _Stored, found: np.ndarray, largest: np.ndarray, *, as_log: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (n - 1) of every gene's normalised values or their log1p, (genes,) each, in one pass.
 
-    Sums are of deviations from the mean of some cells, as the difference of big numbers would lose digits; cells in
-    which a gene is not `found` (cells with the gene, (genes,)) are added by their number.
+    Sums are of deviations from a value that a gene's `largest` count has in a cell of median depth, as the difference
+    of big numbers would lose digits; cells in which a gene is not `found` (cells with the gene, (genes,)) are added by
+    their number. The order of the cells changes nothing, see `exact_sums`.
     """
-    n_cells = len(counts.factors)
-    blocks = counts.blocks()
-    first = next(blocks)
-    centre = _sums(counts.input_kind, as_log, np.zeros(counts.n_genes), first[1:])[0] / len(first[1])
-    total, squares = _sums(counts.input_kind, as_log, centre, first[1:])
-    work = partial(_sums, counts.input_kind, as_log, centre)
-    for own_total, own_squares in side_by_side(work, (block[1:] for block in blocks)):
+    n_cells, n_genes, kind = len(counts.factors), counts.n_genes, counts.input_kind
+    centre = normalise(sparse.csr_matrix(largest[None]), np.ones(1), kind).toarray()[0]
+    centre = centre if as_log else np.expm1(centre)
+    bound = largest_value(float(largest.max()), counts.factors, kind, as_log)
+    units = units_of(bound, n_cells), units_of(bound**2, n_cells)
+    total, squares = np.zeros((2, n_genes)), np.zeros((2, n_genes))
+    work = partial(_sums, kind, as_log, centre, units)
+    for own_total, own_squares in side_by_side(work, (block[1:] for block in counts.blocks())):
         total += own_total
         squares += own_squares
     absent = n_cells - found
-    total -= absent * centre
-    squares += absent * centre**2
+    total = total.sum(0) - absent * centre
+    squares = squares.sum(0) + absent * centre**2
     mean = centre + total / n_cells
     variance = np.maximum(squares - total**2 / n_cells, 0) / max(n_cells - 1, 1)
     variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
@@ -230,12 +243,19 @@ def _moments(counts: _Stored, found: np.ndarray, *, as_log: bool) -> tuple[np.nd
 
 
 def _sums(
-    input_kind: InputKind, as_log: bool, centre: np.ndarray, part: tuple[np.ndarray, sparse.csr_matrix]
+    input_kind: InputKind,
+    as_log: bool,
+    centre: np.ndarray,
+    units: tuple[tuple, tuple],
+    part: tuple[np.ndarray, sparse.csr_matrix],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of every gene, over the stored entries of a block: sums of deviations from `centre`, and of their squares."""
+    """Of every gene, over the stored entries of a block: sums of deviations from `centre`, and of their squares.
+
+    Each in two parts, as of `exact_sums.grouped_sums`.
+    """
     factors, block = part
     n_genes = block.shape[1]
-    total, squares = np.zeros(n_genes), np.zeros(n_genes)
+    total, squares = np.zeros((2, n_genes)), np.zeros((2, n_genes))
     for first, last in row_blocks(block.indptr, IN_CACHE):
         piece = normalise(block[first:last], factors[first:last], input_kind)
         if not as_log:
@@ -243,8 +263,8 @@ def _sums(
         genes = piece.indices.astype(np.intp)  # once, instead of in each bincount
         deviations = piece.data
         deviations -= centre[genes]
-        total += np.bincount(genes, deviations, n_genes)
-        squares += np.bincount(genes, np.square(deviations, out=deviations), n_genes)
+        total += grouped_sums(genes, deviations, n_genes, units[0])
+        squares += grouped_sums(genes, np.square(deviations, out=deviations), n_genes, units[1])
     return total, squares
 
 

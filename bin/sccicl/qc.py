@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage, signal, sparse
 
+from .canonical import canonical_order, in_order
 from .check import add_warning, check_size, source_name
 from .choices import Doublets, InputKind
 from .errors import InputError
@@ -97,13 +98,14 @@ def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind =
     kept = ~np.logical_or.reduce(list(reasons.values())) if reasons else np.ones(adata.n_obs, dtype=bool)
     notes = []
     if limits.doublets != "off" and input_kind == "counts":
-        score, limit, note = doublet_scores(adata.X[kept], seed)
+        # Doublets are simulated from cells that are drawn, in the order of their names.
+        cells, genes = canonical_order(adata.obs_names[kept]), canonical_order(adata.var_names)
+        score, limit, note = doublet_scores(in_order(adata.X[kept], cells, genes).sorted_indices(), seed)
         notes += [note] if note else []
         if score is not None:
             values["doublet_score"] = np.full(adata.n_obs, np.nan)
-            values["doublet_score"][kept] = score
-            is_doublet = np.zeros(adata.n_obs, dtype=bool)
-            is_doublet[kept] = score > limit
+            values["doublet_score"][np.flatnonzero(kept)[cells]] = score
+            is_doublet = values["doublet_score"] > limit
             values["doublet"] = is_doublet
             thresholds["doublet_score"] = limit
             if limits.doublets == "remove":

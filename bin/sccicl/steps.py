@@ -218,25 +218,27 @@ def fit_sample(
     result has snapshots of the training.
 
     Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
-    so no label, reaches the training.
+    so no label, reaches the training. Cells and genes are worked on in the order of their names, see `canonical`, and
+    the result is in that of `prepared`, but for the weights of the encoder, whose features are in the order of names.
     """
-    from .batches import BatchEvidence, batch_codes
+    import torch
+
+    from .batches import batch_codes
+    from .canonical import order_of
     from .engine import fit
     from .runtime import device_name, hardware, stage, versions
-    from .stored_counts import count_evidence
+    from .stored_counts import OrderedEvidence
 
     made = prepared.uns["cicl"]["prepare"]
-    batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy()) if made.get("integrate") else None
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
-        if batches is None:
-            evidence = count_evidence(prepared, made["input_kind"])
-        else:
-            counts = prepared.X.to_memory() if prepared.isbacked else prepared.X
-            evidence = BatchEvidence(counts, batches, made["input_kind"])
+        order = order_of(prepared)
+        batches = None
+        if made.get("integrate"):
+            batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy())[order.cells]
         found = fit(
-            prepared.obsm["X_cicl_input"],
-            evidence,
+            order.scores(prepared.obsm["X_cicl_input"]),
+            OrderedEvidence(prepared.X, order.cells, order.genes, made["input_kind"], batches),
             n_clusters,
             config,
             seed=seed,
@@ -247,6 +249,8 @@ def fit_sample(
             quiet=quiet,
             batches=batches,
         )
+    if found.snapshots is not None:
+        found.snapshots["cells"] = torch.from_numpy(order.cells)[found.snapshots["cells"]]
     return {
         "params": config.as_dict(),
         "seed": seed,
@@ -257,11 +261,12 @@ def fit_sample(
         "versions": versions(),
         "n_features": prepared.obsm["X_cicl_input"].shape[1],
         "encoder": {name: value.cpu() for name, value in found.encoder.state_dict().items()},
-        "embedding": found.embedding,
-        "pseudo_labels": found.pseudo_labels,
-        "others": found.others,
+        "embedding": order.back(found.embedding),
+        "pseudo_labels": None if found.pseudo_labels is None else order.back(found.pseudo_labels),
+        "others": {number: order.back(labels) for number, labels in found.others.items()},
         "snapshots": found.snapshots,
         "cells": list(prepared.obs_names),
+        "genes": order.selected(prepared),
         "history": found.history,
         "k": found.k,
         "stages": stages,
@@ -298,6 +303,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """
     import torch
 
+    from .canonical import order_of
     from .cluster import by_size, cluster
     from .components import principal_components
     from .continuity import valley_density
@@ -305,7 +311,9 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     from .runtime import stage
     from .stability import bootstrap_stability
 
-    if fitted["cells"] != list(prepared.obs_names):
+    order = order_of(prepared)
+    genes = order.selected(prepared)
+    if fitted["cells"] != list(prepared.obs_names) or fitted.get("genes") != genes:
         raise InputError(
             f"the fit holds {len(fitted['cells'])} cells that are not the {prepared.n_obs} of the prepared file: "
             "give the two files of one sample"
@@ -319,13 +327,18 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     stages = dict(fitted["stages"])
     with stage("cluster", stages):
         found = cluster(
-            fitted["embedding"], k["n_clusters"], start=start, student_df=config.student_df, seed=fitted["seed"]
+            fitted["embedding"][order.cells],
+            k["n_clusters"],
+            start=None if start is None else start[order.cells],
+            student_df=config.student_df,
+            seed=fitted["seed"],
         )
-        scores = principal_components(prepared.obsm["X_cicl_input"], 20, seed=fitted["seed"])
+        scores = principal_components(order.scores(prepared.obsm["X_cicl_input"]), 20, seed=fitted["seed"])
         stability = bootstrap_stability(scores, found.labels, seed=fitted["seed"])
         valley = valley_density(scores, found.labels)
     del prepared.obsm["X_cicl_input"]
-    add_clusters(prepared, found.labels, found.confidence, fitted["embedding"].numpy(), len(found.centroids))
+    labels, confidence = order.back(found.labels), order.back(found.confidence)
+    add_clusters(prepared, labels, confidence, fitted["embedding"].numpy(), len(found.centroids))
     record = prepared.uns["cicl"]
     k["n_clusters"] = len(found.centroids)
     if k["n_clusters"] < asked:
@@ -339,21 +352,21 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
     record["stability"], record["valley"] = stability, valley
     if fitted["snapshots"] is not None:
-        record["evolution"] = as_record(fitted["snapshots"], found.labels)
-    for number, labels in fitted["others"].items():
-        prepared.obs[f"cicl_{number}"] = as_clusters(by_size(labels.numpy()))
+        record["evolution"] = as_record(fitted["snapshots"], labels)
+    for number, partition in fitted["others"].items():
+        prepared.obs[f"cicl_{number}"] = as_clusters(by_size(partition.numpy()))
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}
     record["stages"] = {**record["stages"], **stages}
-    selected = prepared.var["highly_variable"].to_numpy()
+    statistics = prepared.var.loc[genes]
     return {
         "params": fitted["params"],
         "versions": fitted["versions"],
         "n_features": fitted["n_features"],
         "encoder": fitted["encoder"],
         "centroids": torch.from_numpy(found.centroids),
-        "genes": list(prepared.var_names[selected]),
-        "gene_mean": torch.from_numpy(prepared.var["cicl_mean"].to_numpy()[selected]),
-        "gene_std": torch.from_numpy(prepared.var["cicl_std"].to_numpy()[selected]),
+        "genes": genes,
+        "gene_mean": torch.from_numpy(statistics["cicl_mean"].to_numpy()),
+        "gene_std": torch.from_numpy(statistics["cicl_std"].to_numpy()),
         "size_factor_median": float(record["prepare"].get("size_factor_median", float("nan"))),
         "input_kind": record["prepare"]["input_kind"],
     }
@@ -389,6 +402,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
+    from .canonical import canonical_order
     from .continuity import without_gap
     from .mixing import ilisi
     from .read import check_columns
@@ -397,6 +411,9 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
     check_columns(adata, label_col=label_col)
     record = adata.uns["cicl"]
     clusters = adata.obs["cicl"].to_numpy()
+    # Sums over cells and draws of some of them do not depend on the order of the file.
+    order = canonical_order(adata.obs_names)
+    embedding = adata.obsm["X_cicl"][order]
     metrics: dict[str, Any] = {
         "id": record["id"],
         "n_cells": adata.n_obs,
@@ -410,11 +427,11 @@ def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str,
         metrics.update(agreement(adata.obs[label_col].to_numpy(), clusters))
     if "batch_col" in record["prepare"]:
         metrics["batch_col"] = record["prepare"]["batch_col"]
-        metrics["ilisi"] = ilisi(adata.obsm["X_cicl"], adata.obs[metrics["batch_col"]].to_numpy())
+        metrics["ilisi"] = ilisi(embedding, adata.obs[metrics["batch_col"]].to_numpy()[order])
     for section, kept in (("cells", CELL_NUMBERS), ("qc", QC_NUMBERS)):
         if section in record:
             metrics[section] = {name: record[section][name] for name in kept if name in record[section]}
-    metrics["silhouette"] = silhouette(adata.obsm["X_cicl"], clusters)
+    metrics["silhouette"] = silhouette(embedding, clusters[order])
     if "stability" in record:
         stability = np.atleast_1d(record["stability"])
         metrics["stability"] = [None if np.isnan(value) else float(value) for value in stability]
