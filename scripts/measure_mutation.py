@@ -4,13 +4,16 @@ usage: python scripts/measure_mutation.py [N_MUTANTS] [SEED]
 
 cosmic-ray makes the mutants and runs the tests of these modules on each, in a copy of the project; it is installed into
 .tools/cosmic-ray at first. By default 100 places are drawn by seed 0, with one mutant at each. Annotations are no
-places, and bit operations no mutants of arithmetic: both end with a TypeError, which every test would notice. The Triton
-kernels are left out, as no GPU is here. Status 1 where fewer than 85 % are noticed; what is not noticed is printed.
+places, and bit operations no mutants of arithmetic: both end with a TypeError, which every test would notice. What runs
+on a GPU only is left out: the Triton kernels, and blocks that ask for "cuda". Status 1 where fewer than 85 % are noticed; what is not noticed is printed.
 """
 
 import ast
+import os
 import random
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +27,15 @@ MODULES = ("loss", "loss_symmetric", "kmeans", "views")
 TESTS = ("test_loss", "test_kmeans", "test_views")
 LEAST_KILLED = 0.85
 LIMIT_S = 120
+# Asks this process for a run of the tests, and ends with their status; without an answer they failed.
+CLIENT = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as asked:
+    asked.connect("tests.socket")
+    asked.sendall(" ".join(sys.argv[1:]).encode())
+    asked.shutdown(socket.SHUT_WR)
+    sys.exit(int(asked.recv(9) or 1))
+"""
 BIT_OPERATORS = ("BitAnd", "BitOr", "BitXor", "LShift", "RShift")
 
 
@@ -33,7 +45,9 @@ def set_up() -> Path:
     if not program.exists():
         uv = ROOT / ".venv" / "bin" / "uv"
         subprocess.run([uv, "venv", "--quiet", "--clear", ENVIRONMENT], check=True)
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", ENVIRONMENT / "bin/python", COSMIC_RAY], check=True)
+        subprocess.run(
+            [uv, "pip", "install", "--quiet", "--python", ENVIRONMENT / "bin/python", COSMIC_RAY], check=True
+        )
     return program
 
 
@@ -42,6 +56,7 @@ def copied(folder: Path) -> None:
     shutil.copytree(ROOT / "bin", folder / "bin", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests/unit", folder / "tests/unit", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "ask.py").write_text(CLIENT)
     tests = " ".join(f"tests/unit/{name}.py" for name in TESTS)
     modules = ", ".join(f"'bin/sccicl/{name}.py'" for name in MODULES)
     (folder / "cosmic-ray.toml").write_text(
@@ -49,24 +64,26 @@ def copied(folder: Path) -> None:
 module-path = [{modules}]
 timeout = {LIMIT_S}
 excluded-modules = []
-test-command = "{ROOT}/.venv/bin/python -B -m pytest -q -x -p no:cacheprovider {tests}"
+test-command = "{sys.executable} -I -S ask.py {tests}"
 [cosmic-ray.distributor]
 name = "local"
 """
     )
 
 
-def annotation_spans(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Start and end, as (line, column), of the annotations of a module."""
+def spans_left_out(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Start and end, as (line, column), of the annotations of a module and of what runs on a GPU only."""
     nodes = []
     for node in ast.walk(ast.parse(path.read_text())):
         nodes.append(getattr(node, "annotation", None))
         nodes.append(getattr(node, "returns", None))
+        if isinstance(node, ast.If) and '"cuda"' in ast.unparse(node.test).replace("'", '"'):
+            nodes.append(node)
     return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in nodes if n is not None]
 
 
 def is_of_interest(operator: str, place: tuple[int, int], spans: list) -> bool:
-    """Whether the mutant is neither in an annotation nor makes a bit operation of something else."""
+    """Whether the mutant is in none of the spans and makes no bit operation of something else."""
     words = operator.split("_")
     is_bit = words[-1] in BIT_OPERATORS and words[-2] not in BIT_OPERATORS
     return not is_bit and not any(start <= place < end for start, end in spans)
@@ -75,7 +92,7 @@ def is_of_interest(operator: str, place: tuple[int, int], spans: list) -> bool:
 def draw(session: Path, folder: Path, n_mutants: int, seed: int) -> None:
     """Leave one mutant at each of `n_mutants` places."""
     rng = random.Random(seed)
-    spans = {f"bin/sccicl/{name}.py": annotation_spans(folder / f"bin/sccicl/{name}.py") for name in MODULES}
+    spans = {f"bin/sccicl/{name}.py": spans_left_out(folder / f"bin/sccicl/{name}.py") for name in MODULES}
     places: dict[tuple, list[str]] = {}
     with sqlite3.connect(session) as database:
         rows = database.execute(
@@ -93,6 +110,37 @@ def draw(session: Path, folder: Path, n_mutants: int, seed: int) -> None:
             database.execute(f"DELETE FROM {table} WHERE job_id NOT IN ({marks})", kept)
 
 
+def run_tests(asked: socket.socket) -> int:
+    """Process id: run the tests in a fork of this process, which has imported all but the engine: an import takes seconds."""
+    import pytest
+
+    if (child := os.fork()) != 0:
+        return child
+    signal.alarm(LIMIT_S)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    files = asked.recv(4096).decode().split()
+    asked.sendall(str(int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *files]))).encode())
+    asked.close()
+    os._exit(0)
+
+
+def serve_while(process: subprocess.Popen, server: socket.socket) -> None:
+    """Run tests for whoever asks until the process ends."""
+    while process.poll() is None:
+        try:
+            asked, _ = server.accept()
+        except TimeoutError:
+            continue
+        asked.settimeout(None)
+        with asked:
+            child = run_tests(asked)
+        os.waitpid(child, 0)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(map(str, process.args))} failed: look at what it printed")
+
+
 def outcomes(session: Path) -> list[tuple[str, str, int, str, str]]:
     """Module, operator, line, outcome and difference of every mutant."""
     with sqlite3.connect(session) as database:
@@ -104,16 +152,29 @@ def outcomes(session: Path) -> list[tuple[str, str, int, str, str]]:
 
 def main(n_mutants: int = 100, seed: int = 0) -> int:
     """Print the share and the mutants that live; the exit status."""
+    import psutil  # noqa: F401
+    import sklearn.cluster
+    import sklearn.datasets  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    # A mutant has the size and the second of the one before.
+    sys.dont_write_bytecode = True
     program = set_up()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as server:
         folder = Path(name)
         copied(folder)
+        os.chdir(folder)
+        server.bind("tests.socket")
+        server.listen()
+        server.settimeout(0.2)
         session = folder / "session.sqlite"
-        subprocess.run([program, "baseline", "cosmic-ray.toml"], cwd=folder, check=True)
-        subprocess.run([program, "init", "cosmic-ray.toml", session.name], cwd=folder, check=True)
+        serve_while(subprocess.Popen([program, "baseline", "cosmic-ray.toml"]), server)
+        serve_while(subprocess.Popen([program, "init", "cosmic-ray.toml", session.name]), server)
         draw(session, folder, n_mutants, seed)
-        subprocess.run([program, "exec", "cosmic-ray.toml", session.name], cwd=folder, check=True)
+        serve_while(subprocess.Popen([program, "exec", "cosmic-ray.toml", session.name]), server)
         found = outcomes(session)
+        os.chdir(ROOT)
     living = [mutant for mutant in found if mutant[3] != "KILLED"]
     for module, operator, row, outcome, difference in living:
         print(f"\n{module}:{row} {operator} {outcome}\n{difference}")
