@@ -92,6 +92,8 @@ coverage: setup ## unit tests of the engine with coverage of lines and branches,
 	coverage run -m pytest -q -n 2 -m 'not slow' tests/unit
 	coverage combine --quiet
 	coverage report
+	@coverage json --quiet -o - | python -c 'import json, sys; share = json.load(sys.stdin)["totals"]["percent_branches_covered"]; \
+	    print(f"branches: {share:.1f} %"); sys.exit(share < 90)'
 
 mutation: setup ## 100 wrong losses, K-means and views: how many the unit tests notice, 85 % at least
 	python scripts/measure_mutation.py

@@ -5,7 +5,8 @@ usage: python scripts/measure_mutation.py [N_MUTANTS] [SEED]
 cosmic-ray makes the mutants and runs the tests of these modules on each, in a copy of the project; it is installed into
 .tools/cosmic-ray at first. By default 100 places are drawn by seed 0, with one mutant at each. Annotations are no
 places, and bit operations no mutants of arithmetic: both end with a TypeError, which every test would notice. What runs
-on a GPU only is left out: the Triton kernels, and blocks that ask for "cuda". Status 1 where fewer than 85 % are noticed; what is not noticed is printed.
+on a GPU only is left out: the Triton kernels, and blocks that ask for "cuda". Status 1 where fewer than 85 % are
+noticed; what is not noticed is printed.
 """
 
 import ast
@@ -111,7 +112,7 @@ def draw(session: Path, folder: Path, n_mutants: int, seed: int) -> None:
 
 
 def run_tests(asked: socket.socket) -> int:
-    """Process id: run the tests in a fork of this process, which has imported all but the engine: an import takes seconds."""
+    """Run the tests in a fork of this process, which has imported all but the engine; the id of the fork."""
     import pytest
 
     if (child := os.fork()) != 0:

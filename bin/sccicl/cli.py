@@ -13,7 +13,7 @@ from . import __version__
 from .choices import Doublets, InputKind
 from .config import PRESETS, Config
 from .ending import explained, unwound_by_sigterm
-from .errors import InputError
+from .errors import InputError, one_line
 from .runtime import set_environment
 
 if TYPE_CHECKING:
@@ -242,14 +242,14 @@ class Commands(click.Group):
             with unwound_by_sigterm():
                 return super().invoke(ctx)
         except InputError as error:
-            click.echo(f"ERROR: {error}", err=True)
+            click.echo(f"ERROR: {one_line(error)}", err=True)
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if (end := explained(error) or _of_changed_file(ctx, error)) is None:
                 raise
-            click.echo(f"ERROR: {end[0]}", err=True)
+            click.echo(f"ERROR: {one_line(end[0])}", err=True)
             ctx.exit(end[1])
 
 

@@ -1,4 +1,4 @@
-"""What the fuzzed files and options have in common: how many, how hypothesis draws them, and what a refusal looks like."""
+"""What fuzzed files and options share: how many there are, how they are drawn, and what a refusal looks like."""
 
 import os
 import warnings
@@ -14,8 +14,8 @@ AT_RANDOM = {**QUIET, "derandomize": False, "print_blob": True}
 
 ODD_TEXTS = [
     "", " ", "0", "-1", "1", "2", "7", "1.5", "-0.0", "nan", "NaN", "inf", "-inf", "1e308", "1e-320", "1e999", "0x10",
-    "1_000", "99999999999999999999", "٣", "²", "½", "true", "None", "null", "auto", "5,", ",", "a,b", "å∂ƒ細胞🧬", "..", ".",
-    "/", "a/b", "-x", "--", "'\"$(x)", "%s{}", "a\tb", "x" * 300,
+    "1_000", "99999999999999999999", "٣", "²", "½", "true", "None", "null", "auto", "5,", ",", "a,b", "å∂ƒ細胞🧬",
+    "..", ".", "/", "a/b", "-x", "--", "'\"$(x)", "%s{}", "a\tb", "x" * 300,
 ]  # fmt: skip
 
 

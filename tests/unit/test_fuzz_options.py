@@ -48,7 +48,7 @@ def one_call(sample, given) -> None:
     """A command with one to three odd options on a file that it may not even take."""
     name, chosen, values = given
     command = main.commands[name]
-    words = [name, *[sample / "s.h5ad"] * ARGUMENTS.get(name, 1)]
+    words: list[object] = [name, *[sample / "s.h5ad"] * ARGUMENTS.get(name, 1)]
     for option, value in zip(chosen, values, strict=False):
         words += [option.opts[0]] if option.is_flag else [f"{option.opts[0]}={value}"]
     for option in command.params:

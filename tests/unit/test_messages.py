@@ -5,14 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from sccicl.cli import main
 
 ENGINE = Path(__file__).parents[2] / "bin" / "sccicl"
 ERRORS = ("InputError", "NoGPUError", "UsageError")
 # What a remedy begins with, after a colon, a semicolon or a comma: an imperative, or the place of one that is put in.
 REMEDIES = (
-    "add", "allow", "ask", "begin", "call", "check", "choose", "cluster", "copy", "correct", "cut", "drop", "fill", "give",
-    "install", "keep", "leave", "make", "map", "move", "name", "put", "read", "remove", "rename", "run", "save", "say",
-    "start", "store", "swap", "take", "unpack", "use", "write",
+    "add", "allow", "ask", "begin", "call", "check", "choose", "cluster", "copy", "correct", "cut", "drop", "fill",
+    "give", "install", "keep", "leave", "make", "map", "move", "name", "put", "read", "remove", "rename", "run",
+    "save", "say", "start", "store", "swap", "take", "unpack", "use", "write",
 )  # fmt: skip
 # An option and what it may be is culprit and remedy in one.
 OF_OPTIONS = re.compile(r"must be (?:one of|at least|at most|called) ")
@@ -59,3 +61,10 @@ def test_a_message_names_culprit_and_remedy(place, text):
     after = re.findall(r"(?:[:;,]|\?|\bso|\bor|\band)(?: or| so)? (\{[^}]*\}|[a-z]+)", text)
     named = any(word in REMEDIES or re.match(r"\{(remedy|hint|reason|FORM|EXPECTED_FILES)", word) for word in after)
     assert named or OF_OPTIONS.search(text), f"what is to be done? {text}"
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\nERROR: all is well", "a\x1b[2Jb", "a\u2028b"])
+def test_a_name_cannot_break_the_line(name):
+    ended = CliRunner().invoke(main, ["score", f"{name}.h5ad"])
+    assert ended.exit_code == 2 and len(ended.output.splitlines()) == 1
+    assert ended.output.startswith("ERROR: ") and ended.output.rstrip("\n").isprintable()

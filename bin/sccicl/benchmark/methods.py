@@ -69,7 +69,7 @@ def _typed(settings: dict[str, str]) -> dict[str, Any]:
     for name, text in settings.items():
         if name not in kinds:
             raise InputError(
-                f"--setting {name}={text}: CICL has no parameter {name}; take one of those that cicl.py fit --help lists"
+                f"--setting {name}={text}: CICL has no parameter {name}; take one that cicl.py fit --help lists"
             )
         kind = get_args(kinds[name])[0] if isinstance(kinds[name], UnionType) else kinds[name]
         try:
