@@ -165,9 +165,14 @@ def test_rows_of_reads_are_lanes_of_their_sample(outcomes):
     assert "expected_cells" not in counts
 
 
-PIECES = [b"\x00", b"\xff", BOM, b"\r", b"\n\n", b'"', b"'", b",", b";", b"\t", b"#", b"$(x)", b"${x}", b"-1", b"nan", b"1e9",
-          b"99999999999999999999", b" ", b"..", b"/", b"*", b"data.h5ad", b"s1", b"auto", "ä細🧬".encode(), b"x" * 300,
-          b"true", b"%s", b"\\", b"http://", b"s3://b/c", b"file:", b"\x1b[2J", "\u2028".encode()]  # fmt: skip
+PIECES = [
+    b"\x00", b"\xff", BOM, b"\r", b"\n\n", b'"', b"'", b",", b";", b"\t", b"#", b"$(x)", b"${x}", b"-1",
+    b"nan", b"1e9",
+          b"99999999999999999999", b" ", b"..", b"/", b"*", b"data.h5ad", b"s1", b"auto",
+    "ä細🧬".encode(), b"x" * 300,
+          b"true", b"%s", b"\\", b"http://", b"s3://b/c", b"file:",
+    b"\x1b[2J", "\u2028".encode(),
+]  # fmt: skip
 WHOLE = [
     b"sample,input,n_clusters,label_col,batch_col,group\ns1,data.h5ad,5,a,b,g\ns2,data.h5ad,auto,,,g\n",
     READS,

@@ -239,7 +239,7 @@ def candidatesOf(input, sheet) {
             ? [file(input, glob: false)]
             : [sheet.parent.resolve(input), file(input, glob: false)]
     }
-    catch (RuntimeException _error) {
+    catch (Exception _error) {
         // A scheme that there is no file system for, or a character that no path can hold
         return []
     }
@@ -248,5 +248,6 @@ def candidatesOf(input, sheet) {
 // Stops the run with the first of the messages
 def stop(messages) {
     def shown = messages.take(20) + (messages.size() > 20 ? ["... and ${messages.size() - 20} more errors."] : [])
-    error(shown.collect { text -> "ERROR: ${text}" }.join('\n'))
+    // What a cell holds cannot end the line or move the cursor
+    error(shown.collect { text -> "ERROR: ${text.replaceAll('[\\p{Cntrl}\\u0085\\u2028\\u2029]', '?')}" }.join('\n'))
 }
