@@ -155,7 +155,7 @@ def _pairs(path_1: Path, path_2: Path, n_reads: int) -> Iterator[tuple[Read, Rea
                 )
             raise InputError(
                 f"{short.name} ends after {number} reads, {long.name} does not: the two files are not the mates of one "
-                "lane, or one is cut off"
+                "lane, or one is cut off; copy both again"
             )
         number += 1
         names = [read.name.removesuffix(f"/{mate}") for mate, read in ((1, read_1), (2, read_2))]
@@ -202,7 +202,7 @@ def _check_transition(first: list[str], found: dict[str, Any], name: str) -> Non
     if found["protocol"] == "10XV2" and share_of_t < 0.3:
         raise InputError(
             f"{name}: bases 27 and 28 are not the poly(T) that follows the UMI of 10XV2 (TT in {share_of_t:.0%} of the "
-            "reads): they belong to the UMI of --protocol 10XV3 or 10XV4"
+            "reads): use --protocol 10XV3 or 10XV4, to whose UMI they belong"
         )
     if found["protocol"] != "10XV2" and share_of_t > 0.8:
         raise InputError(

@@ -39,7 +39,8 @@ def source_name(adata: "AnnData") -> str:
 def add_warning(adata: "AnnData", text: str) -> None:
     """Append a line to `uns["cicl"]["warnings"]`, which the report shows."""
     section = adata.uns.setdefault("cicl", {})
-    section["warnings"] = [*map(str, section.get("warnings", ())), text]
+    # HDF5 stores no NUL in a text.
+    section["warnings"] = [*map(str, section.get("warnings", ())), text.replace("\0", "")]
 
 
 def quoted(names: Iterable[object], most: int = 10) -> str:
@@ -70,7 +71,7 @@ def checked_sparse(matrix: sparse.spmatrix, name: str) -> sparse.spmatrix:
 
 
 def check_names(adata: "AnnData") -> None:
-    """Raise InputError for duplicate barcodes or gene names."""
+    """Raise InputError for duplicate barcodes or gene names, and for such that cannot be stored."""
     for axis, names, remedy in (
         (
             "barcode",
@@ -83,6 +84,12 @@ def check_names(adata: "AnnData") -> None:
             "use gene ids such as Ensembl's as var_names, or make them unique with adata.var_names_make_unique()",
         ),
     ):
+        bad = next((place for place, name in enumerate(names, 1) if "\0" in name), None)
+        if bad is not None:
+            raise InputError(
+                f"{source_name(adata)}: the {axis} at {bad} of {len(names)} holds the character NUL, which cannot be "
+                "stored: write the names again without it"
+            )
         twice = names.duplicated()
         if twice.any():
             first = names[twice.argmax()]

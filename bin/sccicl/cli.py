@@ -13,7 +13,7 @@ from . import __version__
 from .choices import Doublets, InputKind
 from .config import PRESETS, Config
 from .ending import explained, unwound_by_sigterm
-from .errors import InputError
+from .errors import InputError, one_line
 from .runtime import set_environment
 
 if TYPE_CHECKING:
@@ -242,13 +242,26 @@ class Commands(click.Group):
             with unwound_by_sigterm():
                 return super().invoke(ctx)
         except InputError as error:
-            click.echo(f"ERROR: {error}", err=True)
+            click.echo(f"ERROR: {one_line(error)}", err=True)
             ctx.exit(2)
-        except (MemoryError, RuntimeError, KeyboardInterrupt) as error:
-            if (end := explained(error)) is None:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if (end := explained(error) or _of_changed_file(ctx, error)) is None:
                 raise
-            click.echo(f"ERROR: {end[0]}", err=True)
+            click.echo(f"ERROR: {one_line(end[0])}", err=True)
             ctx.exit(end[1])
+
+
+CHANGED_FILES = "cicl.changed_files"
+
+
+def _of_changed_file(ctx: click.Context, error: BaseException) -> tuple[str, int] | None:
+    """What to tell of an error after a file of a step was read that another program has changed."""
+    if not (changed := ctx.meta.get(CHANGED_FILES)):
+        return None
+    reason = f"{type(error).__name__}: {error}".strip().split("\n")[0]
+    return f"{changed[-1]} was changed by another program and lacks what it had ({reason}); run its step again", 2
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -309,11 +322,13 @@ def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
 
-    from .integrity import is_intact
+    from .integrity import is_intact, is_sealed
 
     try:
         if not is_intact(path):
             raise ValueError("its checksum is wrong")
+        if not is_sealed(path) and (ctx := click.get_current_context(silent=True)) is not None:
+            ctx.meta.setdefault(CHANGED_FILES, []).append(path)
         adata = anndata.read_h5ad(path, backed="r" if backed else None)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None

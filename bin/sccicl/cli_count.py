@@ -28,7 +28,7 @@ def check_reads(
     from .write import write_json
 
     if len(fastq) % 2:
-        raise click.UsageError(f"{len(fastq)} files are no pairs of read 1 and read 2")
+        raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
     found = barcode_reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
     write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
 
@@ -98,7 +98,9 @@ def join(
 
     names = samples.split(",")
     if len(names) != len(paths) or len(set(names)) != len(names):
-        raise click.UsageError(f"--samples names {len(set(names))} samples, but there are {len(paths)} inputs")
+        raise click.UsageError(
+            f"--samples names {len(set(names))} samples, but there are {len(paths)} inputs: give each its own name"
+        )
     limits = read_limits(options)
     joined = join_samples(paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer)
     write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joint.h5ad")

@@ -24,13 +24,23 @@ def seal(path: str | os.PathLike) -> None:
 
 def is_intact(path: str | os.PathLike) -> bool:
     """False where the file is not what its seal says; True without a seal, as in files of others."""
+    found = _seal_of(path)
+    return found is None or found == _sha256(Path(path), os.path.getsize(path) - SEAL_BYTES)
+
+
+def is_sealed(path: str | os.PathLike) -> bool:
+    """Whether the file has a seal; it has none where another program wrote or changed it."""
+    return _seal_of(path) is not None
+
+
+def _seal_of(path: str | os.PathLike) -> bytes | None:
     size = os.path.getsize(path) - SEAL_BYTES
     if size <= 0:
-        return True
+        return None
     with open(path, "rb") as file:
         file.seek(size)
         found = file.read()
-    return not found.startswith(MAGIC) or found[len(MAGIC) : -1] == _sha256(Path(path), size)
+    return found[len(MAGIC) : -1] if found.startswith(MAGIC) else None
 
 
 def check_archive(path: str | os.PathLike) -> None:

@@ -244,6 +244,9 @@ def _dotplot(sc: Any, expression: "AnnData", named: dict[str, list[str]]) -> Any
             return_fig=True,
         )
         plot.make_figure()
+    import matplotlib.pyplot as plt
+
+    plt.close(plot.fig)  # pyplot keeps every figure that is not closed; it can still be saved
     return plot.fig
 
 

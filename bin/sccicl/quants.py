@@ -52,9 +52,7 @@ def read_quants(folder: Path) -> AnnData:
         matrix = sparse.csr_matrix(io.mmread(matrix_file))
     except (ValueError, EOFError) as error:
         raise InputError(f"{matrix_file.name} is not a whole Matrix Market file ({error}): write it again") from error
-    cells, genes = (
-        pd.read_csv(path, sep="\t", header=None, dtype=str)[0].to_numpy() for path in (cells_file, genes_file)
-    )
+    cells, genes = (_table(path)[0].to_numpy() for path in (cells_file, genes_file))
     if matrix.shape != (len(cells), len(genes)):
         raise InputError(
             f"{matrix_file.name} has {matrix.shape[0]} rows and {matrix.shape[1]} columns, but {cells_file.name} names "
@@ -62,6 +60,15 @@ def read_quants(folder: Path) -> AnnData:
         )
     adata = AnnData(matrix, obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes))
     return _spliced(adata)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Text columns of a table without a header."""
+    try:
+        return pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    except (ValueError, OSError, EOFError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{path.name} cannot be read as tab-separated text ({reason}): write it again") from error
 
 
 def _spliced(adata: AnnData) -> AnnData:
@@ -78,8 +85,10 @@ def _spliced(adata: AnnData) -> AnnData:
 
 def add_symbols(adata: AnnData, path: Path) -> None:
     """Set `var["gene_symbols"]` by a tab-separated file of gene ids and symbols; the id stands in for no symbol."""
-    table = pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False).iloc[:, :2]
-    table = table.drop_duplicates(subset=0).set_index(0)[1]
+    table = _table(path)
+    if table.shape[1] < 2:
+        raise InputError(f"{path.name} has one column only: give gene ids and symbols, tab-separated")
+    table = table.iloc[:, :2].drop_duplicates(subset=0).set_index(0)[1]
     symbols = table.reindex(adata.var_names)
     adata.var["gene_symbols"] = np.where(symbols.fillna("") == "", adata.var_names, symbols)
 
@@ -89,15 +98,28 @@ def add_reads(adata: AnnData, reads_file: Path | None, summary_file: Path | None
     section = adata.uns.setdefault("cicl", {})
     record: dict[str, Any] = {}
     if reads_file is not None:
-        record.update(json.loads(reads_file.read_text(encoding="utf-8")))
+        record.update(_found_in_reads(reads_file))
         section["warnings"] = [*section.get("warnings", ()), *record.pop("warnings", ())]
         if not section["warnings"]:
             del section["warnings"]
     if summary_file is not None:
-        with summary_file.open(encoding="utf-8", newline="") as file:
-            record["summary"] = dict(_numbers(csv.reader(file)))
+        try:
+            with summary_file.open(encoding="utf-8", newline="") as file:
+                record["summary"] = dict(_numbers(csv.reader(file)))
+        except (OSError, ValueError, csv.Error) as error:
+            raise InputError(f"{summary_file.name} is no Summary.csv ({error}): give that of STARsolo") from error
     if record:
         section["reads"] = record
+
+
+def _found_in_reads(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path.name} is no record of reads ({error}): give the <id>.reads.json") from error
+    if not isinstance(found, dict) or not {"protocol", "warnings"} <= set(found):
+        raise InputError(f"{path.name} is no record of reads: give the <id>.reads.json of check-reads")
+    return found
 
 
 def _numbers(rows: "Iterable[list[str]]") -> "Iterable[tuple[str, float]]":

@@ -144,8 +144,8 @@ def _header(handle: IO[str], name: str) -> tuple[str, str, list[str]]:
     delimiter = next((mark for mark in DELIMITERS if mark in lines[0]), None)
     if delimiter is None or not lines[1].strip():
         raise InputError(
-            f"{name} is not a table: its first line must name the columns, separated by tabs, commas or semicolons, "
-            "and values must follow"
+            f"{name} is not a table: write the names of the columns into its first line, separated by tabs, commas or "
+            "semicolons, and the values below"
         )
     header, values = (next(csv.reader([line], delimiter=delimiter)) for line in lines)
     if len(header) == len(values) - 1:

@@ -117,7 +117,7 @@ def _beside(matrix: Path, *names: str) -> Path:
             if candidate.is_file():
                 return candidate
     raise InputError(
-        f"{matrix.name} in {matrix.parent.name} has no {' or '.join(names)} beside it: a 10x folder holds "
+        f"{matrix.name} in {matrix.parent.name} has no {' or '.join(names)} beside it: give a 10x folder, which holds "
         f"{EXPECTED_FILES}"
     )
 

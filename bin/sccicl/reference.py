@@ -102,7 +102,7 @@ def relabel(model: dict[str, Any], labels: dict[str, str], name: str = "given") 
     k = len(model["centroids"])
     wrong = [cluster for cluster in labels if cluster not in map(str, range(k))]
     if wrong:
-        raise InputError(f"the model has no cluster '{wrong[0]}': its clusters are 0 to {k - 1}")
+        raise InputError(f"the model has no cluster '{wrong[0]}': name one of 0 to {k - 1}")
     import torch
 
     names = list(dict.fromkeys(labels.values()))

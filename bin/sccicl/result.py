@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .annotation import TITLES
+from .check import quoted
 from .errors import InputError
 from .shown_genes import ShownGenes, shown_genes
 
@@ -254,7 +255,7 @@ def _other_clusterings(obs: pd.DataFrame) -> list[str]:
 
 def _categories(obs: pd.DataFrame, column: str, name: str) -> Categories:
     if column not in obs:
-        raise InputError(f"{name} has no column '{column}' in obs; columns there: {', '.join(map(str, obs.columns))}")
+        raise InputError(f"{name} has no column '{column}' in obs: name one of {quoted(obs.columns)}")
     values = obs[column]
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype("string").astype("category")

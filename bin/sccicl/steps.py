@@ -59,7 +59,9 @@ def parse_numbers(text: str | int, n_cells: int | None = None) -> tuple[int | Au
     """
     first, *others = [parse_n_clusters(part.strip(), n_cells) for part in str(text).split(",")]
     if "auto" in others:
-        raise InputError(f"n_clusters is '{text}': auto can only be the first of several numbers")
+        raise InputError(
+            f"n_clusters is '{text}': auto can only be the first of several numbers, so give it first, or leave it out"
+        )
     return first, tuple(dict.fromkeys(k for k in others if k != first))
 
 

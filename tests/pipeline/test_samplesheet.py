@@ -1,6 +1,8 @@
 """Samplesheets as people write them: what is accepted, and what is refused with which sentence."""
 
 import json
+import os
+import random
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,10 @@ REFUSED = {
         b"sample,input,input\ns,data.h5ad,x\n",
         "column_twice.csv has the column 'input' twice: keep one of them.",
     ),
+    "latin1.csv": (
+        b"sample,input\ns1,d\xe4.h5ad\n",
+        "latin1.csv is not UTF-8: save it as CSV (UTF-8) in your spreadsheet",
+    ),
     "excel.csv": (b"PK\x03\x04\x00", "The samplesheet excel.csv is not a text file: save it as CSV (UTF-8)"),
     "duplicate.csv": (
         b"sample,input\ns1,data.h5ad\ns2,data.h5ad\ns1,data.h5ad\n",
@@ -40,6 +46,7 @@ REFUSED = {
     ),
     "no_name.csv": (b"sample,input\n,data.h5ad\n", "no_name.csv, row 2, column sample: the cell is empty"),
     "no_path.csv": (b"sample,input\n\ns1,\n", "no_path.csv, row 3, column input: the cell is empty"),
+    "bad_scheme.csv": (b"sample,input\ns1,x://y.h5ad\n", "row 2, column input: 'x://y.h5ad' does not exist"),
     "bad_path.csv": (b"sample,input\ns1,x.h5ad\n", "bad_path.csv, row 2, column input: 'x.h5ad' does not exist"),
     "shell.csv": (
         b"sample,input\na;rm -rf x,data.h5ad\n",
@@ -156,6 +163,65 @@ def test_rows_of_reads_are_lanes_of_their_sample(outcomes):
     assert (reads["id"], reads["expected_cells"], reads["n_clusters"]) == ("s1", "300", "4")
     assert counts["input"] == f"{outcomes['folder']}/data.h5ad"
     assert "expected_cells" not in counts
+
+
+PIECES = [
+    b"\x00", b"\xff", BOM, b"\r", b"\n\n", b'"', b"'", b",", b";", b"\t", b"#", b"$(x)", b"${x}", b"-1",
+    b"nan", b"1e9",
+          b"99999999999999999999", b" ", b"..", b"/", b"*", b"data.h5ad", b"s1", b"auto",
+    "ä細🧬".encode(), b"x" * 300,
+          b"true", b"%s", b"\\", b"http://", b"s3://b/c", b"file:",
+    b"\x1b[2J", "\u2028".encode(),
+]  # fmt: skip
+WHOLE = [
+    b"sample,input,n_clusters,label_col,batch_col,group\ns1,data.h5ad,5,a,b,g\ns2,data.h5ad,auto,,,g\n",
+    READS,
+    b"sample,input,cell_calling,expected_cells\ns1,data.h5ad,true,300\ns2,data.h5ad,false,\n",
+]
+
+
+def odd_sheet(rng: random.Random) -> bytes:
+    """A sheet with one to four pieces put in, taken out, or in the place of a cell."""
+    text = rng.choice(WHOLE)
+    for _ in range(rng.randint(1, 4)):
+        at, piece = rng.randrange(len(text) + 1), rng.choice(PIECES)
+        end = next((i for i in range(at, len(text)) if text[i : i + 1] in b",\n"), len(text))
+        text = rng.choice(
+            [
+                text[:at] + piece + text[at:],
+                text[:at] + piece + text[end:],
+                text[:at] + text[end:],
+                text[:at],
+                text + text[at:],
+            ]
+        )
+    return text
+
+
+def test_odd_sheets_are_read_or_refused_in_sentences(nextflow, tmp_path):
+    """In one start of Nextflow; what is read has a name for files, an input that exists, and settings of their form."""
+    n = int(os.environ.get("CICL_EXAMPLES", 200))
+    sheets = {f"{i:04d}.csv": odd_sheet(random.Random(i)) for i in range(n)}
+    sheets |= {"data.h5ad": b""} | {f"{lane}_R{mate}.fastq.gz": b"" for lane in "ab" for mate in (1, 2)}
+    for name, content in sheets.items():
+        (tmp_path / name).write_bytes(content)
+    run = nextflow("run", str(Path(__file__).with_name("samplesheets.nf")), "--folder", str(tmp_path))
+    assert run.status == 0, run.text
+    (line,) = [line for line in run.text.splitlines() if line.startswith("OUTCOMES ")]
+    found = {name: outcome for name, outcome in json.loads(line.removeprefix("OUTCOMES ")).items() if name in sheets}
+    found = {name: outcome for name, outcome in found.items() if name.endswith(".csv")}
+    assert len(found) == n
+    refused = {name: outcome for name, outcome in found.items() if isinstance(outcome, str)}
+    assert 0.2 * n < len(refused) < n
+    for name, told in refused.items():
+        for sentence in told.splitlines():
+            assert sentence.startswith(("ERROR: ", "... and ")), (name, sheets[name], told)
+            assert not sentence.startswith("ERROR: ") or (name in sentence and len(sentence) > 40), (name, told)
+    for name in set(found) - set(refused):
+        for sample in found[name]:
+            assert sample["id"].isprintable() and sample["id"][0].isalnum() | (sample["id"][0] == "_"), sheets[name]
+            assert sample["input"], sheets[name]
+            assert all(part == "auto" or int(part) > 0 for part in sample["n_clusters"].split(",")), sheets[name]
 
 
 def test_a_bad_sheet_stops_the_run_before_any_task(pipeline, tmp_path):

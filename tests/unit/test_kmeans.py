@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from sccicl.kmeans import assign, kmeans, lloyd, plus_plus, squared_distances
+from sccicl import kmeans as module
+from sccicl.kmeans import assign, chunk_rows, kmeans, lloyd, means, plus_plus, refine, squared_distances
 from sccicl.pseudolabels import pseudo_labels, student_t
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
@@ -78,3 +79,108 @@ def test_pseudo_label_is_the_nearest_centroid():
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(5))
     centroids = x[:6]
     assert torch.equal(pseudo_labels(x, centroids), assign(x, centroids)[0])
+
+
+def passes_of(monkeypatch, x, start, **options):
+    """Centroids, and how often all cells were looked at."""
+    passes = []
+    real = module._assign_and_average
+    monkeypatch.setattr(module, "_assign_and_average", lambda *given: passes.append(1) or real(*given))
+    found = refine(torch.from_numpy(x), torch.from_numpy(start), **options)
+    monkeypatch.undo()
+    return found, len(passes)
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-4, 1e-2, 0.3, 3.0])
+def test_it_stops_where_scikit_learn_does(blobs, tol, monkeypatch):
+    """The features differ in variance and mean, so that another sum of the shifts or variances stops elsewhere."""
+    x = blobs * [1, 2, 3, 4, 5, 6] + [50, 0, 0, 0, 0, -50]
+    theirs = KMeans(7, init=x[:7], n_init=1, algorithm="lloyd", tol=tol).fit(x)
+    found, passes = passes_of(monkeypatch, x, x[:7], tol=tol)
+    assert passes == theirs.n_iter_
+    # scikit-learn assigns once more and gives the centroids of before.
+    np.testing.assert_allclose(found, theirs.cluster_centers_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_iterations", [1, 2, 3])
+def test_iterations_by_hand(blobs, n_iterations, monkeypatch):
+    centroids = blobs[:7]
+    for _ in range(n_iterations):
+        labels = ((blobs[:, None] - centroids) ** 2).sum(2).argmin(1)
+        centroids = np.array([blobs[labels == j].mean(0) for j in range(7)])
+    found, passes = passes_of(monkeypatch, blobs, blobs[:7], max_iter=n_iterations, tol=0.0)
+    assert passes == n_iterations
+    np.testing.assert_allclose(found, centroids)
+
+
+def test_every_empty_cluster_gets_another_cell():
+    """Of three centroids one has all cells; the farthest cell goes to the first that has none, the next to the next."""
+    x = torch.tensor([[0.0], [1.0], [2.0], [10.0], [22.0]])
+    found = refine(x, torch.tensor([[1.0], [-50.0], [-60.0]]), max_iter=1)
+    assert found.flatten().tolist() == [7.0, 22.0, 10.0]
+
+
+def test_an_empty_cluster_stays_where_there_is_no_cell_for_it():
+    x = torch.tensor([[1.0], [1.0], [2.0]])
+    found = refine(x, torch.tensor([[1.0], [2.0], [5.0]]))
+    assert found.flatten().tolist() == [1.0, 2.0, 5.0]
+
+
+def test_seeds_are_drawn_in_proportion_to_squared_distance():
+    """Cells at 0, 1 and 3: the second seed by hand, for each first one."""
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]], dtype=torch.float64)
+    n = 4000
+    generator = torch.Generator().manual_seed(1)
+    pairs = [tuple(plus_plus(x, 2, generator)[:, 0].tolist()) for _ in range(n)]
+    expected = {(0, 1): 1 / 10, (0, 3): 9 / 10, (1, 0): 1 / 5, (1, 3): 4 / 5, (3, 0): 9 / 13, (3, 1): 4 / 13}
+    for pair, share in expected.items():
+        assert pairs.count(pair) / n == pytest.approx(share / 3, abs=0.025)
+    assert set(pairs) == set(expected)
+
+
+def test_the_best_of_the_starts_is_taken(blobs):
+    x = torch.from_numpy(blobs)
+    generator = torch.Generator().manual_seed(7)
+    alone = [lloyd(x, plus_plus(x, 12, generator)).inertia for _ in range(6)]
+    assert len(set(alone)) > 1
+    assert kmeans(x, 12, seed=7, n_init=6).inertia == min(alone)
+    assert kmeans(x, 12, seed=7, n_init=1).inertia == alone[0]
+
+
+def test_one_cluster_and_one_for_each_cell(blobs):
+    x = torch.from_numpy(blobs[:30])
+    torch.testing.assert_close(kmeans(x, 1).centroids[0], x.mean(0))
+    each = kmeans(x, 30)
+    assert each.inertia == pytest.approx(0, abs=1e-9) and sorted(each.labels.tolist()) == list(range(30))
+
+
+def test_a_warm_start_is_lloyd_from_there(blobs):
+    x = torch.from_numpy(blobs)
+    warm, expected = kmeans(x, 5, init=x[:5].float()), lloyd(x, x[:5].float().double())
+    assert torch.equal(warm.labels, expected.labels) and warm.inertia == expected.inertia
+
+
+def test_means_of_clusters_of_one_cell_and_of_none():
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 8.0]])
+    mean, size = means(x, torch.tensor([0, 3, 3]), 4)
+    assert mean.tolist() == [[1, 2], [0, 0], [0, 0], [4, 6]] and size.tolist() == [1, 0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype", "rows"),
+    [(1, torch.float32, 65536), (10, torch.float64, 13107), (100, torch.float32, 2621), (5000, torch.float32, 256)],
+)
+def test_a_chunk_is_a_megabyte_within_limits(features, dtype, rows):
+    assert chunk_rows(torch.empty(2, features, dtype=dtype)) == rows
+
+
+def test_more_cells_than_a_chunk():
+    generator = torch.Generator().manual_seed(6)
+    x = torch.randn(2000, 500, generator=generator)
+    labels, distance = assign(x, x[:3])
+    expected = torch.cdist(x.double(), x[:3].double()).square()
+    assert chunk_rows(x) < 2000 and torch.equal(labels, expected.argmin(1))
+    torch.testing.assert_close(distance.double(), expected.amin(1), rtol=1e-4, atol=1e-3)
+    mean, size = means(x, labels, 3)
+    torch.testing.assert_close(mean, torch.stack([x[labels == j].mean(0) for j in range(3)]), rtol=1e-4, atol=1e-5)
+    assert size.tolist() == labels.bincount().tolist()

@@ -170,6 +170,15 @@ def test_memory_is_linear_in_the_batch():
     assert stages["loss"]["peak_memory_mb"] - before / 2**20 < 64
 
 
+def test_memory_of_dot_products_is_linear_in_the_batch():
+    """Of 8,192 rows the similarity matrix would take 256 MB, and this way holds five tiles of 4 MB."""
+    first, second = torch.randn(2, 4096, 4)
+    before, stages = psutil.Process().memory_info().rss, {}
+    with stage("loss", stages):
+        contrastive_loss(first, second, torch.randint(8, (4096,)), cosine=False)
+    assert stages["loss"]["peak_memory_mb"] - before / 2**20 < 64
+
+
 def test_identical_views_of_orthogonal_cells():
     """s = 1 with the other view and 0 with the rest: each loss in closed form."""
     z = torch.eye(3, dtype=torch.float64)
@@ -185,3 +194,12 @@ def test_identical_views_of_orthogonal_cells():
 def test_shapes_that_do_not_fit(first, second, labels):
     with pytest.raises(ValueError, match="N >= 2 cells"):
         contrastive_loss(torch.ones(first), torch.ones(second), torch.zeros(labels, dtype=torch.long))
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_gradient_of_a_multiple_of_the_loss(cosine):
+    first, second = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    first.requires_grad_()
+    losses = contrastive_loss(first, second, torch.tensor([0, 1, 0, 1, 2, 2]), cosine=cosine)
+    once, thrice = (torch.autograd.grad(n * losses.total, first, retain_graph=True)[0] for n in (1, 3))
+    torch.testing.assert_close(thrice, 3 * once)

@@ -91,7 +91,10 @@ def test_symbols_of_ensembl_genes(tmp_path):
     table = find_markers(adata)
     assert {"SYM0", "SYM4"} <= set(table["symbol"])
     assert table["gene"].str.startswith("ENSG").all()
+    import matplotlib.pyplot as plt
+
     assert len(plot_markers(adata, table, tmp_path, "s")) == 2
+    assert plt.get_fignums() == []  # what is not closed stays in memory
 
 
 def test_log_normalisation():

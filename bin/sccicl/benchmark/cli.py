@@ -37,7 +37,9 @@ def _read(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file, delimiter="\t"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): check the path, or start the benchmark again"
+        ) from error
 
 
 @main.command()

@@ -42,7 +42,9 @@ def _not_counts(table: Path) -> set[str]:
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t")
         if not {"name", "counts"} <= set(rows.fieldnames or []):
-            raise InputError(f"{table} needs the columns name and counts, separated by tabs")
+            raise InputError(
+                f"{table} lacks the column name or counts: write both into its first line, separated by tabs"
+            )
         return {row["name"] for row in rows if (row["counts"] or "").upper().startswith("NO")}
 
 
@@ -62,9 +64,11 @@ def read_types(path: Path) -> "pd.Series":
         with h5py.File(path) as file:
             obs = read_elem(file["obs"])
     except (OSError, KeyError) as error:
-        raise InputError(f"{path}: this is no h5ad, or it is damaged ({error})") from error
+        raise InputError(
+            f"{path}: this is no h5ad, or it is damaged ({error}); write it again, or take it out of the folder"
+        ) from error
     if LABEL_COL not in obs:
-        raise InputError(f"{path} has no obs['{LABEL_COL}']: the benchmark needs the known cell types there")
+        raise InputError(f"{path} has no obs['{LABEL_COL}']: store the known cell types there")
     return pd.Series(obs[LABEL_COL].astype(object).to_numpy())
 
 

@@ -68,10 +68,12 @@ def _typed(settings: dict[str, str]) -> dict[str, Any]:
     typed = {}
     for name, text in settings.items():
         if name not in kinds:
-            raise InputError(f"--setting {name}={text}: CICL has no parameter {name}")
+            raise InputError(
+                f"--setting {name}={text}: CICL has no parameter {name}; take one that cicl.py fit --help lists"
+            )
         kind = get_args(kinds[name])[0] if isinstance(kinds[name], UnionType) else kinds[name]
         try:
             typed[name] = kind(text) if kind in (int, float) else text
         except ValueError:
-            raise InputError(f"--setting {name}={text}: the value must be {kind.__name__}") from None
+            raise InputError(f"--setting {name}={text}: the value is no {kind.__name__}; give one") from None
     return typed

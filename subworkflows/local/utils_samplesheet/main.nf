@@ -44,7 +44,7 @@ def readTable(sheet) {
     if (sheet.isDirectory()) {
         stop(["The samplesheet '${sheet}' is a folder: give the CSV file with --input."])
     }
-    def text = sheet.getText('UTF-8').replace('\uFEFF', '')
+    def text = textOf(sheet).replace('\uFEFF', '')
     if (text.startsWith('PK') || text.contains('\u0000')) {
         stop(["The samplesheet ${sheet.name} is not a text file: save it as CSV (UTF-8) in your spreadsheet program."])
     }
@@ -60,6 +60,16 @@ def readTable(sheet) {
     def separator = sheet.name.endsWith('.tsv') || first.contains('\t') ? '\t' : first.contains(';') && !first.contains(',') ? ';' : ','
     def rows = lines.collect { row -> [number: row.number, cells: splitLine(row.line, separator)] }
     return [header: rows.first().cells, rows: rows.drop(1).collect { row -> padded(row, rows.first().cells.size()) }]
+}
+
+// Spreadsheet programs save CSV in the encoding of the country if they are not asked for UTF-8
+def textOf(sheet) {
+    try {
+        return sheet.getText('UTF-8')
+    }
+    catch (java.nio.charset.CharacterCodingException _error) {
+        stop(["The samplesheet ${sheet.name} is not UTF-8: save it as CSV (UTF-8) in your spreadsheet program."])
+    }
 }
 
 // The cells of a line; quotes around a cell may hold separators, and two quotes stand for one
@@ -220,14 +230,24 @@ def resolveInput(input, sheet) {
     if (!input) {
         return null
     }
-    def candidates = input.startsWith('/') || input.contains('://')
-        ? [file(input, glob: false)]
-        : [sheet.parent.resolve(input), file(input, glob: false)]
-    return candidates.find { path -> path.exists() }
+    return candidatesOf(input, sheet).find { path -> path.exists() }
+}
+
+def candidatesOf(input, sheet) {
+    try {
+        return input.startsWith('/') || input.contains('://')
+            ? [file(input, glob: false)]
+            : [sheet.parent.resolve(input), file(input, glob: false)]
+    }
+    catch (Exception _error) {
+        // A scheme that there is no file system for, or a character that no path can hold
+        return []
+    }
 }
 
 // Stops the run with the first of the messages
 def stop(messages) {
     def shown = messages.take(20) + (messages.size() > 20 ? ["... and ${messages.size() - 20} more errors."] : [])
-    error(shown.collect { text -> "ERROR: ${text}" }.join('\n'))
+    // What a cell holds cannot end the line or move the cursor
+    error(shown.collect { text -> "ERROR: ${text.replaceAll('[\\p{Cntrl}\\u0085\\u2028\\u2029]', '?')}" }.join('\n'))
 }
