@@ -155,7 +155,7 @@ def _copy(
         sizes[first:last] = np.diff(block.indptr)
         library[first:last] = row_sums(block, whole_numbers=input_kind == "counts")
         found += np.bincount(block.indices, minlength=n_genes)
-        np.maximum.at(largest, block.indices, block.data)
+        np.maximum(largest, block.max(axis=0).toarray()[0], out=largest)
     return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found, largest)
 
 
