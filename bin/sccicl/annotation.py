@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .check import add_warning
 from .errors import InputError
 from .write import atomic_path
 
@@ -99,8 +100,8 @@ def attach_annotation(adata: "AnnData", record: dict[str, Any]) -> None:
         }
         for method, found in record["methods"].items()
     }
-    if record["warnings"]:
-        section["warnings"] = [*section.get("warnings", []), *record["warnings"]]
+    for warning in record["warnings"]:
+        add_warning(adata, warning)
 
 
 def annotation_columns(adata: "AnnData", record: dict[str, Any]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import io, sparse
 
+from .check import add_warning
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -99,9 +100,8 @@ def add_reads(adata: AnnData, reads_file: Path | None, summary_file: Path | None
     record: dict[str, Any] = {}
     if reads_file is not None:
         record.update(_found_in_reads(reads_file))
-        section["warnings"] = [*section.get("warnings", ()), *record.pop("warnings", ())]
-        if not section["warnings"]:
-            del section["warnings"]
+        for warning in record.pop("warnings"):
+            add_warning(adata, warning)
     if summary_file is not None:
         try:
             with summary_file.open(encoding="utf-8", newline="") as file:

@@ -130,11 +130,10 @@ class Stepper:
         return Losses(*(value.detach() for value in losses))
 
     def _project(self, rows: Tensor) -> Tensor:
-        n_rows = CPU_ROWS if self._device.type == "cpu" else max(len(rows), 1)
+        parts = rows.split(CPU_ROWS) if self._device.type == "cpu" else (rows,)
         with self.autocast():
-            return torch.cat(
-                [self._modules["head"](self._modules["encoder"](part)).float() for part in rows.split(n_rows)]
-            )
+            projected = [self._modules["head"](self._modules["encoder"](part)).float() for part in parts]
+        return torch.cat(projected) if len(projected) > 1 else projected[0]
 
     def autocast(self) -> torch.autocast:
         """Within it products are made in the type that is faster here."""

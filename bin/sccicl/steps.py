@@ -228,8 +228,8 @@ def fit_sample(
     from .batches import batch_codes
     from .canonical import order_of
     from .engine import fit
+    from .ordered_evidence import OrderedEvidence
     from .runtime import device_name, hardware, stage, versions
-    from .stored_counts import OrderedEvidence
 
     made = prepared.uns["cicl"]["prepare"]
     stages: dict[str, dict[str, float]] = {}
@@ -315,10 +315,15 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
 
     order = order_of(prepared)
     genes = order.selected(prepared)
-    if fitted["cells"] != list(prepared.obs_names) or fitted.get("genes") != genes:
+    if fitted["cells"] != list(prepared.obs_names):
         raise InputError(
             f"the fit holds {len(fitted['cells'])} cells that are not the {prepared.n_obs} of the prepared file: "
             "give the two files of one sample"
+        )
+    if fitted.get("genes") != genes:
+        raise InputError(
+            f"the fit is not of the {len(genes)} selected genes of the prepared file: give the two files of one "
+            "sample, or run fit again"
         )
     config = Config(**fitted["params"])
     k = dict(fitted["k"])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import zarr
 from formats import small_counts, write_loom, write_table, write_tenx_h5, write_tenx_mtx
+from sccicl import steps
 from sccicl.errors import InputError
 from sccicl.prepare import prepare
 from sccicl.read import check_columns, read_counts, take_counts
@@ -413,3 +414,13 @@ def test_numbers_of_clusters(text, expected):
 def test_wrong_numbers_of_clusters(text, told):
     with pytest.raises(InputError, match=told):
         parse_numbers(text, 20)
+
+
+@pytest.mark.parametrize(("part", "culprit"), [("cells", "3 cells that are not the 3"), ("genes", "2 selected genes")])
+def test_a_fit_of_another_sample(part, culprit):
+    prepared = anndata.AnnData(np.ones((3, 2), dtype=np.float32))
+    prepared.var["highly_variable"] = True
+    fitted = {"cells": list(prepared.obs_names), "genes": list(prepared.var_names)}
+    fitted[part] = fitted[part][::-1]
+    with pytest.raises(InputError, match=f"{culprit}.*: give the two files"):
+        steps.cluster_sample(prepared, fitted)

@@ -1,6 +1,5 @@
 """Cells of every odd form: a valid result, or the documented error that names the culprit and the remedy."""
 
-import os
 import warnings
 
 import anndata
@@ -8,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from fuzzing import AT_RANDOM, EXAMPLES, MANY, QUIET
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sccicl import steps
 from sccicl.config import preset_config
@@ -16,8 +16,6 @@ from sccicl.errors import InputError
 from sccicl.read import check_columns, take_counts
 from scipy import sparse
 
-EXAMPLES = int(os.environ.get("CICL_EXAMPLES", 200))
-MANY = 2000
 CONFIG = preset_config("default").changed(
     pool_runs=1, epochs=1, min_steps=1, n_genes=30, embedding_size=4, feed_forward=8, projection_hidden=8,
     projection_size=4, batch_size=16,
@@ -156,9 +154,6 @@ def one_example(sample) -> None:
             check_result(found, metrics, adata, n_clusters)
 
 
-QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True, "database": None}
-
-
 @settings(max_examples=EXAMPLES, **QUIET)
 @given(samples())
 def test_any_cells(sample):
@@ -166,7 +161,7 @@ def test_any_cells(sample):
 
 
 @pytest.mark.slow
-@settings(max_examples=MANY, **{**QUIET, "derandomize": False, "print_blob": True})
+@settings(max_examples=MANY, **AT_RANDOM)
 @given(samples())
 def test_any_cells_many_times(sample):
     one_example(sample)

@@ -12,8 +12,8 @@ from sccicl.check import are_plain_counts
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.evidence import CountEvidence
+from sccicl.ordered_evidence import OrderedEvidence
 from sccicl.prepare_stored import _moments, _Stored
-from sccicl.stored_counts import OrderedEvidence
 from scipy import sparse
 from simulate import simulate_cells
 
