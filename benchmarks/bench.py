@@ -304,6 +304,7 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
                 )
                 steps.cluster_sample(prepared, fitted)
                 ari[name].append(agreement(truth, prepared.obs["cicl"].to_numpy())["ari"])
+                print(f"{path.stem}, seed {seed}, {name}: {ari[name][-1]:.3f}", file=sys.stderr, flush=True)
     step.contrastive_loss, step.products_type = ways["fast"]
     return found
 

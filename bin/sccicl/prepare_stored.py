@@ -29,6 +29,7 @@ from .read_blocks import (
     BYTES_PER_ENTRY,
     IN_MEMORY_BYTES_PER_ENTRY,
     MAX_BLOCK_ENTRIES,
+    MIN_BLOCK_ENTRIES,
     StoredMatrix,
     row_blocks,
 )
@@ -82,7 +83,7 @@ def prepare_stored(
     Parameters
     ----------
     max_bytes
-        Memory that may be used; blocks of cells are as big as it allows.
+        Memory that may be used; blocks of cells are as big as it allows, but of 50 MB at least.
 
     Returns
     -------
@@ -91,7 +92,8 @@ def prepare_stored(
     """
     names = _checked_names(matrix, name, input_kind, counts_layer)
     check_columns(names, label_col=label_col, batch_col=batch_col)
-    max_entries = min(MAX_BLOCK_ENTRIES, max(1, (max_bytes - BASE_BYTES) // (BLOCKS_AT_A_TIME * BYTES_PER_ENTRY)))
+    affordable = (max_bytes - BASE_BYTES) // (BLOCKS_AT_A_TIME * BYTES_PER_ENTRY)
+    max_entries = min(MAX_BLOCK_ENTRIES, max(MIN_BLOCK_ENTRIES, affordable))
     where = "X" if counts_layer is None else "raw.X" if counts_layer == "raw" else f"layers['{counts_layer}']"
     copied = _copy(matrix, names, target, input_kind, where, max_entries)
     kept = _without_empty(names, copied)

@@ -18,6 +18,8 @@ from .errors import InputError
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
 BYTES_PER_ENTRY = 64
 MAX_BLOCK_ENTRIES = 1 << 21
+# Smaller blocks save next to nothing and take their time each.
+MIN_BLOCK_ENTRIES = 1 << 17
 # Blocks that are in memory together, where some are worked on while others are read.
 BLOCKS_AT_A_TIME = 6
 # In memory a sample costs about this much for each stored entry while it is prepared.
