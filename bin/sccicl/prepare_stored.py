@@ -6,7 +6,7 @@ are those of `prepare`, and so are the results, but for the order of sums. Threa
 side.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,14 +56,15 @@ def fits_in_memory(matrix: StoredMatrix, config: Config, max_bytes: int) -> bool
 class _Copied:
     """The copy of the counts.
 
-    `indptr` of its rows, their `library` sizes, and of every gene the number of cells in which it is `found` and its
-    `largest` value.
+    `indptr` of its rows, their `library` sizes, of every gene the number of cells in which it is `found` and a `typical`
+    value there, and the `largest` value of all.
     """
 
     indptr: np.ndarray
     library: np.ndarray
     found: np.ndarray
-    largest: np.ndarray
+    typical: np.ndarray
+    largest: float
 
 
 def prepare_stored(
@@ -107,7 +108,7 @@ def prepare_stored(
     if not genes.all():
         counts.new_numbers = (np.cumsum(genes) - 1).astype(np.int32)
     as_log = config.gene_selection == "cell_ranger"
-    in_genes = copied.found[genes], copied.largest[genes]
+    in_genes = copied.found[genes], copied.typical[genes], copied.largest
     log_mean, log_variance = _moments(counts, *in_genes, as_log=True)
     if kept.n_vars <= config.n_genes:
         selected = np.arange(kept.n_vars)
@@ -142,23 +143,46 @@ def _copy(
         for key, dtype in (("data", np.float32), ("indices", np.int32))
     }
     sizes, library, found = np.zeros(n_cells, np.int64), np.zeros(n_cells), np.zeros(n_genes, np.int64)
-    largest = np.zeros(n_genes, np.float32)
-    for first, block in ahead(matrix.blocks(max_entries)):
-        last = first + block.shape[0]
-        if not block.has_canonical_format:
-            block.sum_duplicates()
-        if input_kind != "counts" or not are_plain_counts(block.data):
-            check_values(_at(first, block, names), input_kind=input_kind, where=where, count_layers=matrix.count_layers)
-            block = as_counts(block, input_kind)
-        start = arrays["data"].shape[0]
+    typical, largest = np.zeros(n_genes), 0.0
+    check = partial(_checked, names, input_kind, where, matrix.count_layers)
+    put_together = np.add if input_kind == "counts" else np.maximum
+    for first, block, own in side_by_side(check, ahead(matrix.blocks(max_entries))):
+        last, start = first + block.shape[0], arrays["data"].shape[0]
         for key, values in (("data", block.data), ("indices", block.indices)):
             arrays[key].resize((start + block.nnz,))
             arrays[key][start:] = values
         sizes[first:last] = np.diff(block.indptr)
-        library[first:last] = row_sums(block, whole_numbers=input_kind == "counts")
-        found += np.bincount(block.indices, minlength=n_genes)
-        np.maximum(largest, block.max(axis=0).toarray()[0], out=largest)
-    return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found, largest)
+        library[first:last] = own.library
+        found += own.found
+        put_together(typical, own.typical, out=typical)
+        largest = max(largest, own.largest)
+    if input_kind == "counts":
+        typical /= np.maximum(found, 1)
+    return _Copied(np.concatenate([[0], np.cumsum(sizes)]), library, found, typical, largest)
+
+
+def _checked(
+    names: "AnnData",
+    input_kind: InputKind,
+    where: str,
+    count_layers: Callable[[], list[str]],
+    part: tuple[int, sparse.csr_matrix],
+) -> tuple[int, sparse.csr_matrix, _Copied]:
+    """First cell and values of a block, checked, and what is summed up of it; `typical` is a sum where it is of counts."""
+    first, block = part
+    if not block.has_canonical_format:
+        block.sum_duplicates()
+    if input_kind != "counts" or not are_plain_counts(block.data):
+        check_values(_at(first, block, names), input_kind=input_kind, where=where, count_layers=count_layers)
+        block = as_counts(block, input_kind)
+    n_genes, genes = block.shape[1], block.indices.astype(np.intp)  # once, instead of in each bincount
+    if input_kind == "counts":
+        typical = np.bincount(genes, block.data, n_genes)
+    else:
+        typical = block.max(axis=0).toarray()[0].astype(np.float64)
+    library = row_sums(block, whole_numbers=input_kind == "counts")
+    largest = float(block.data.max()) if block.nnz else 0.0
+    return first, block, _Copied(block.indptr, library, np.bincount(genes, minlength=n_genes), typical, largest)
 
 
 def _at(first: int, block: sparse.csr_matrix, names: "AnnData") -> SimpleNamespace:
@@ -218,17 +242,19 @@ class _Stored:
         self.new_numbers = None
 
 
-def _moments(counts: _Stored, found: np.ndarray, largest: np.ndarray, *, as_log: bool) -> tuple[np.ndarray, np.ndarray]:
+def _moments(
+    counts: _Stored, found: np.ndarray, typical: np.ndarray, largest: float, *, as_log: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (n - 1) of every gene's normalised values or their log1p, (genes,) each, in one pass.
 
-    Sums are of deviations from a value that a gene's `largest` count has in a cell of median depth, as the difference
-    of big numbers would lose digits; cells in which a gene is not `found` (cells with the gene, (genes,)) are added by
+    Sums are of deviations from what a gene's `typical` count is in a cell of median depth, as the difference of big
+    numbers would lose digits; cells in which a gene is not `found` (cells with the gene, (genes,)) are added by
     their number. The order of the cells changes nothing, see `exact_sums`.
     """
     n_cells, n_genes, kind = len(counts.factors), counts.n_genes, counts.input_kind
-    centre = normalise(sparse.csr_matrix(largest[None]), np.ones(1), kind).toarray()[0]
+    centre = normalise(sparse.csr_matrix(typical[None]), np.ones(1), kind).toarray()[0]
     centre = centre if as_log else np.expm1(centre)
-    bound = largest_value(float(largest.max()), counts.factors, kind, as_log)
+    bound = largest_value(largest, counts.factors, kind, as_log)
     units = units_of(bound, n_cells), units_of(bound**2, n_cells)
     total, squares = np.zeros((2, n_genes)), np.zeros((2, n_genes))
     work = partial(_sums, kind, as_log, centre, units)

@@ -166,7 +166,7 @@ def test_moments_by_numpy_also_of_genes_that_hardly_vary(tmp_path, as_log):
         for name in ("data", "indices", "indptr"):
             file[name] = getattr(counts, name)
         stored = _Stored(file, 40, np.ones(300), "normalised", 500)
-        mean, variance = _moments(stored, (dense > 0).sum(0), dense.max(0), as_log=as_log)
+        mean, variance = _moments(stored, (dense > 0).sum(0), dense.max(0), float(dense.max()), as_log=as_log)
     values = np.log1p(dense.astype(np.float64)) if as_log else dense.astype(np.float64)
     np.testing.assert_allclose(mean, values.mean(0), rtol=1e-12)
     np.testing.assert_allclose(variance, values.var(0, ddof=1), rtol=1e-7, atol=0)
