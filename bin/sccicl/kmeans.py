@@ -40,9 +40,20 @@ def assign(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest centroid of every cell and the squared distance to it, both (cells,)."""
     labels = torch.empty(len(x), dtype=torch.long, device=x.device)
     distance = x.new_empty(len(x))
+    lengths = centroids.square().sum(1)
     for chunk, own_labels, own_distance in _in_chunks(x, labels, distance):
-        torch.min(squared_distances(chunk, centroids), 1, out=(own_distance, own_labels))
-    return labels, distance
+        _nearest(chunk, centroids, lengths, own_labels, own_distance)
+    return labels, distance.add_(_squares(x)).clamp_(min=0)
+
+
+def _nearest(x: Tensor, centroids: Tensor, lengths: Tensor, labels: Tensor, distance: Tensor) -> None:
+    """Nearest centroid and the squared distance to it less |x_i|^2, which is the same for all centroids, into the last two."""
+    torch.min(torch.addmm(lengths, x, centroids.T, alpha=-2), 1, out=(distance, labels))
+
+
+def _squares(x: Tensor) -> Tensor:
+    """|x_i|^2 of every cell, (cells,), without a copy of `x`."""
+    return torch.cat([rows.square().sum(1) for rows in x.split(chunk_rows(x))])
 
 
 def _in_chunks(x: Tensor, *others: Tensor) -> zip:
@@ -56,7 +67,7 @@ def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     # Drawn on the host, and added up in float64, so that one seed means one choice on every device.
     draws = [torch.rand(1, generator=generator, dtype=torch.float64) for _ in range(k - 1)]
     chosen = [row]
-    squares = x.square().sum(1)
+    squares = _squares(x)
     distance = _to_one(x, squares, row)
     for draw in draws:
         cumulative = distance.double().cumsum(0)
@@ -80,21 +91,26 @@ def means(x: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _add_up(total: Tensor, size: Tensor, rows: Tensor, labels: Tensor) -> None:
+    if rows.device.type == "cpu":
+        total.index_add_(0, labels, rows)
+        size += torch.bincount(labels, minlength=len(total))
+        return
     # A product with the one-hot matrix is reproducible on CUDA, where index_add_ is not, and bincount waits there.
     one_hot = rows.new_zeros(len(rows), len(total)).scatter_(1, labels[:, None], 1)
     total.addmm_(one_hot.T, rows)
     size += one_hot.sum(0).long()
 
 
-def _assign_and_average(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Labels, squared distances, means of the new clusters and their sizes, in one pass over the cells."""
+def _assign_and_average(x: Tensor, squares: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labels, squared distances (`squares` are |x_i|^2), means of the new clusters and their sizes, in one pass over the cells."""
     labels = torch.empty(len(x), dtype=torch.long, device=x.device)
     distance = x.new_empty(len(x))
     total, size = torch.zeros_like(centroids), torch.zeros(len(centroids), dtype=torch.long, device=x.device)
+    lengths = centroids.square().sum(1)
     for chunk, own_labels, own_distance in _in_chunks(x, labels, distance):
-        torch.min(squared_distances(chunk, centroids), 1, out=(own_distance, own_labels))
+        _nearest(chunk, centroids, lengths, own_labels, own_distance)
         _add_up(total, size, chunk, own_labels)
-    return labels, distance, total / size.clamp(min=1)[:, None], size
+    return labels, distance.add_(squares).clamp_(min=0), total / size.clamp(min=1)[:, None], size
 
 
 def refine(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-4) -> Tensor:
@@ -102,9 +118,9 @@ def refine(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e
     threshold = tol * x.var(0, correction=0).mean()
     on_host = x.device.type == "cpu"
     interval = 1 if on_host else GPU_CHECK_INTERVAL
-    labels = None
+    squares, labels = _squares(x), None
     for iteration in range(1, max_iter + 1):
-        new_labels, distance, centres, size = _assign_and_average(x, centroids)
+        new_labels, distance, centres, size = _assign_and_average(x, squares, centroids)
         is_full = (size > 0).all()
         # Where every cell lies on its centroid there are fewer distinct cells than clusters, and no cell to give.
         is_settled = is_full
