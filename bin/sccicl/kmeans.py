@@ -91,14 +91,14 @@ def means(x: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _add_up(total: Tensor, size: Tensor, rows: Tensor, labels: Tensor) -> None:
-    if rows.device.type == "cpu":
-        total.index_add_(0, labels, rows)
-        size += torch.bincount(labels, minlength=len(total))
+    if rows.device.type == "cuda":
+        # A product with the one-hot matrix is reproducible there, where index_add_ is not, and bincount waits.
+        one_hot = rows.new_zeros(len(rows), len(total)).scatter_(1, labels[:, None], 1)
+        total.addmm_(one_hot.T, rows)
+        size += one_hot.sum(0).long()
         return
-    # A product with the one-hot matrix is reproducible on CUDA, where index_add_ is not, and bincount waits there.
-    one_hot = rows.new_zeros(len(rows), len(total)).scatter_(1, labels[:, None], 1)
-    total.addmm_(one_hot.T, rows)
-    size += one_hot.sum(0).long()
+    total.index_add_(0, labels, rows)
+    size += torch.bincount(labels, minlength=len(total))
 
 
 def _assign_and_average(x: Tensor, squares: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

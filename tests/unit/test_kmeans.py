@@ -102,6 +102,15 @@ def test_it_stops_where_scikit_learn_does(blobs, tol, monkeypatch):
     np.testing.assert_allclose(found, theirs.cluster_centers_, rtol=1e-6)
 
 
+def test_its_tolerance_is_scikit_learns():
+    x = np.random.default_rng(0).random((3000, 2))
+    theirs = KMeans(12, init=x[:12], n_init=1, algorithm="lloyd").fit(x)
+    to_the_end = KMeans(12, init=x[:12], n_init=1, algorithm="lloyd", tol=0).fit(x)
+    ours = lloyd(torch.from_numpy(x), torch.from_numpy(x[:12]))
+    np.testing.assert_allclose(ours.centroids, theirs.cluster_centers_, rtol=1e-8)
+    assert np.abs(to_the_end.cluster_centers_ - theirs.cluster_centers_).max() > 1e-3
+
+
 @pytest.mark.parametrize("n_iterations", [1, 2, 3])
 def test_iterations_by_hand(blobs, n_iterations, monkeypatch):
     centroids = blobs[:7]

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import torch
+from sccicl import loss
 from sccicl.loss import contrastive_loss
 from sccicl.loss_symmetric import symmetric_loss
 from sccicl.runtime import stage
@@ -88,6 +89,21 @@ def test_value_and_gradient(form, labels, cosine, temperature, tile_rows):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_weights_and_temperature_are_the_papers_unless_told():
+    first, second = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 2, 1, 0])
+    instance, cluster = by_equation(first, second, labels, 0.5, "ratio", cosine=True)
+    torch.testing.assert_close(contrastive_loss(first, second, labels).total, instance + 0.1 * cluster)
+
+
+def test_a_tile_has_a_row_at_least(monkeypatch):
+    monkeypatch.setattr(loss, "TILE_ENTRIES", 5)
+    first, second = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 2, 1, 0])
+    instance, _ = by_equation(first, second, labels, 0.5, "ratio", cosine=False)
+    torch.testing.assert_close(contrastive_loss(first, second, labels, cosine=False).instance, instance)
+
+
 def test_tiles_do_not_change_float32():
     generator = torch.Generator().manual_seed(1)
     first, second = (torch.randn(150, 16, generator=generator).requires_grad_() for _ in range(2))
@@ -131,7 +147,8 @@ def test_bfloat16_products_stay_within_their_tolerance():
             assert ours.item() == pytest.approx(theirs.item(), rel=1e-3)
         expected = torch.autograd.grad(exact.total, first)[0]
         error = torch.autograd.grad(low.total, first)[0] - expected
-        assert error.norm() < 0.02 * expected.norm()
+        # Some error there is: float32 is a thousand times nearer.
+        assert 1e-5 * expected.norm() < error.norm() < 0.02 * expected.norm()
 
 
 def test_shares_of_the_tiles_add_up():
