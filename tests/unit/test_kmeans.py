@@ -47,6 +47,15 @@ def test_identical_cells_give_one_filled_cluster():
     assert result.inertia == 0 and len(result.centroids) == 3
 
 
+def test_no_distance_is_below_0():
+    """|x|^2 - 2 x c + |c|^2 is rounded: of cells that lie on a centroid far from the origin it may be negative."""
+    x = 1000 + torch.rand(500, 7, generator=torch.Generator().manual_seed(0))
+    squares, products = x.square().sum(1), x @ x.T
+    assert (squares[:, None] - 2 * products + squares).min() < 0
+    assert assign(x, x)[1].min() == 0
+    assert module._assign_and_average(x, squares, x)[1].min() == 0
+
+
 @pytest.mark.parametrize("k", [0, 5])
 def test_k_out_of_range(k):
     with pytest.raises(ValueError, match="between 1 and the 4 cells"):
@@ -120,6 +129,13 @@ def test_iterations_by_hand(blobs, n_iterations, monkeypatch):
     found, passes = passes_of(monkeypatch, blobs, blobs[:7], max_iter=n_iterations, tol=0.0)
     assert passes == n_iterations
     np.testing.assert_allclose(found, centroids)
+
+
+def test_it_ends_where_every_cell_lies_on_its_centroid(monkeypatch):
+    """Fewer distinct cells than clusters: a second pass sees that the labels repeat, and that no cell is to be given."""
+    x = np.repeat([[0.0, 0.0], [4.0, 8.0]], 5, axis=0)
+    _, passes = passes_of(monkeypatch, x, np.array([[0.0, 0.0], [4.0, 8.0], [9.0, 9.0]]))
+    assert passes == 2
 
 
 def test_every_empty_cluster_gets_another_cell():
