@@ -47,7 +47,7 @@ def assign(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _nearest(x: Tensor, centroids: Tensor, lengths: Tensor, labels: Tensor, distance: Tensor) -> None:
-    """Nearest centroid and the squared distance to it less |x_i|^2, which is the same for all centroids, into the last two."""
+    """Write the nearest centroid, and the squared distance to it less |x_i|^2, into the last two."""
     torch.min(torch.addmm(lengths, x, centroids.T, alpha=-2), 1, out=(distance, labels))
 
 
@@ -102,7 +102,7 @@ def _add_up(total: Tensor, size: Tensor, rows: Tensor, labels: Tensor) -> None:
 
 
 def _assign_and_average(x: Tensor, squares: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Labels, squared distances (`squares` are |x_i|^2), means of the new clusters and their sizes, in one pass over the cells."""
+    """Labels, squared distances (`squares` are |x_i|^2), means and sizes of the new clusters, in one pass."""
     labels = torch.empty(len(x), dtype=torch.long, device=x.device)
     distance = x.new_empty(len(x))
     total, size = torch.zeros_like(centroids), torch.zeros(len(centroids), dtype=torch.long, device=x.device)

@@ -56,8 +56,8 @@ def fits_in_memory(matrix: StoredMatrix, config: Config, max_bytes: int) -> bool
 class _Copied:
     """The copy of the counts.
 
-    `indptr` of its rows, their `library` sizes, of every gene the number of cells in which it is `found` and a `typical`
-    value there, and the `largest` value of all.
+    `indptr` of its rows, their `library` sizes, of every gene the number of cells in which it is `found` and a
+    `typical` value there, and the `largest` value of all.
     """
 
     indptr: np.ndarray
@@ -168,7 +168,7 @@ def _checked(
     count_layers: Callable[[], list[str]],
     part: tuple[int, sparse.csr_matrix],
 ) -> tuple[int, sparse.csr_matrix, _Copied]:
-    """First cell and values of a block, checked, and what is summed up of it; `typical` is a sum where it is of counts."""
+    """First cell and values of a block, checked, and what is summed up of it: of counts `typical` is the sum."""
     first, block = part
     if not block.has_canonical_format:
         block.sum_duplicates()

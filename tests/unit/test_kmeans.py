@@ -132,7 +132,7 @@ def test_iterations_by_hand(blobs, n_iterations, monkeypatch):
 
 
 def test_it_ends_where_every_cell_lies_on_its_centroid(monkeypatch):
-    """Fewer distinct cells than clusters: a second pass sees that the labels repeat, and that no cell is to be given."""
+    """Fewer distinct cells than clusters: the second pass sees that labels repeat and no cell is to be given."""
     x = np.repeat([[0.0, 0.0], [4.0, 8.0]], 5, axis=0)
     _, passes = passes_of(monkeypatch, x, np.array([[0.0, 0.0], [4.0, 8.0], [9.0, 9.0]]))
     assert passes == 2
