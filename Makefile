@@ -84,7 +84,8 @@ package: setup ## wheel and source archive in dist/
 
 test-full: setup lint ## everything in `make test`, and the slow tests
 	@scripts/install-aligners.sh all
-	python -m pytest -q --ignore tests/slurm --ignore tests/images tests
+	python -m pytest -q -n 2 tests/unit
+	python -m pytest -q tests/browser tests/pipeline
 
 coverage: setup ## unit tests of the engine with coverage of lines and branches, 90 % at least
 	@python -c 'import coverage' 2>/dev/null || uv pip install --quiet coverage
