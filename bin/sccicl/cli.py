@@ -1,5 +1,6 @@
 """The command line: options in, files out; what is done stands in `steps`."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -11,7 +12,7 @@ import click
 
 from . import __version__
 from .choices import Doublets, InputKind
-from .config import PRESETS, Config
+from .config import LARGEST, PRESETS, Config
 from .ending import explained, unwound_by_sigterm
 from .errors import InputError, one_line
 from .runtime import set_environment
@@ -19,6 +20,8 @@ from .runtime import set_environment
 if TYPE_CHECKING:
     from .qc import Limits
 
+MAX_ID_BYTES = 200
+whole_number = click.IntRange(0, LARGEST)
 SUFFIXES = (
     ".gz",
     ".h5ad",
@@ -42,12 +45,19 @@ def sample_id(path: Path, given: str | None) -> str:
     if given is not None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", given):
             raise InputError(f"--id '{given}' cannot name files: use letters, digits, '_', '.' and '-', a letter first")
-        return given
+        return _short_enough(given)
     # A link keeps the name that its user gave it; only `.` and `..` have to be resolved for one.
     stem = path.name if path.name not in ("", "..") else path.resolve().name
     while (suffix := Path(stem).suffix) in SUFFIXES:
         stem = stem.removesuffix(suffix)
-    return stem
+    return _short_enough(stem)
+
+
+def _short_enough(name: str) -> str:
+    """The name, if there is room for the endings of our files in the 255 bytes that file systems have for one."""
+    if (size := len(os.fsencode(name))) > MAX_ID_BYTES:
+        raise InputError(f"'{name}' is too long to name files ({size} bytes): give {MAX_ID_BYTES} at most with --id")
+    return name
 
 
 def _options(*decorators: Callable) -> Callable:
@@ -137,8 +147,8 @@ read_options = _options(
     ),
 )
 qc_options = _options(
-    click.option("--min-counts", type=click.IntRange(min=0), help="Counts that a cell must have."),
-    click.option("--min-genes", type=click.IntRange(min=0), help="Genes that a cell must have."),
+    click.option("--min-counts", type=whole_number, help="Counts that a cell must have."),
+    click.option("--min-genes", type=whole_number, help="Genes that a cell must have."),
     click.option(
         "--max-mito", type=click.FloatRange(0, 100), help="Per cent of a cell's counts that may be mitochondrial."
     ),
@@ -147,7 +157,7 @@ qc_options = _options(
         type=click.FloatRange(min=0),
         help="Limits that are not given: this many median absolute deviations from the median; none by default.",
     ),
-    click.option("--min-cells", type=click.IntRange(min=0), help="Cells that a gene must be found in."),
+    click.option("--min-cells", type=whole_number, help="Cells that a gene must be found in."),
     click.option(
         "--doublets",
         type=click.Choice(get_args(Doublets)),
@@ -173,7 +183,7 @@ run_options = _options(
         show_default=True,
         help="Number of clusters, or auto to estimate it; 5,8,12 trains for 5 and adds partitions into 8 and 12.",
     ),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
+    click.option("--seed", type=whole_number, default=0, show_default=True, help="Seed of everything random."),
     click.option(
         "--device",
         default="auto",

@@ -6,7 +6,18 @@ from typing import Any, get_args
 import click
 
 from .choices import InputKind, Protocol
-from .cli import existing, id_option, main, outdir_option, qc_options, read_limits, read_options, sample_id
+from .cli import (
+    existing,
+    id_option,
+    main,
+    outdir_option,
+    qc_options,
+    read_limits,
+    read_options,
+    sample_id,
+    whole_number,
+)
+from .config import LARGEST
 
 
 @main.command("check-reads")
@@ -49,14 +60,14 @@ def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> No
 
 @main.command("call-cells")
 @click.argument("path", metavar="INPUT", type=existing)
-@click.option("--expected-cells", type=click.IntRange(min=1), help="Cells that were loaded; 3000 if not given.")
+@click.option("--expected-cells", type=click.IntRange(1, LARGEST), help="Cells that were loaded; 3000 if not given.")
 @click.option(
     "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
 )
 @click.option("--reads", "reads_file", type=existing, help="The <id>.reads.json of check-reads, for the report.")
 @click.option("--summary", "summary_file", type=existing, help="The Summary.csv of STARsolo, for the report.")
 @click.option("--genes", "genes_file", type=existing, help="Gene ids and symbols, tab-separated, for matrices without.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the simulations.")
+@click.option("--seed", type=whole_number, default=0, show_default=True, help="Seed of the simulations.")
 @outdir_option
 @id_option
 def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:

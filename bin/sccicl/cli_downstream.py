@@ -20,6 +20,7 @@ from .cli import (
     run_options,
     sample_id,
 )
+from .config import LARGEST
 from .errors import InputError
 
 
@@ -37,7 +38,7 @@ from .errors import InputError
 )
 @click.option(
     "--max-cells",
-    type=click.IntRange(min=10),
+    type=click.IntRange(10, LARGEST),
     default=20_000,
     show_default=True,
     help="Test at most this many cells, equally many of each cluster.",

@@ -6,6 +6,9 @@ from typing import Any, get_args
 from .choices import ClusterLossForm, Distance, EncoderForm, GeneSelection, PseudoLabels, View
 from .errors import InputError
 
+# No number of the method is larger, as infinity would be: they are written into HDF5, and read by other programs.
+LARGEST = 2**31 - 1
+
 
 def _number(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
     return field(default=default, metadata={"help": text, "low": low, "high": high})
@@ -81,6 +84,8 @@ class Config:
                 raise InputError(f"{option} must be at least {meta['low']:g}, not {value}")
             if meta["high"] is not None and not value <= meta["high"]:
                 raise InputError(f"{option} must be at most {meta['high']:g}, not {value}")
+            if not value <= LARGEST:
+                raise InputError(f"{option} must be at most {LARGEST}, not {value}")
 
     def changed(self, **values: Any) -> "Config":
         """A copy with the values that are not None replaced."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import io, sparse
+from scipy import sparse
 
 from .check import add_warning
 from .errors import InputError
+from .matrix_market import read_matrix_market
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,10 +50,7 @@ def read_quants(folder: Path) -> AnnData:
         When the sizes of the files do not agree.
     """
     matrix_file, cells_file, genes_file = quant_files(folder)
-    try:
-        matrix = sparse.csr_matrix(io.mmread(matrix_file))
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{matrix_file.name} is not a whole Matrix Market file ({error}): write it again") from error
+    matrix = read_matrix_market(matrix_file)
     cells, genes = (_table(path)[0].to_numpy() for path in (cells_file, genes_file))
     if matrix.shape != (len(cells), len(genes)):
         raise InputError(
@@ -123,11 +121,13 @@ def _found_in_reads(path: Path) -> dict[str, Any]:
 
 
 def _numbers(rows: "Iterable[list[str]]") -> "Iterable[tuple[str, float]]":
-    """Name and value of the rows whose value is a number; h5ad takes no slash in a name."""
+    """Name and value of the rows that have a name and a number; h5ad takes no slash in a name."""
     for row in rows:
         try:
             value = float(row[1])
         except (IndexError, ValueError):
             continue
-        if np.isfinite(value):
-            yield row[0].replace("/", " per "), value
+        name = row[0].replace("/", " per ")
+        # HDF5 ends a name at a NUL, and "." is the group itself.
+        if np.isfinite(value) and name.isprintable() and name.strip("."):
+            yield name, value

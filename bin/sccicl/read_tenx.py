@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import io, sparse
+from scipy import sparse
 
 from .check import add_warning, checked_sparse, quoted
 from .errors import InputError
+from .matrix_market import read_matrix_market
 
 if TYPE_CHECKING:
     import h5py
@@ -96,10 +97,7 @@ def read_tenx_mtx(path: Path) -> AnnData:
     cells = _columns(barcodes)[0].to_numpy()
     genes = _columns(features)
     genes.columns = ["id", "symbol", "type", *map(str, range(3, genes.shape[1]))][: genes.shape[1]]
-    try:
-        matrix = sparse.csr_matrix(io.mmread(path).T)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path.name} is not a whole Matrix Market file ({error}): copy or write it again") from error
+    matrix = read_matrix_market(path).T.tocsr()
     if matrix.shape == (len(genes), len(cells)) and len(genes) != len(cells):
         matrix = matrix.T.tocsr()  # cells in rows already
     if matrix.shape != (len(cells), len(genes)):

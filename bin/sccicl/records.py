@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +47,24 @@ def attach_records(
     if markers is not None:
         from .markers import attach_markers
 
-        attach_markers(adata, read_record(markers, "markers"))
+        with _lacking_told(markers, "markers"):
+            attach_markers(adata, read_record(markers, "markers"))
     if annotation is not None:
         from .annotation import attach_annotation
 
-        attach_annotation(adata, read_record(annotation, "annotation"))
+        with _lacking_told(annotation, "annotation"):
+            attach_annotation(adata, read_record(annotation, "annotation"))
+
+
+@contextmanager
+def _lacking_told(path: str | os.PathLike, step: str) -> Iterator[None]:
+    """JSON has no checksum: a file that was edited lacks what its step wrote."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{path}: this is no whole file of {step} ({reason}); write the <id>.{step}.json again"
+        ) from error

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 CACHE_VARIABLES = ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME")
+# Beyond any node; torch starts as many as it is told to, and never comes to work.
+MAX_THREADS = 1024
 PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "anndata", "scanpy", "torch")
 
 
@@ -36,10 +38,18 @@ def set_environment() -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Use `threads` CPU cores in torch; None leaves torch's choice."""
+    """Use `threads` CPU cores in torch; None leaves torch's choice.
+
+    Raises
+    ------
+    InputError
+        When there are more than `MAX_THREADS`.
+    """
     if threads is not None:
         import torch
 
+        if threads > MAX_THREADS:
+            raise InputError(f"{threads} threads are more than {MAX_THREADS}: give --threads the cores of this task")
         torch.set_num_threads(threads)
 
 

@@ -368,3 +368,21 @@ def test_interrupted_writing_leaves_nothing(finished, tmp_path, monkeypatch):
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert sum(name.endswith(".checkpoint.pt") for name in left) == 1
     assert {name for name in left if not name.endswith(".checkpoint.pt")} == {"a.clusters.csv"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["plot", "{}", "--id", "x" * 201], "is too long to name files (201 bytes): give 200 at most with --id"),
+        (["prepare", "{}", "--seed", 2**31], "--seed"),
+        (["fit", "{}", "--seed", 2**31], "Invalid value for '--seed'"),
+        (["call-cells", "{}", "--expected-cells", 2**64], "Invalid value for '--expected-cells'"),
+        (["prepare", "{}", "--student-df", "inf"], "--student-df"),
+        (["run", "{}", "--student-df", "inf"], "--student-df must be at most 2147483647, not inf"),
+    ],
+)
+def test_numbers_and_names_that_no_file_holds(tmp_path, words, told):
+    path = tmp_path / "s.h5ad"
+    simulate_cells(40, 3, 60).write_h5ad(path)
+    result = cicl(*(path if word == "{}" else word for word in words), "--outdir", tmp_path, code=2)
+    assert told in result.stderr

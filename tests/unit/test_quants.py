@@ -55,7 +55,7 @@ def test_symbols_and_what_is_known_of_the_reads(tmp_path):
     assert list(adata.var["gene_symbols"][:4]) == ["E0", "CD4", "MS4A1", "E3"]
     (tmp_path / "x.json").write_text(json.dumps({"protocol": "10XV3", "warnings": ["few match"]}))
     (tmp_path / "s.csv").write_text(
-        "Number of Reads,500\nReads Mapped to Gene: Unique+Multiple Gene,NoMulti\nQ30,-nan\n"
+        "Number of Reads,500\nReads Mapped to Gene: Unique+Multiple Gene,NoMulti\nQ30,-nan\n\0Reads,4\n,5\n.,6\n"
     )
     add_reads(adata, tmp_path / "x.json", tmp_path / "s.csv")
     assert adata.uns["cicl"] == {

@@ -8,8 +8,8 @@ import torch
 from click.testing import CliRunner
 from sccicl import runtime
 from sccicl.cli import main
-from sccicl.errors import NoGPUError
-from sccicl.runtime import choose_device, device_name, device_or_cpu, hardware
+from sccicl.errors import InputError, NoGPUError
+from sccicl.runtime import choose_device, device_name, device_or_cpu, hardware, set_threads
 from simulate import simulate_cells
 
 
@@ -108,6 +108,16 @@ def test_version_of_the_driver(monkeypatch, text, version):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_more_threads_than_any_node_has_are_refused(monkeypatch):
+    """torch starts a thread for each, and with tens of thousands the command hangs."""
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    set_threads(128)
+    with pytest.raises(InputError, match="50000 threads are more than 1024: give --threads the cores"):
+        set_threads(50_000)
+    assert given == [128]
+
+
 def test_the_command_ends_at_once_or_warns_in_every_record(tmp_path):
     def cicl(*words):
         return CliRunner().invoke(main, [str(word) for word in words])

@@ -1,0 +1,48 @@
+"""Matrix Market files, of which a damaged one must not end the process.
+
+scipy's reader runs over the end of its memory, and is killed, where a NUL follows a number, or where a last line
+without an end goes on after its numbers: so it is given neither.
+"""
+
+import gzip
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from scipy import io, sparse
+
+from .errors import InputError
+
+BLOCK_BYTES = 1 << 20
+
+
+def read_matrix_market(path: Path) -> sparse.csr_matrix:
+    """Read a .mtx or .mtx.gz.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged.
+    """
+    try:
+        if _is_ended(path):
+            return sparse.csr_matrix(io.mmread(path))
+        with _opened(path) as file:
+            return sparse.csr_matrix(io.mmread(BytesIO(file.read() + b"\n")))
+    except (ValueError, EOFError, OverflowError) as error:
+        raise InputError(f"{path.name} is not a whole Matrix Market file ({error}): copy or write it again") from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return (gzip.open if path.suffix == ".gz" else open)(path, "rb")
+
+
+def _is_ended(path: Path) -> bool:
+    """Whether the last line has an end; ValueError where the file holds a NUL."""
+    last = b"\n"
+    with _opened(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            if b"\0" in block:
+                raise ValueError("it holds a NUL")
+            last = block[-1:]
+    return last == b"\n"
