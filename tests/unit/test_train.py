@@ -72,7 +72,8 @@ def test_values_out_of_range(field, value, told):
         Config(**{field: value})
 
 
-def test_a_training_that_diverges_is_ended(x):
+def test_a_training_that_diverges_is_ended(x, monkeypatch):
+    monkeypatch.setattr("sccicl.config.LARGEST", float("inf"))
     with pytest.raises(InputError, match="the loss of epoch 2 is not a number: give a smaller --learning-rate"):
         train(x, 3, Config(epochs=5, weight_decay=float("inf")), quiet=True)
 
