@@ -12,7 +12,11 @@ import pytest
 import simulate_reads
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+def search_path() -> str:
+    """PATH of the runs: the environment's bin/ first, then what the test has set."""
+    return f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
 @dataclass
@@ -37,7 +41,7 @@ class Run:
 def start(folder: Path, *arguments: str) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
-        "PATH": TOOLS,
+        "PATH": search_path(),
         "NXF_HOME": os.environ.get("NXF_HOME", str(ROOT / ".tools" / "nextflow-home")),
         "NXF_ANSI_LOG": "false",
         "NXF_JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -112,7 +116,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> Reads:
 
 
 def needs(*tools: str) -> None:
-    missing = [tool for tool in tools if shutil.which(tool, path=TOOLS) is None]
+    missing = [tool for tool in tools if shutil.which(tool, path=search_path()) is None]
     if missing:
         pytest.skip(f"no {', '.join(missing)}: `scripts/install-aligners.sh all` as root, or from Bioconda")
 
