@@ -97,7 +97,8 @@ if [[ $(cat .venv/cicl.stamp 2>/dev/null) != "$python_stamp" ]]; then
     # uv installs in a fraction of pip's time; where it cannot run, pip does the same from the same lock. Compiled once
     # here (by pip always), packages are not compiled by every start where PYTHONDONTWRITEBYTECODE is set.
     if ! { .venv/bin/python -m pip install --quiet --require-hashes -r scripts/uv.txt &&
-        .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements-dev.txt; }; then
+        .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes \
+            -r requirements-dev.txt; }; then
         say "uv did not succeed: installing with pip"
         .venv/bin/python -m pip install --quiet --require-hashes -r requirements-dev.txt
     fi

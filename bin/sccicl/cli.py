@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_ID_BYTES = 200
 whole_number = click.IntRange(0, LARGEST)
+# What numpy and scikit-learn take, as in nextflow_schema.json
+seed_number = click.IntRange(0, 2**32 - 1)
 SUFFIXES = (
     ".gz",
     ".h5ad",
@@ -183,7 +185,7 @@ run_options = _options(
         show_default=True,
         help="Number of clusters, or auto to estimate it; 5,8,12 trains for 5 and adds partitions into 8 and 12.",
     ),
-    click.option("--seed", type=whole_number, default=0, show_default=True, help="Seed of everything random."),
+    click.option("--seed", type=seed_number, default=0, show_default=True, help="Seed of everything random."),
     click.option(
         "--device",
         default="auto",

@@ -15,7 +15,7 @@ from .cli import (
     read_limits,
     read_options,
     sample_id,
-    whole_number,
+    seed_number,
 )
 from .config import LARGEST
 
@@ -67,7 +67,7 @@ def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> No
 @click.option("--reads", "reads_file", type=existing, help="The <id>.reads.json of check-reads, for the report.")
 @click.option("--summary", "summary_file", type=existing, help="The Summary.csv of STARsolo, for the report.")
 @click.option("--genes", "genes_file", type=existing, help="Gene ids and symbols, tab-separated, for matrices without.")
-@click.option("--seed", type=whole_number, default=0, show_default=True, help="Seed of the simulations.")
+@click.option("--seed", type=seed_number, default=0, show_default=True, help="Seed of the simulations.")
 @outdir_option
 @id_option
 def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:

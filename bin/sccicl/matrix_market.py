@@ -16,8 +16,8 @@ from .errors import InputError
 BLOCK_BYTES = 1 << 20
 
 
-def read_matrix_market(path: Path) -> sparse.csr_matrix:
-    """Read a .mtx or .mtx.gz.
+def read_matrix_market(path: Path) -> sparse.coo_matrix:
+    """Read a .mtx or .mtx.gz; its rows and columns are those of the file.
 
     Raises
     ------
@@ -26,9 +26,9 @@ def read_matrix_market(path: Path) -> sparse.csr_matrix:
     """
     try:
         if _is_ended(path):
-            return sparse.csr_matrix(io.mmread(path))
+            return sparse.coo_matrix(io.mmread(path))
         with _opened(path) as file:
-            return sparse.csr_matrix(io.mmread(BytesIO(file.read() + b"\n")))
+            return sparse.coo_matrix(io.mmread(BytesIO(file.read() + b"\n")))
     except (ValueError, EOFError, OverflowError) as error:
         raise InputError(f"{path.name} is not a whole Matrix Market file ({error}): copy or write it again") from error
 

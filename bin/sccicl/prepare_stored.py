@@ -151,7 +151,7 @@ def _copy(
         for key, values in (("data", block.data), ("indices", block.indices)):
             arrays[key].resize((start + block.nnz,))
             arrays[key][start:] = values
-        sizes[first:last] = np.diff(block.indptr)
+        sizes[first:last] = np.diff(own.indptr)
         library[first:last] = own.library
         found += own.found
         put_together(typical, own.typical, out=typical)

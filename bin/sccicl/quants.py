@@ -50,7 +50,7 @@ def read_quants(folder: Path) -> AnnData:
         When the sizes of the files do not agree.
     """
     matrix_file, cells_file, genes_file = quant_files(folder)
-    matrix = read_matrix_market(matrix_file)
+    matrix = read_matrix_market(matrix_file).tocsr()
     cells, genes = (_table(path)[0].to_numpy() for path in (cells_file, genes_file))
     if matrix.shape != (len(cells), len(genes)):
         raise InputError(

@@ -46,10 +46,10 @@ def set_threads(threads: int | None) -> None:
         When there are more than `MAX_THREADS`.
     """
     if threads is not None:
-        import torch
-
         if threads > MAX_THREADS:
             raise InputError(f"{threads} threads are more than {MAX_THREADS}: give --threads the cores of this task")
+        import torch
+
         torch.set_num_threads(threads)
 
 

@@ -24,8 +24,6 @@ def test_whole_files_with_and_without_a_last_end_of_line(tmp_path, text, zipped)
     [
         WHOLE.replace(b"1 2\n2", b"1 2\0\n2"),
         WHOLE + b"\0" * 4096,
-        WHOLE[:-6] + b"2 2 7 1",
-        WHOLE[:-6] + b"2 2 7e99",
         WHOLE[:-8],
         WHOLE.replace(b"3 1 2", b"4 1 2"),
         b"",
@@ -34,9 +32,13 @@ def test_whole_files_with_and_without_a_last_end_of_line(tmp_path, text, zipped)
 def test_damaged_files(tmp_path, text):
     path = tmp_path / "matrix.mtx"
     path.write_bytes(text)
-    try:
-        found = read_matrix_market(path)
-    except InputError as error:
-        assert "matrix.mtx is not a whole Matrix Market file" in str(error)
-    else:  # what follows the number on a line is passed over
-        np.testing.assert_array_equal(found.toarray(), VALUES)
+    with pytest.raises(InputError, match=r"matrix.mtx is not a whole Matrix Market file .*: copy or write it again"):
+        read_matrix_market(path)
+
+
+@pytest.mark.parametrize("last", [b"2 2 7 1", b"2 2 7e99"])
+def test_what_follows_the_numbers_of_a_line_is_passed_over(tmp_path, last):
+    """The reader alone does not survive these."""
+    path = tmp_path / "matrix.mtx"
+    path.write_bytes(WHOLE[:-6] + last)
+    np.testing.assert_array_equal(read_matrix_market(path).toarray(), VALUES)

@@ -107,7 +107,6 @@ def test_version_of_the_driver(monkeypatch, text, version):
     assert runtime.nvidia_driver() == version
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_more_threads_than_any_node_has_are_refused(monkeypatch):
     """torch starts a thread for each, and with tens of thousands the command hangs."""
     given = []
@@ -118,6 +117,7 @@ def test_more_threads_than_any_node_has_are_refused(monkeypatch):
     assert given == [128]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_the_command_ends_at_once_or_warns_in_every_record(tmp_path):
     def cicl(*words):
         return CliRunner().invoke(main, [str(word) for word in words])
