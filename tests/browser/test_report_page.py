@@ -173,6 +173,8 @@ def test_many_cells_by_webgl(tmp_path):
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     adata = described(clustered("full"))
+    change = adata.uns["cicl"]["history"]["label_change"]
+    adata.uns["cicl"]["history"]["label_change"] = np.linspace(0.003, 0, len(change))
     with Page() as page:
         page.open(write_report([(adata, metrics(adata))], tmp_path_factory.mktemp("full") / "report.html"))
         page.wait(f"{MAP}.dataset.drawn")
@@ -208,6 +210,14 @@ def test_quality_control_has_marks_on_its_axes(full):
     full.run("document.querySelector('[data-plot=histogram]').scrollIntoView({behavior: 'instant'})")
     full.wait(f"{ticks}.every(n => n > 0)")
     assert min(full.run(ticks)) >= 2
+
+
+def test_marks_of_few_changed_labels_differ(full):
+    change = "document.querySelector('[data-plot=change]')"
+    full.run(f"{change}.scrollIntoView({{behavior: 'instant'}})")
+    full.wait(f"{change}.querySelectorAll('.ytick').length > 1")
+    marks = full.run(f"[...{change}.querySelectorAll('.ytick')].map(tick => tick.textContent)")
+    assert len(set(marks)) == len(marks)
 
 
 def test_colouring_by_a_gene(full):

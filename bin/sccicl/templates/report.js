@@ -333,7 +333,7 @@ function drawLosses(sample, div) {
 function drawChange(sample, div) {
   const trace = { ...curve(sample.data.history.label_change, "changed", "#009E73"), hovertemplate: "epoch %{x}: %{y:.2%}<extra></extra>" };
   return Plotly.react(div, [trace], layout({
-    xaxis: { title: { text: "Epoch" } }, yaxis: { title: { text: "Share of cells" }, tickformat: ".0%", rangemode: "tozero" },
+    xaxis: { title: { text: "Epoch" } }, yaxis: { title: { text: "Share of cells" }, tickformat: ".2~p", rangemode: "tozero" },
   }), FIGURE);
 }
 
