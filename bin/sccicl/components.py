@@ -13,5 +13,6 @@ def principal_components(x: np.ndarray, n_components: int, *, seed: int = 0) -> 
     x = x - x.mean(0)
     # Centred cells span one dimension less than there are of them; a single gene spans one all the same.
     rank = max(1, min(n_components, min(x.shape) - 1))
-    u, s, _ = randomized_svd(x, rank, n_iter=6, random_state=seed)
+    # Runs that count on from the seed may pass the largest that scikit-learn takes.
+    u, s, _ = randomized_svd(x, rank, n_iter=6, random_state=seed % 2**32)
     return (u * s).astype(np.float32)

@@ -23,10 +23,12 @@ def unequal():
     return (rng.normal(size=(375, 5)) + 12 * np.eye(5)[truth]).astype(np.float32), truth
 
 
-def test_components_are_those_of_scikit_learn(unequal):
+@pytest.mark.parametrize("seed", [0, 2**32 + 6])
+def test_components_are_those_of_scikit_learn(unequal, seed):
+    """Of the last runs of a pool too, whose seeds count on from the largest."""
     x, _ = unequal
     theirs = PCA(3, svd_solver="full").fit_transform(x)
-    ours = principal_components(x, 3)
+    ours = principal_components(x, 3, seed=seed)
     np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-3)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..cli import Commands
+from ..cli import Commands, seed_number
 from ..errors import InputError
 from ..runtime import set_environment
 from ..write import atomic_path
@@ -67,7 +67,7 @@ def plan(folder: Path, n_seeds: int, outdir: Path, **chosen: str | None) -> None
 @click.argument("dataset", type=existing)
 @click.option("--method", "methods", multiple=True, required=True, type=click.Choice(list(METHODS)))
 @click.option("--track", "tracks", multiple=True, type=click.Choice(TRACKS), default=TRACKS, show_default=True)
-@click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True)
+@click.option("--seed", "seeds", multiple=True, type=seed_number, default=(0,), show_default=True)
 @click.option(
     "--setting",
     "settings",
