@@ -1,5 +1,6 @@
 """The processes that train one model together, each on its share of every minibatch."""
 
+import importlib
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -82,6 +83,10 @@ def join_world(device: torch.device) -> torch.device:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
+    # Optimizers import this module, and its default arguments hold the group that is there by then: after leaving, the
+    # group's threads would live on into the end of Python and now and then abort the process there.
+    importlib.import_module("torch.distributed.nn.functional")
+
     # The first process finds k and the pseudo-labels alone, for which the others wait.
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=2))
     return device

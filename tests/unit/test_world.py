@@ -19,6 +19,7 @@ PER_EPOCH = Config(**SMALL, epochs=3, dropout=0, encoder="pca", embedding_size=5
 
 PROGRAM = """
 import sys
+import weakref
 import torch
 from sccicl.train import train
 from sccicl.world import join_world, leave_world
@@ -27,12 +28,14 @@ from test_world import PER_EPOCH, PER_MINIBATCH, cells, given
 
 torch.set_num_threads(1)
 join_world(torch.device("cpu"))
+group = weakref.ref(torch.distributed.group.WORLD)
 found = [
     train(cells(), 3, config, **given(config), quiet=True).history for config in (PER_MINIBATCH, PER_EPOCH)
 ]
 if torch.distributed.get_rank() == 0:
     torch.save(found, sys.argv[2])
 leave_world()
+assert group() is None, "the threads of a group that is still held outlive Python, and abort"
 """
 
 
