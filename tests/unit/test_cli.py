@@ -159,8 +159,9 @@ def test_model_labels_new_cells(finished, cells, tmp_path):
 
 
 def test_run_without_labels_estimates_k(cells, tmp_path):
-    del cells.obs["cell_type"]
-    cells.write_h5ad(tmp_path / "plain.h5ad")
+    plain = cells.copy()
+    del plain.obs["cell_type"]
+    plain.write_h5ad(tmp_path / "plain.h5ad")
     cicl("run", tmp_path / "plain.h5ad", "--outdir", tmp_path / "out", *QUICK)
     metrics = json.loads((tmp_path / "out" / "plain.metrics.json").read_text())
     assert metrics["k_given"] is False and "ari" not in metrics
@@ -370,8 +371,8 @@ def test_interrupted_writing_leaves_nothing(finished, tmp_path, monkeypatch):
     assert {name for name in left if not name.endswith(".checkpoint.pt")} == {"a.clusters.csv"}
 
 
-def test_the_largest_seed(tmp_path):
-    simulate_cells().write_h5ad(tmp_path / "five.h5ad")
+def test_the_largest_seed(cells, tmp_path):
+    cells.write_h5ad(tmp_path / "five.h5ad")
     options = ["--label-col", "cell_type", "--pool-runs", 2, *QUICK]
     cicl("run", tmp_path / "five.h5ad", "--outdir", tmp_path / "out", "--seed", 2**32 - 1, *options)
     assert json.loads((tmp_path / "out" / "five.metrics.json").read_text())["ari"] == pytest.approx(1)
