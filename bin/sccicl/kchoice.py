@@ -3,8 +3,12 @@
 Two clusters are two only if genes that did not make them tell them apart. Cells are clustered on half of the genes,
 and pairs of clusters are merged until, in the other half, the cells of every pair lie nearer to their own centroid.
 Noise that a clustering cuts through is not found again in other genes, so a sample without structure ends at k = 1.
+
+Counts say about how many clusters there are. The number itself is the one near to it at which different embeddings of
+the cells are cut alike: one cluster too many, and each embedding cuts another type in two.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +29,11 @@ GENE_SPLITS = 2
 SEPARABLE = 0.84
 CONFIDENCE_Z = 1.64
 LEIDEN_RESOLUTION = 0.1
+# Numbers of clusters within this share of the estimate by counts are compared, at most so many.
+NEAR = 0.3
+MAX_COMPARED = 11
+# Mean adjusted Rand indices that differ by less are the same.
+SAME_AGREEMENT = 0.01
 SMALLEST_SHARE = 0.005
 # Of the last two clusters at most this part as many cells may be misplaced as in simulated cells that differ by chance
 # and depth only. Real samples of several types came to 0.1 to 0.3 of it, resamples of one type to 0.75 and more.
@@ -54,9 +63,10 @@ class Merges(NamedTuple):
 def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None, *, seed: int = 0) -> dict[str, Any]:
     """Number of clusters and the evidence for it.
 
-    The estimate is the geometric mean of two counts that err in different directions: of clusters that held-out genes
-    separate, and of communities of the graph of shared nearest neighbours in an embedding of the pool (Leiden,
-    resolution 0.1; the median over the embeddings).
+    Two counts err in different directions: of clusters that held-out genes separate, and of communities of the graph of
+    shared nearest neighbours in an embedding of the pool (Leiden, resolution 0.1; the median over the embeddings). Of
+    the numbers within 30 % of their geometric mean the estimate is the one into which the pool's embeddings are cut
+    most alike; of several, the smallest that is not below both counts.
 
     Parameters
     ----------
@@ -72,7 +82,8 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
     dict
         `given`, `n_clusters` and, where it was estimated, `criterion`, `candidates` (numbers of clusters) and `score`
         (separability of the least separable pair, the median over the splits), `separable` and `communities` (the two
-        counts).
+        counts), `compared` (numbers of clusters) and `agreement` (of the partitions of the pool into so many, mean
+        adjusted Rand index).
 
     Raises
     ------
@@ -99,8 +110,27 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
     if separable == 1 or not _beats_chance(evidence, runs, seed):
         return {**found, "n_clusters": 1}
     communities = int(np.median([n_communities(h, seed=seed) for h in pool.embeddings]))
-    n_clusters = max(1, round((separable * communities) ** 0.5))
-    return {**found, "communities": communities, "n_clusters": n_clusters}
+    compared = numbers_near((separable * communities) ** 0.5)
+    agreement = [pool.agreement(k) for k in compared]
+    n_clusters = most_agreed(compared, agreement, least=min(separable, communities))
+    found |= {"communities": communities, "compared": compared, "agreement": agreement}
+    return {**found, "n_clusters": n_clusters}
+
+
+def numbers_near(count: float) -> list[int]:
+    """Whole numbers within 30 % of a count, itself rounded among them; 11 evenly spread ones of more."""
+    middle = max(1, round(count))
+    if middle == 1:
+        return [1]
+    low, high = max(2, math.ceil((1 - NEAR) * middle)), math.floor((1 + NEAR) * middle)
+    spread = np.linspace(low, high, min(high - low + 1, MAX_COMPARED)).round().astype(int)
+    return sorted({middle, *spread.tolist()})
+
+
+def most_agreed(numbers: list[int], agreement: list[float], *, least: int) -> int:
+    """The number of highest agreement; of those that are as good the smallest from `least` on, or else the largest."""
+    best = [k for k, value in zip(numbers, agreement, strict=True) if value >= max(agreement) - SAME_AGREEMENT]
+    return min((k for k in best if k >= least), default=max(best))
 
 
 def held_out_merges(evidence: Evidence, *, seed: int = 0, n_splits: int = GENE_SPLITS) -> list[Merges]:

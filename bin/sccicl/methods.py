@@ -170,8 +170,9 @@ def _clusters(results: list[Result], params: dict[str, Any]) -> str:
     by = ""
     if any("separable" in result.k for result in results):
         by = (
-            " as the geometric mean of the number of clusters that held-out genes separate and the number of Leiden "
-            "communities of the graph of shared neighbours (Traag et al. 2019) in embeddings that know no clusters"
+            " as the number near to the geometric mean of the number of clusters that held-out genes separate and the "
+            "number of Leiden communities of the graph of shared neighbours (Traag et al. 2019) in embeddings that "
+            "know no clusters, into which these embeddings are cut most alike (adjusted Rand index)"
         )
     number = {
         (True,): ", with the number of clusters set beforehand",

@@ -260,7 +260,7 @@ def _draw_sizes(result: Result) -> Figure:
     axes[0].set_xticks(np.arange(n), names, rotation=90 if upright else 0, fontsize=8 if n <= 40 else 6)
     _axes(axes[0], "Cluster", "Cells")
     if evidence:
-        _draw_evidence(axes[1], evidence, n)
+        _draw_evidence(axes[1], evidence, result.k_agreement, n)
     return figure
 
 
@@ -277,14 +277,28 @@ def _shades(figure: Figure, ax: Axes, confidence: np.ndarray, top: float) -> np.
     return mappable.to_rgba(np.nan_to_num(confidence))
 
 
-def _draw_evidence(ax: Axes, evidence: tuple[np.ndarray, np.ndarray, str], chosen: int) -> None:
-    candidates, score, criterion = evidence
-    order = np.argsort(candidates)
-    ax.plot(candidates[order], score[order], color=colours(1)[0], marker="o", markersize=3.5, linewidth=1.6)
+def _draw_evidence(
+    ax: Axes,
+    evidence: tuple[np.ndarray, np.ndarray, str],
+    agreement: tuple[np.ndarray, np.ndarray] | None,
+    chosen: int,
+) -> None:
+    *separability, criterion = evidence
+    shades, style = colours(2), {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
+    told = _plain("\n".join(wrap(criterion, MAX_NAME)))
+    ax.plot(*_by_number(*separability), color=shades[0], label=told, **style)
+    if agreement is not None:
+        ax.plot(*_by_number(*agreement), color=shades[1], label="agreement of embeddings (mean ARI)", **style)
+        ax.legend(fontsize=7, frameon=False, loc="lower left")
     ax.axvline(chosen, color=FAINT, linestyle="--", linewidth=1)
     ax.set_title(f"{chosen} chosen", fontsize=9, color=FAINT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _axes(ax, "Number of clusters", _plain("\n".join(wrap(criterion, MAX_NAME))))
+    _axes(ax, "Number of clusters", told if agreement is None else "Separability, agreement")
+
+
+def _by_number(numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(numbers)
+    return numbers[order], values[order]
 
 
 def _axes(ax: Axes, x: str, y: str) -> None:

@@ -19,6 +19,8 @@ from .progress import log
 from .warmup import warm_embedding
 
 POOL_CELLS = 10_000
+# Whether partitions agree shows in fewer cells than it takes to make them.
+AGREEMENT_CELLS = 2_500
 
 
 class Pool:
@@ -86,24 +88,44 @@ class Pool:
         everywhere[self.chosen] = labels
         return everywhere
 
-    def _partitions(self, k: int) -> list[np.ndarray]:
+    def agreement(self, k: int) -> float:
+        """Mean adjusted Rand index of the pairs of partitions into k, 1 where all are the same.
+
+        Of more than 2,500 cells a random 2,500 are cut.
+        """
+        if k == 1:
+            return 1.0
+        rows = np.arange(len(self.chosen))
+        if len(rows) > AGREEMENT_CELLS:
+            rows = np.sort(np.random.default_rng(self._seed).choice(len(rows), AGREEMENT_CELLS, replace=False))
+        pairs = rand_indices(self._partitions(k, rows))
+        return float(pairs[np.triu_indices(len(pairs), 1)].mean())
+
+    def _partitions(self, k: int, rows: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
         """Every embedding cut at two measures of distance; how noisy the lengths are decides which."""
         depth = self._evidence.log_depth()
-        depth = None if depth is None else depth[self.chosen]
-        runs = range(len(self.embeddings))
-        noise = np.mean([length_noise(self.embeddings[run], self._cut(run, k, MIDDLE), depth) for run in runs])
-        return [self._cut(run, k, power) for run in runs for power in measures(float(noise))]
+        depth = None if depth is None else depth[self.chosen][rows]
+        embeddings = [h[rows] for h in self.embeddings]
 
-    def _cut(self, run: int, k: int, power: float) -> np.ndarray:
-        return tempered_cut(shrunk_to_sphere(self.embeddings[run], power), k, self._seed + run)
+        def cut(run: int, power: float) -> np.ndarray:
+            return tempered_cut(shrunk_to_sphere(embeddings[run], power), k, self._seed + run)
+
+        runs = range(len(embeddings))
+        noise = np.mean([length_noise(embeddings[run], cut(run, MIDDLE), depth) for run in runs])
+        return [cut(run, power) for run in runs for power in measures(float(noise))]
 
 
 def medoid(partitions: list[np.ndarray]) -> np.ndarray:
     """The partition with the highest mean adjusted Rand index with the others; the first of those that tie."""
+    return partitions[int(rand_indices(partitions).sum(1).argmax())]
+
+
+def rand_indices(partitions: list[np.ndarray]) -> np.ndarray:
+    """Adjusted Rand index of every pair, (partitions, partitions); the diagonal is 0."""
     from sklearn.metrics import adjusted_rand_score
 
-    agreement = np.zeros((len(partitions), len(partitions)))
+    found = np.zeros((len(partitions), len(partitions)))
     for i, first in enumerate(partitions):
         for j in range(i):
-            agreement[i, j] = agreement[j, i] = adjusted_rand_score(first, partitions[j])
-    return partitions[int(agreement.sum(1).argmax())]
+            found[i, j] = found[j, i] = adjusted_rand_score(first, partitions[j])
+    return found

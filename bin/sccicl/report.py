@@ -339,6 +339,7 @@ def _packed(values: np.ndarray, dtype: str) -> str:
 
 def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
     confidence, evidence, overlap = result.mean_confidence, result.k_evidence, result.overlap
+    agreement = result.k_agreement
     return {
         "id": result.id,
         "barcodes": "\n".join(barcode.replace("\n", " ") for barcode in result.barcodes[shown]),
@@ -367,6 +368,8 @@ def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
         else {
             "candidates": evidence[0].tolist(),
             "scores": _finite(evidence[1]),
+            "compared": [] if agreement is None else agreement[0].tolist(),
+            "agreement": [] if agreement is None else _finite(agreement[1]),
             "chosen": len(result.clusters.names),
         },
         "overlap": None if overlap is None else _overlap(result, overlap),

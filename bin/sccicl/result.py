@@ -86,6 +86,14 @@ class Result:
         return candidates.astype(int), score.astype(float), str(self.k.get("criterion", "score"))
 
     @property
+    def k_agreement(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Numbers of clusters and how well partitions of the pool into so many agree, if several were compared."""
+        compared, agreement = (np.atleast_1d(self.k.get(key, [])) for key in ("compared", "agreement"))
+        if len(compared) < 2 or len(compared) != len(agreement):
+            return None
+        return compared.astype(int), agreement.astype(float)
+
+    @property
     def k_explained(self) -> str:
         """How the estimate of the number of clusters came about; empty where the file does not say."""
         if "separable" not in self.k:
@@ -96,9 +104,17 @@ class Result:
             found = "separate no two clusters" if separable == 1 else found
             return f"No clusters were found: held-out genes {found}. All cells are in one cluster."
         communities = int(self.k["communities"])
-        return (
+        counts = (
             f"Held-out genes separate {separable} clusters, the graph of shared neighbours has {communities} "
-            f"communit{'y' if communities == 1 else 'ies'}; the estimate is their geometric mean."
+            f"communit{'y' if communities == 1 else 'ies'}; "
+        )
+        if self.k_agreement is None:
+            return counts + "the estimate is their geometric mean."
+        compared = self.k_agreement[0]
+        chosen = int(self.k.get("requested", self.k["n_clusters"]))
+        return counts + (
+            f"of {compared.min()} to {compared.max()} clusters, different embeddings of the cells are cut most alike, "
+            f"to within 0.01, into {chosen}."
         )
 
     @property

@@ -5,7 +5,15 @@ import pytest
 from sccicl import kchoice
 from sccicl.config import preset_config
 from sccicl.evidence import ArrayEvidence, CountEvidence
-from sccicl.kchoice import Merges, choose_k, n_communities, right_share, wilson_lower_bound
+from sccicl.kchoice import (
+    Merges,
+    choose_k,
+    most_agreed,
+    n_communities,
+    numbers_near,
+    right_share,
+    wilson_lower_bound,
+)
 from sccicl.pool import Pool
 from scipy import sparse
 from simulate import simulate_cells
@@ -27,6 +35,40 @@ def test_finds_the_number_of_types(n_types):
     found = estimate(CountEvidence(cells.X))
     assert found["n_clusters"] == found["separable"] == n_types
     assert not found["given"] and len(found["candidates"]) == len(found["score"])
+    assert found["compared"] == numbers_near(n_types) and len(found["agreement"]) == len(found["compared"])
+
+
+@pytest.mark.parametrize("miscounted", [4, 6])
+def test_embeddings_agree_on_the_number_where_a_count_is_wrong(monkeypatch, miscounted):
+    """Five types: into four or six each embedding would be cut in its own way."""
+    cells = simulate_cells(n_cells=400, n_types=5, n_genes=400, markers=30, fold=4.0)
+    evidence = CountEvidence(cells.X)
+    pool = Pool(evidence, preset_config("default").changed(pool_runs=4), quiet=True)
+    monkeypatch.setattr(kchoice, "n_communities", lambda *_args, **_options: miscounted)
+    monkeypatch.setattr(Merges, "estimate", lambda _self: miscounted)
+    found = choose_k(evidence, "auto", pool)
+    assert found["separable"] == found["communities"] == miscounted and found["n_clusters"] == 5
+
+
+def test_numbers_near_a_count():
+    assert numbers_near(1.4) == [1]
+    assert numbers_near(2.2) == [2]
+    assert numbers_near(10.4) == [7, 8, 9, 10, 11, 12, 13]
+    many = numbers_near(100)
+    assert (many[0], many[-1]) == (70, 130) and len(many) == 11 and 100 in many
+
+
+@pytest.mark.parametrize(
+    ("agreement", "least", "expected"),
+    [
+        ([0.5, 0.6, 0.9, 0.7], 4, 6),  # the highest
+        ([0.5, 0.899, 0.9, 0.899], 4, 5),  # equal but for chance: as few as can be
+        ([0.5, 0.899, 0.9, 0.899], 6, 6),  # but not fewer than both counts say
+        ([0.9, 0.899, 0.5, 0.5], 6, 5),  # unless those agree most
+    ],
+)
+def test_number_that_is_most_agreed_on(agreement, least, expected):
+    assert most_agreed([4, 5, 6, 7], agreement, least=least) == expected
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,5 +1,7 @@
 """Principal components, neighbours and the pool on clusters that are known."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sccicl import pool
@@ -51,6 +53,20 @@ def test_pool_of_counts_agrees_on_the_types():
     assert all(h.shape == (cells.n_obs, CONFIG.embedding_size) for h in found.embeddings)
     scores = principal_components(cells.X.toarray(), 20)
     assert adjusted_rand_score(cells.obs["cell_type"], found.labels(5, scores)) == 1
+
+
+def test_agreement_by_hand(unequal, monkeypatch):
+    """The mean of scikit-learn's index over all pairs; three clear clusters are cut alike, into one every cell goes."""
+    x, _ = unequal
+    found = Pool(ArrayEvidence(x), CONFIG.changed(pool_runs=3), quiet=True)
+    assert found.agreement(3) == pytest.approx(1) and found.agreement(1) == 1
+    into = found._partitions(7)
+    pairs = [adjusted_rand_score(a, b) for a, b in combinations(into, 2)]
+    assert len(pairs) == 15 and found.agreement(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
+    monkeypatch.setattr(pool, "AGREEMENT_CELLS", 120)
+    monkeypatch.setattr(found, "_partitions", lambda _k, rows: [rows % 2, rows % 3, rows % 2])
+    rows = np.sort(np.random.default_rng(0).choice(375, 120, replace=False))
+    assert found.agreement(7) == pytest.approx((1 + 2 * adjusted_rand_score(rows % 2, rows % 3)) / 3)
 
 
 def test_medoid_by_hand():

@@ -10,6 +10,7 @@ from clustered import bare, clustered, described, metrics
 from sccicl import report
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
+from sccicl.kchoice import SAME_AGREEMENT
 from sccicl.methods import methods_text, references
 from sccicl.report import write_report
 from sccicl.result import read_result
@@ -84,7 +85,8 @@ def test_data_are_those_of_the_sample(page):
     assert [cluster["names"][code] for code in codes] == adata[barcodes].obs["cicl"].tolist()
     assert (label["title"], confidence["title"], batch["title"]) == ("bulk_labels", "Confidence", "sample")
     assert np.sum(data["overlap"]["counts"]) == adata.n_obs
-    assert data["evidence"]["chosen"] == 11
+    evidence = data["evidence"]
+    assert evidence["chosen"] == 11 == evidence["compared"][int(np.argmax(evidence["agreement"]))]
 
 
 def test_loads_nothing(page):
@@ -259,6 +261,9 @@ def test_evidence_for_the_number_of_clusters_in_words(tmp_path):
     adata = clustered()
     text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
     assert "separate 9 clusters, the graph of shared neighbours has 13 communities" in text
+    assert (
+        f"of 8 to 14 clusters, different embeddings of the cells are cut most alike, to within {SAME_AGREEMENT}" in text
+    )
     assert "best" not in text
 
 
@@ -267,7 +272,8 @@ def test_no_clusters_found(tmp_path, separable, told):
     adata = clustered()
     adata.obs["cicl"] = pd.Categorical(["0"] * adata.n_obs)
     adata.uns["cicl"]["k"] |= {"n_clusters": 1, "separable": separable}
-    del adata.uns["cicl"]["k"]["communities"]
+    for name in ("communities", "compared", "agreement"):
+        del adata.uns["cicl"]["k"][name]
     text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
     assert "no clusters found" in text and told in text and "1 clusters" not in text
 

@@ -298,14 +298,19 @@ function drawRanks(sample, div) {
 }
 
 function drawEvidence(sample, div) {
-  const { candidates, scores, chosen } = sample.data.evidence;
-  const order = candidates.map((_, i) => i).sort((a, b) => candidates[a] - candidates[b]);
-  const trace = {
-    type: "scatter", mode: "lines+markers", x: order.map(i => candidates[i]), y: order.map(i => scores[i]),
-    line: { color: colour("--accent"), width: 2 }, marker: { size: 7 }, hovertemplate: "%{x} clusters: %{y:.4g}<extra></extra>",
+  const { candidates, scores, compared, agreement, chosen } = sample.data.evidence;
+  const trace = (name, numbers, values, shade) => {
+    const order = numbers.map((_, i) => i).sort((a, b) => numbers[a] - numbers[b]);
+    return {
+      type: "scatter", mode: "lines+markers", name, x: order.map(i => numbers[i]), y: order.map(i => values[i]),
+      line: { color: shade, width: 2 }, marker: { size: 7 }, hovertemplate: `%{x} clusters: ${name} %{y:.4g}<extra></extra>`,
+    };
   };
-  return Plotly.react(div, [trace], layout({
-    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: "Separability" } },
+  const traces = [trace("separability", candidates, scores, colour("--accent"))];
+  if (compared.length) traces.push(trace("agreement", compared, agreement, "#E69F00"));
+  return Plotly.react(div, traces, layout({
+    xaxis: { title: { text: "Number of clusters" }, tickformat: "d" }, yaxis: { title: { text: traces.length > 1 ? "Separability, agreement" : "Separability" } },
+    showlegend: traces.length > 1, legend: { x: 0, y: 0, yanchor: "bottom", entrywidth: 0, bgcolor: "rgba(0,0,0,0)", font: { size: 12 } },
     shapes: [{ type: "line", x0: chosen, x1: chosen, yref: "paper", y0: 0, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } }],
     annotations: [{ x: chosen, yref: "paper", y: 1, yanchor: "bottom", xanchor: "center", text: `${chosen} chosen`, showarrow: false, font: { color: colour("--soft") } }],
   }), FIGURE);
