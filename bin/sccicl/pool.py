@@ -58,6 +58,12 @@ class Pool:
         """(cells of the pool, features) each; the encoders are trained when they are first asked for."""
         return [h.numpy() for h in self._checkpoint.remember("pool", self._warm_up)]
 
+    @cached_property
+    def _depth(self) -> np.ndarray | None:
+        """Of the pool's cells; kept, as evidence in a file reads all cells for it."""
+        depth = self._evidence.log_depth()
+        return None if depth is None else depth[self.chosen]
+
     def _warm_up(self) -> list[torch.Tensor]:
         is_whole = len(self.chosen) == self.n_cells
         evidence = self._evidence if is_whole else self._evidence.subset(self.chosen)
@@ -103,8 +109,7 @@ class Pool:
 
     def _partitions(self, k: int, rows: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
         """Every embedding cut at two measures of distance; how noisy the lengths are decides which."""
-        depth = self._evidence.log_depth()
-        depth = None if depth is None else depth[self.chosen][rows]
+        depth = None if self._depth is None else self._depth[rows]
         embeddings = [h[rows] for h in self.embeddings]
 
         def cut(run: int, power: float) -> np.ndarray:
