@@ -18,6 +18,7 @@ from .cuts import kmeans_cut
 from .evidence import Evidence
 from .neighbours import neighbour_indices, shared_neighbour_graph
 from .pool import Pool
+from .sampling import random_sample
 
 MAX_CLUSTERS = 35
 MIN_CELLS_PER_CLUSTER = 8
@@ -95,8 +96,7 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
             raise ValueError(f"n_clusters must lie between 1 and the {evidence.n_cells} cells, not {n_clusters}")
         return {"given": True, "n_clusters": int(n_clusters)}
     if evidence.n_cells > CELLS:
-        chosen = np.random.default_rng(seed).choice(evidence.n_cells, CELLS, replace=False)
-        evidence = evidence.subset(np.sort(chosen))
+        evidence = evidence.subset(random_sample(evidence.n_cells, CELLS, seed=seed))
     runs = held_out_merges(evidence, seed=seed)
     separable = int(np.median([run.estimate() for run in runs]))
     candidates, score = _curve(runs)
@@ -112,9 +112,13 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
     communities = int(np.median([n_communities(h, seed=seed) for h in pool.embeddings]))
     compared = numbers_near((separable * communities) ** 0.5)
     agreement = [pool.agreement(k) for k in compared]
-    n_clusters = most_agreed(compared, agreement, least=min(separable, communities))
-    found |= {"communities": communities, "compared": compared, "agreement": agreement}
-    return {**found, "n_clusters": n_clusters}
+    return {
+        **found,
+        "communities": communities,
+        "compared": compared,
+        "agreement": agreement,
+        "n_clusters": most_agreed(compared, agreement, least=min(separable, communities)),
+    }
 
 
 def numbers_near(count: float) -> list[int]:

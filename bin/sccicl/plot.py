@@ -283,22 +283,17 @@ def _draw_evidence(
     agreement: tuple[np.ndarray, np.ndarray] | None,
     chosen: int,
 ) -> None:
-    *separability, criterion = evidence
+    candidates, score, criterion = evidence
     shades, style = colours(2), {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
     told = _plain("\n".join(wrap(criterion, MAX_NAME)))
-    ax.plot(*_by_number(*separability), color=shades[0], label=told, **style)
+    ax.plot(candidates, score, color=shades[0], label=told, **style)
     if agreement is not None:
-        ax.plot(*_by_number(*agreement), color=shades[1], label="agreement of embeddings (mean ARI)", **style)
+        ax.plot(*agreement, color=shades[1], label="agreement of embeddings (mean ARI)", **style)
         ax.legend(fontsize=7, frameon=False, loc="lower left")
     ax.axvline(chosen, color=FAINT, linestyle="--", linewidth=1)
     ax.set_title(f"{chosen} chosen", fontsize=9, color=FAINT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _axes(ax, "Number of clusters", told if agreement is None else "Separability, agreement")
-
-
-def _by_number(numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(numbers)
-    return numbers[order], values[order]
 
 
 def _axes(ax: Axes, x: str, y: str) -> None:

@@ -16,6 +16,7 @@ from .evidence import Evidence
 from .kmeans import assign, means
 from .lengths import MIDDLE, length_noise, measures
 from .progress import log
+from .sampling import random_sample
 from .warmup import warm_embedding
 
 POOL_CELLS = 10_000
@@ -47,9 +48,7 @@ class Pool:
         quiet: bool = False,
     ):
         self.n_cells = evidence.n_cells
-        self.chosen = np.arange(evidence.n_cells)
-        if evidence.n_cells > POOL_CELLS:
-            self.chosen = np.sort(np.random.default_rng(seed).choice(evidence.n_cells, POOL_CELLS, replace=False))
+        self.chosen = random_sample(evidence.n_cells, POOL_CELLS, seed=seed)
         self._evidence, self._config, self._seed, self._device = evidence, config, seed, device
         self._checkpoint, self._quiet = checkpoint or Checkpoint(None), quiet
 
@@ -101,9 +100,7 @@ class Pool:
         """
         if k == 1:
             return 1.0
-        rows = np.arange(len(self.chosen))
-        if len(rows) > AGREEMENT_CELLS:
-            rows = np.sort(np.random.default_rng(self._seed).choice(len(rows), AGREEMENT_CELLS, replace=False))
+        rows = random_sample(len(self.chosen), AGREEMENT_CELLS, seed=self._seed)
         pairs = rand_indices(self._partitions(k, rows))
         return float(pairs[np.triu_indices(len(pairs), 1)].mean())
 

@@ -80,18 +80,20 @@ class Result:
     @property
     def k_evidence(self) -> tuple[np.ndarray, np.ndarray, str] | None:
         """Candidate numbers of clusters, their scores and the name of the criterion, if they were compared."""
-        candidates, score = (np.atleast_1d(self.k.get(key, [])) for key in ("candidates", "score"))
-        if len(candidates) < 2 or len(candidates) != len(score):
-            return None
-        return candidates.astype(int), score.astype(float), str(self.k.get("criterion", "score"))
+        curve = self._k_curve("candidates", "score")
+        return None if curve is None else (*curve, str(self.k.get("criterion", "score")))
 
     @property
     def k_agreement(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Numbers of clusters and how well partitions of the pool into so many agree, if several were compared."""
-        compared, agreement = (np.atleast_1d(self.k.get(key, [])) for key in ("compared", "agreement"))
-        if len(compared) < 2 or len(compared) != len(agreement):
+        return self._k_curve("compared", "agreement")
+
+    def _k_curve(self, numbers: str, values: str) -> tuple[np.ndarray, np.ndarray] | None:
+        x, y = (np.atleast_1d(self.k.get(key, [])) for key in (numbers, values))
+        if len(x) < 2 or len(x) != len(y):
             return None
-        return compared.astype(int), agreement.astype(float)
+        order = np.argsort(x)
+        return x[order].astype(int), y[order].astype(float)
 
     @property
     def k_explained(self) -> str:

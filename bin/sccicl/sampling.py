@@ -4,6 +4,13 @@ import numpy as np
 import pandas as pd
 
 
+def random_sample(n_cells: int, most: int, *, seed: int = 0) -> np.ndarray:
+    """Sorted indices of at most `most` of the cells, each as likely as the others."""
+    if n_cells <= most:
+        return np.arange(n_cells)
+    return np.sort(np.random.default_rng(seed).choice(n_cells, most, replace=False))
+
+
 def balanced_sample(groups: np.ndarray, most: int, *, least: int = 2, seed: int = 0) -> np.ndarray:
     """Sorted indices of at most `most` cells, equally many of each group, all of those that have fewer.
 

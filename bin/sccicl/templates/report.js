@@ -299,13 +299,10 @@ function drawRanks(sample, div) {
 
 function drawEvidence(sample, div) {
   const { candidates, scores, compared, agreement, chosen } = sample.data.evidence;
-  const trace = (name, numbers, values, shade) => {
-    const order = numbers.map((_, i) => i).sort((a, b) => numbers[a] - numbers[b]);
-    return {
-      type: "scatter", mode: "lines+markers", name, x: order.map(i => numbers[i]), y: order.map(i => values[i]),
-      line: { color: shade, width: 2 }, marker: { size: 7 }, hovertemplate: `%{x} clusters: ${name} %{y:.4g}<extra></extra>`,
-    };
-  };
+  const trace = (name, x, y, shade) => ({
+    type: "scatter", mode: "lines+markers", name, x, y, line: { color: shade, width: 2 }, marker: { size: 7 },
+    hovertemplate: `%{x} clusters: ${name} %{y:.4g}<extra></extra>`,
+  });
   const traces = [trace("separability", candidates, scores, colour("--accent"))];
   if (compared.length) traces.push(trace("agreement", compared, agreement, "#E69F00"));
   return Plotly.react(div, traces, layout({
