@@ -14,6 +14,7 @@ from .write import atomic_path
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 UNKNOWN = "unknown"
 TITLES = {"celltypist": "CellTypist", "marker_list": "Marker list", "reference": "Reference"}
 

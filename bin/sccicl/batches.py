@@ -12,17 +12,18 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from .canonical import canonical_order, inverse
 from .choices import GeneSelection, InputKind
-from .components import principal_components
 from .errors import InputError
 from .evidence import CountEvidence, z_scored
 from .genes import order_genes
+from .numerics.ordering import canonical_order, inverse
+from .numerics.pca import principal_components
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from .config import Config
+
 
 MUTUAL_NEIGHBOURS = 20
 # The shift at a cell is the mean of the shifts at pairs near it, weighted by a tricube kernel this wide.
@@ -135,7 +136,7 @@ def neighbours_across(scores: np.ndarray, batches: np.ndarray, n_neighbours: int
 
     Those of other batches are mutual ones; a cell that has none gets the nearest of its own batch instead.
     """
-    from .neighbours import neighbour_indices
+    from .numerics.neighbours import neighbour_indices
 
     n_cells = len(scores)
     own = np.empty((n_cells, n_neighbours), dtype=np.int64)

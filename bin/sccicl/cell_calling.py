@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+
 EXPECTED_CELLS = 3000
 # Barcodes with no more UMIs than this are taken to be empty, as by default in DropletUtils.
 AMBIENT_UMIS = 100

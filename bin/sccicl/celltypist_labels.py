@@ -19,6 +19,7 @@ from .gene_names import by_symbols, why_none_matches
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 MISSING = (
     "--celltypist-model needs the package celltypist, which is not installed here: install it with "
     "`pip install celltypist` (or `pip install 'sccicl[annotate]'`), or leave the option out"

@@ -23,7 +23,6 @@ from .write import atomic_path
 FORMAT = 1
 MINUTES = 5.0
 KEY_LETTERS = 16
-
 T = TypeVar("T")
 
 

@@ -20,6 +20,7 @@ from .runtime import set_environment
 if TYPE_CHECKING:
     from .qc import Limits
 
+
 MAX_ID_BYTES = 200
 whole_number = click.IntRange(0, LARGEST)
 # What numpy and scikit-learn take, as in nextflow_schema.json
@@ -601,8 +602,8 @@ def _plot(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
     from . import layout
-    from .canonical import canonical_order, inverse
     from .multiqc import write_multiqc
+    from .numerics.ordering import canonical_order, inverse
     from .plot import plot_sample
     from .runtime import stage
     from .write import write_h5ad

@@ -6,17 +6,7 @@ from typing import Any, get_args
 import click
 
 from .choices import InputKind, Protocol
-from .cli import (
-    existing,
-    id_option,
-    main,
-    outdir_option,
-    qc_options,
-    read_limits,
-    read_options,
-    sample_id,
-    seed_number,
-)
+from .cli import existing, id_option, main, outdir_option, qc_options, read_limits, read_options, sample_id, seed_number
 from .config import LARGEST
 
 

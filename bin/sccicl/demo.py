@@ -13,6 +13,7 @@ from .write import atomic_path, write_h5ad
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 LABEL_COLUMN = "bulk_labels"
 SUBSET_CELLS = 350
 SUBSET_SEED = 0

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from .checkpoint import Checkpoint
-from .components import principal_components
 from .config import Config, preset_config
 from .evidence import Evidence
 from .kchoice import choose_k
 from .model import Encoder, PCAEncoder, encode
+from .numerics.pca import principal_components
 from .pool import Pool
 from .train import train
 from .world import World

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from .choices import GeneSelection, InputKind
 from .genes import order_genes
-from .neighbours import neighbour_indices
+from .numerics.neighbours import neighbour_indices
 from .prepare import library_sizes, normalise, size_factors
 
 GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))

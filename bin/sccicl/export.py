@@ -24,6 +24,7 @@ from .write import atomic_path, write_h5ad
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 LAYOUTS = {"X_umap": "umap", "X_tsne": "tsne"}
 MAX_COLOURS = 200
 

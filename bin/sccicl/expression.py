@@ -10,6 +10,7 @@ from .gene_names import gene_symbols
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 TARGET_SUM = 1e4
 
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 S = TypeVar("S")
-
 _END = object()
 
 

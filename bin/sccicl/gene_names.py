@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+
 # As nf-core/scrnaseq, Cell Ranger's readers, CELLxGENE and Seurat's exports call it
 SYMBOL_COLUMNS = ("gene_symbols", "gene_symbol", "gene_name", "gene_names", "feature_name", "symbol")
 # Ensembl's stable identifiers of genes: ENSG00000141510, ENSMUSG00000059552.2; flies and worms have their own.

@@ -7,10 +7,9 @@ import pandas as pd
 from scipy import sparse
 
 from .choices import GeneSelection, InputKind
-from .exact_sums import grouped_sums, units_of
+from .numerics.reproducible_sums import grouped_sums, units_of
 
 Block = tuple[np.ndarray, np.ndarray]
-
 BLOCK_VALUES = 1 << 22
 DISPERSION_BINS = 20
 

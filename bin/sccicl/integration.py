@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .steps import Auto
 
+
 UNASSIGNED = "unassigned"
 
 

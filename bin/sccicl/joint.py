@@ -15,6 +15,7 @@ from .read import read_counts
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 SAMPLE_COLUMN = "sample"
 # With fewer genes in common the samples are likely named in different ways.
 LEAST_SHARED = 0.3

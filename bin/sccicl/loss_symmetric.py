@@ -20,12 +20,12 @@ from .choices import ClusterLossForm
 if TYPE_CHECKING:
     from .loss_triton import TritonBackend
 
+
 # Rows and columns of a tile: 1 MB in float32 stays in a core's cache between the operations on it.
 TILE_ROWS = 256
 TILE_COLUMNS = 1024
 # exp(-2 / temperature) and sums of such must be far from the smallest float32.
 MIN_TEMPERATURE = 0.05
-
 Reduce = Callable[[Tensor], Tensor]
 
 

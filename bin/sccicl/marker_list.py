@@ -18,6 +18,7 @@ from .gene_names import by_symbols, why_none_matches
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 HEADERS = {"celltype", "cell_type", "cell type", "type", "label"}
 FORM = "each line has a cell type and its genes, as in: B cell,CD79A,MS4A1"
 # Of the score that a cell type has in its best cluster, a cluster or cell of that type has at least this share.

@@ -11,11 +11,12 @@ import pandas as pd
 from .errors import InputError
 from .expression import log_normalised
 from .gene_names import gene_symbols
-from .sampling import balanced_sample
+from .numerics.sampling import balanced_sample
 from .write import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
 
 COLUMNS = (
     "cluster",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .neighbours import neighbour_indices
+from .numerics.neighbours import neighbour_indices
 
 PERPLEXITY = 30
 NEIGHBOURS = 3 * PERPLEXITY

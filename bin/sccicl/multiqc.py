@@ -14,6 +14,7 @@ from .write import write_json
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 SUFFIX = "_mqc.json"
 MAX_CLUSTERS = 200
 MAX_SCATTER = 2_000

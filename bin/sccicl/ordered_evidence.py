@@ -8,11 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from .batches import BatchEvidence, batch_codes, neighbours_across
-from .canonical import in_order
 from .choices import InputKind
 from .evidence import CountEvidence
-from .exact_sums import row_sums
-from .neighbours import neighbour_indices
+from .numerics.neighbours import neighbour_indices
+from .numerics.ordering import in_order
+from .numerics.reproducible_sums import row_sums
 
 # Cells whose depths are summed up together
 DEPTH_CELLS = 1 << 13

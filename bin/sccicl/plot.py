@@ -19,6 +19,7 @@ from .write import atomic_path
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 DPI = 160
 PANEL = 4.2
 MAX_LEGEND = 40

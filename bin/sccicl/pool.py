@@ -15,8 +15,8 @@ from .cuts import shrunk_to_sphere, tempered_cut
 from .evidence import Evidence
 from .kmeans import assign, means
 from .lengths import MIDDLE, length_noise, measures
+from .numerics.sampling import random_sample
 from .progress import log
-from .sampling import random_sample
 from .warmup import warm_embedding
 
 POOL_CELLS = 10_000

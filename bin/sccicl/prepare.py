@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from .canonical import canonical_order, inverse
 from .check import add_warning, check_input_kind, check_size, source_name
 from .choices import GeneSelection, InputKind
 from .errors import InputError
-from .exact_sums import row_sums
 from .genes import moments, select_genes
+from .numerics.ordering import canonical_order, inverse
+from .numerics.reproducible_sums import row_sums
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
 
 NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
 MIN_SHARE_OF_GENES = 0.5
 # z-scored together: what is worked on stays in a core's cache.
 SCORE_CELLS = 512
-
 # Gene indices of stored entries of a matrix, and the values there.
 Block = tuple[np.ndarray, np.ndarray]
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from .canonical import canonical_order, inverse
 from .check import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
 from .choices import InputKind
 from .config import Config
-from .exact_sums import grouped_sums, row_sums, units_of
 from .flow import ahead, side_by_side
 from .genes import largest_value, variable_genes
+from .numerics.ordering import canonical_order, inverse
+from .numerics.reproducible_sums import grouped_sums, row_sums, units_of
 from .prepare import normalise, record_dropped, record_preparation, size_factors, z_score
 from .read_blocks import (
     BLOCKS_AT_A_TIME,
@@ -37,6 +37,7 @@ from .read_blocks import (
 if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
+
 
 # Entries of a chunk of the written matrix: 4 MB.
 CHUNK = 1 << 20

@@ -8,7 +8,6 @@ from typing import TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
-
 LOG_INTERVAL_S = 30.0
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage, signal, sparse
 
-from .canonical import canonical_order, in_order
 from .check import add_warning, check_size, source_name
 from .choices import Doublets, InputKind
 from .errors import InputError
 from .gene_names import gene_symbols
+from .numerics.ordering import canonical_order, in_order
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
 
 # MT-ND1 (human), mt-Nd1 (mouse), mt:ND1 (fly)
 MITOCHONDRIAL = re.compile(r"^mt[-:]", re.IGNORECASE)

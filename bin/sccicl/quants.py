@@ -17,6 +17,7 @@ from .matrix_market import read_matrix_market
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
 # Matrix, then the files that name its rows (cells) and columns (genes)
 LAYOUTS = (
     ("quants_mat.mtx", "quants_mat_rows.txt", "quants_mat_cols.txt"),

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from scipy import sparse
 
-__all__ = ["check_columns", "read_counts", "take_counts"]
 
+__all__ = ["check_columns", "read_counts", "take_counts"]
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 HDF5_SUFFIXES = (".h5ad", ".h5", ".hdf5", ".loom")
 KNOWN = (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Group = h5py.Group | zarr.Group
 
+
 BLOCK_VALUES = 1 << 25
 SAMPLE_VALUES = 100_000
 

@@ -13,6 +13,7 @@ from .read_anndata import dense_to_csr, unknown_layer
 if TYPE_CHECKING:
     import h5py
 
+
 CELL_NAMES = ("CellID", "obs_names", "cell_id", "Barcode", "barcode", "barcodes", "index")
 # Accession before Gene: ids are unique, symbols are not.
 GENE_NAMES = ("Accession", "var_names", "gene_ids", "Gene", "gene", "genes", "index")

@@ -16,11 +16,9 @@ from .check import add_warning
 from .errors import InputError
 
 Axis = Literal["rows", "columns"]
-
 BLOCK_VALUES = 1 << 22
 DELIMITERS = "\t,;"
 MISSING = ("", "na", "nan", "n/a", "null", "none")
-
 CORNER_OF_GENES = {
     "gene",
     "genes",

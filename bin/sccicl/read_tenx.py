@@ -16,6 +16,7 @@ from .matrix_market import read_matrix_market
 if TYPE_CHECKING:
     import h5py
 
+
 GENE_EXPRESSION = "Gene Expression"
 MATRIX_FILE = re.compile(r"^(?P<prefix>.*?)matrix\.mtx(\.gz)?$")
 EXPECTED_FILES = "matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv, gzipped or not"

@@ -12,6 +12,7 @@ from .errors import InputError
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 KEYS = {"markers": "table", "annotation": "methods"}
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from .annotation import UNKNOWN, Annotation, vote
 from .errors import InputError
-from .sampling import balanced_sample
+from .numerics.sampling import balanced_sample
 
 if TYPE_CHECKING:
     import torch
     from anndata import AnnData
+
 
 MAX_CELLS = 20_000
 NEIGHBOURS = 15

@@ -23,6 +23,7 @@ from .write import atomic_path
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 # A browser draws this many points without stutter; a run of many samples shares a total that keeps the file near 25 MB.
 MAX_POINTS = 100_000
 MAX_POINTS_RUN = 400_000

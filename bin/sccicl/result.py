@@ -17,6 +17,7 @@ from .shown_genes import ShownGenes, shown_genes
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 LAYOUTS = {"X_umap": "UMAP", "X_tsne": "t-SNE"}
 HISTORY = ("loss", "instance_loss", "cluster_loss", "label_change")
 

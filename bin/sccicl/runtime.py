@@ -17,6 +17,7 @@ from .errors import InputError, NoGPUError
 if TYPE_CHECKING:
     import torch
 
+
 CACHE_VARIABLES = ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME")
 # Beyond any node; torch starts as many as it is told to, and never comes to work.
 MAX_THREADS = 1024

@@ -12,6 +12,7 @@ from .gene_names import gene_symbols
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 BLOCK_CELLS = 5_000
 PER_CLUSTER = 5
 MOST_GENES = 150

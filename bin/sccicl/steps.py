@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .qc import Limits
 
+
 Auto = Literal["auto"]
 # Of the records of earlier steps, what the metrics hold: numbers, no curves
 CELL_NUMBERS = ("barcodes", "cells", "by_size", "by_profile", "threshold", "umis_in_cells", "median_umis")
@@ -226,8 +227,8 @@ def fit_sample(
     import torch
 
     from .batches import batch_codes
-    from .canonical import order_of
     from .engine import fit
+    from .numerics.ordering import order_of
     from .ordered_evidence import OrderedEvidence
     from .runtime import device_name, hardware, stage, versions
 
@@ -305,11 +306,11 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """
     import torch
 
-    from .canonical import order_of
     from .cluster import by_size, cluster
-    from .components import principal_components
     from .continuity import valley_density
     from .evolution import as_record
+    from .numerics.ordering import order_of
+    from .numerics.pca import principal_components
     from .runtime import stage
     from .stability import bootstrap_stability
 
@@ -409,9 +410,9 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
-    from .canonical import canonical_order
     from .continuity import without_gap
     from .mixing import ilisi
+    from .numerics.ordering import canonical_order
     from .read import check_columns
     from .score import agreement, silhouette
 

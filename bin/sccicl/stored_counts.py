@@ -8,6 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 # A matrix of fewer bytes is read as a whole.
 MAX_BYTES = 1 << 30
 HASHED_ENTRIES = 1 << 24

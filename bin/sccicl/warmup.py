@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .components import principal_components
 from .config import Config
 from .model import encode
+from .numerics.pca import principal_components
 from .train import train
 from .world import World
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+
 FULL = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
 
 

@@ -1,8 +1,3 @@
-"""Tests are small: one thread is faster than the start of a second, above all beside other work."""
+"""See `one_thread`."""
 
-import os
-
-from sccicl.runtime import set_environment
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-set_environment()
+import one_thread  # noqa: F401

@@ -5,15 +5,7 @@ import pytest
 from sccicl import kchoice
 from sccicl.config import preset_config
 from sccicl.evidence import ArrayEvidence, CountEvidence
-from sccicl.kchoice import (
-    Merges,
-    choose_k,
-    most_agreed,
-    n_communities,
-    numbers_near,
-    right_share,
-    wilson_lower_bound,
-)
+from sccicl.kchoice import Merges, choose_k, most_agreed, n_communities, numbers_near, right_share, wilson_lower_bound
 from sccicl.pool import Pool
 from scipy import sparse
 from simulate import simulate_cells

@@ -5,10 +5,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 from sccicl import pool
-from sccicl.components import principal_components
 from sccicl.config import preset_config
 from sccicl.evidence import ArrayEvidence, CountEvidence
-from sccicl.neighbours import neighbour_indices
+from sccicl.numerics.neighbours import neighbour_indices
+from sccicl.numerics.pca import principal_components
 from sccicl.pool import Pool, medoid
 from simulate import simulate_cells
 from sklearn.decomposition import PCA

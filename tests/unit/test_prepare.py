@@ -10,15 +10,7 @@ import scanpy as sc
 from sccicl.demo import pbmc_counts
 from sccicl.errors import InputError
 from sccicl.genes import normalised_dispersion, order_genes, select_genes
-from sccicl.prepare import (
-    apply_preparation,
-    library_sizes,
-    mean_and_std,
-    normalise,
-    prepare,
-    size_factors,
-    z_score,
-)
+from sccicl.prepare import apply_preparation, library_sizes, mean_and_std, normalise, prepare, size_factors, z_score
 from scipy import sparse
 
 

@@ -13,6 +13,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+
 LABEL_COL = "cell_type"
 
 

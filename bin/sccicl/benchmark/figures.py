@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
+
 NAMES = {"ari": "ARI", "nmi": "NMI", "ami": "AMI", "acc": "ACC"}
 
 

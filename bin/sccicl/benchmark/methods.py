@@ -11,7 +11,6 @@ from . import rivals
 
 Track = Literal["given", "estimated"]
 TRACKS: tuple[Track, ...] = get_args(Track)
-
 # The authors' code trains for 50 epochs, the paper for 1,000: that long where it takes minutes.
 PAPER_EPOCHS, PAPER_EPOCHS_LONG, PAPER_FEW_CELLS = 50, 1000, 500
 

@@ -14,14 +14,12 @@ from .methods import METHODS, TRACKS, Cicl, config_of
 PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code")
 # Columns with several entries, and what lies between these.
 PARTS = {"methods": ",", "setting": ";", "tracks": ","}
-
 # A study changes one parameter of the default, with k given: its name, its values and what else has to be set.
 STUDIES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "lambda": ("cluster_loss_weight", ("0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"), ""),
     # Small samples would get more epochs than asked for.
     "epochs": ("epochs", ("1", "2", "5", "10", "20", "50", "100", "200"), ",min_steps=1"),
 }
-
 # Files of the engine that no cluster depends on: when they change, nothing has to be run again.
 # The values of config.py are taken by themselves.
 OUTWARD = {

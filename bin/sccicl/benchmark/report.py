@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
+
 # The simplest rival, which every figure of the comparison refers to, and the difference that counts.
 REFERENCE, MARGIN = "pca20-kmeans", 0.05
 

@@ -12,6 +12,7 @@ from ..choices import InputKind
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
 N_GENES = 2000
 MAX_VALUE = 10.0
 LEIDEN_COMPONENTS = 50
@@ -19,9 +20,6 @@ PARTITION_GENES = (500, 750, 1000, 1500, 2000, 3000, 4000)
 PARTITION_COMPONENTS = (8, 14, 24, 40)
 RESOLUTION_RANGE = (1e-3, 30.0)
 RESOLUTION_STEPS = 25
-
-
-# Cells -------------------------------------------------------------------------------------------------------------
 
 
 def read_cells(path: str, input_kind: InputKind) -> "AnnData":
@@ -60,9 +58,6 @@ def components(cells: "AnnData", n_components: int, seed: int, *, n_genes: int =
     chosen.X = chosen.X.toarray()
     sc.pp.scale(chosen, max_value=MAX_VALUE)
     return sc.pp.pca(chosen.X, n_comps=min(n_components, *(n - 1 for n in chosen.shape)), random_state=seed)
-
-
-# Embeddings --------------------------------------------------------------------------------------------------------
 
 
 def pca20(cells: "AnnData", seed: int) -> np.ndarray:
@@ -121,9 +116,6 @@ def scvi_latent(cells: "AnnData", seed: int) -> np.ndarray:
     latent = np.tile(model.get_latent_representation().mean(0), (cells.n_obs, 1))
     latent[kept] = model.get_latent_representation()
     return latent
-
-
-# Cuts --------------------------------------------------------------------------------------------------------------
 
 
 def kmeans(embedding: np.ndarray, k: int, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from .methods import METHODS, TRACKS
 if TYPE_CHECKING:
     import pandas as pd
 
+
 METRICS = ("ari", "nmi", "ami", "acc", "n_clusters", "seconds", "peak_memory_mb")
 GROUP = ["track", "method", "setting", "dataset"]
 ALL = "(all)"

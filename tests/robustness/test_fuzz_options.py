@@ -74,7 +74,7 @@ def nothing_is_trained(monkeypatch, request):
     def reached(*_args, **_kwargs):
         raise Reached("the options were accepted: the training was reached, so leave it")
 
-    monkeypatch.setattr(steps, "fit_sample", reached)
+    monkeypatch.setattr("sccicl.steps.fit.fit_sample", reached)
     monkeypatch.setattr("sccicl.integration.integrate", reached)
 
 

@@ -61,7 +61,9 @@ def invoke(arguments: list[str], quiet: bool = True) -> None:
 def start():
     """Starts a command in a process forked from one that has imported everything."""
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "bin"), str(Path(__file__).parent)])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT / "bin"), str(Path(__file__).parent), str(ROOT / "tests" / "helpers")]
+    )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["sccicl.cli", "sccicl.steps", "sccicl.engine", "sccicl.report", "anndata", "sklearn.cluster", "test_faults"]
