@@ -24,7 +24,8 @@ from sccicl.cells import Cells  # noqa: E402
 from sccicl.config import PRESETS  # noqa: E402
 from sccicl.kmeans import kmeans, lloyd  # noqa: E402
 from sccicl.loss import contrastive_loss  # noqa: E402
-from sccicl.runtime import choose_device, device_name, versions  # noqa: E402
+from sccicl.runtime.device import choose_device, device_name  # noqa: E402
+from sccicl.runtime.profiling import versions  # noqa: E402
 
 N_GENES, N_TYPES = 500, 10
 LOSS_CELLS = 32_768

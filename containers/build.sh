@@ -12,7 +12,7 @@ if [[ $kind != cpu && $kind != gpu ]]; then
     echo 'usage: containers/build.sh cpu|gpu' >&2
     exit 2
 fi
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bin/sccicl/__init__.py)
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bin/sccicl/_version.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 
 if [[ $(id -u) == 0 && ! -d /run/systemd/system ]]; then

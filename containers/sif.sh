@@ -3,7 +3,7 @@
 # usage: containers/sif.sh [cpu|gpu ...]        by default all that are there; needs apptainer or singularity, and podman or docker
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bin/sccicl/__init__.py)
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bin/sccicl/_version.py)
 builder=$(command -v apptainer || command -v singularity) || {
     echo 'ERROR: neither apptainer nor singularity is installed here' >&2
     exit 1

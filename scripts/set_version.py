@@ -1,8 +1,8 @@
-"""The version in one place: bin/sccicl/__init__.py has it, and this writes it to all files that need it in text.
+"""The version in one place: bin/sccicl/_version.py has it, and this writes it to all files that need it in text.
 
 usage: python scripts/set_version.py [VERSION]
 
-With VERSION it is set; without, the files are brought to that of __init__.py. tests/unit/test_packaging.py fails where
+With VERSION it is set; without, the files are brought to that of _version.py. tests/unit/test_packaging.py fails where
 one differs.
 """
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "bin" / "sccicl" / "__init__.py"
+SOURCE = ROOT / "bin" / "sccicl" / "_version.py"
 NUMBER = r"\d+\.\d+\.\d+(?:(?:a|b|rc|\.?dev)\d*)?"
 # Of each file the parts around the version
 PLACES = {

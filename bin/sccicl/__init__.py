@@ -2,7 +2,8 @@
 
 from typing import Any
 
-__version__ = "0.1.0"
+from ._version import __version__ as __version__
+
 __all__ = ["CICL", "InputError", "cicl"]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .check import add_warning
 from .errors import InputError
-from .write import atomic_path
+from .runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -16,7 +16,7 @@ from .engine import fit
 from .errors import InputError
 from .evidence import ArrayEvidence
 from .model import encode
-from .runtime import choose_device
+from .runtime.device import choose_device
 
 
 def cicl(

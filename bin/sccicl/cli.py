@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 
-from . import __version__
+from ._version import __version__
 from .choices import Doublets, InputKind
 from .config import LARGEST, PRESETS, Config
 from .ending import explained, unwound_by_sigterm
 from .errors import InputError, one_line
-from .runtime import set_environment
+from .runtime.device import _device
+from .runtime.environment import set_environment
 
 if TYPE_CHECKING:
     from .qc import Limits
@@ -108,7 +109,7 @@ fit_config_options = _options(*(_config_option(item) for item in fields(Config) 
 
 
 def _folder_of_outputs(_ctx: click.Context, param: click.Parameter, folder: Path | None) -> Path | None:
-    from .write import check_folder
+    from .runtime.files import check_folder
 
     if folder is not None:
         check_folder(folder, param.opts[0])
@@ -287,13 +288,6 @@ def main() -> None:
     set_environment()
 
 
-def _device(name: str, threads: int | None) -> Any:
-    from .runtime import choose_device, set_threads
-
-    set_threads(threads)
-    return choose_device(name)
-
-
 def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     """The device that the options of a training ask for, and warnings; takes them out of `options`.
 
@@ -302,7 +296,7 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     name, threads = options.pop("device"), options.pop("threads")
     if not options.pop("allow_cpu_fallback"):
         return _device(name, threads), []
-    from .runtime import device_or_cpu, set_threads
+    from .runtime.device import device_or_cpu, set_threads
 
     set_threads(threads)
     device, warning = device_or_cpu(name)
@@ -335,7 +329,7 @@ def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
 
-    from .integrity import is_intact, is_sealed
+    from .runtime.checksums import is_intact, is_sealed
 
     try:
         if not is_intact(path):
@@ -398,8 +392,8 @@ def run(
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
     from . import steps
-    from .checksum import record_sums
     from .cli_downstream import check_annotation
+    from .runtime.checksums import record_sums
 
     annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
     evolution = options.pop("evolution")
@@ -436,8 +430,8 @@ def _write_sample(
     """Score, describe and draw the clustered sample, write all its files and the report, and say what was found."""
     from .cli_downstream import describe_clusters
     from .report import write_report
+    from .runtime.files import write_json
     from .steps import score_sample
-    from .write import write_json
 
     _write_clusters(adata, model, outdir, sample, label_col)
     metrics = score_sample(adata, label_col=label_col)
@@ -476,7 +470,7 @@ def _summary(metrics: dict[str, Any], report: Path) -> str:
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
     """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
-    from .checksum import combined, input_sums, write_sums
+    from .runtime.checksums import combined, input_sums, write_sums
     from .steps import prepare_to_file
 
     config = read_config(preset, options)
@@ -534,7 +528,7 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
 
     from . import modelfile
     from .reference import with_reference
-    from .write import atomic_path
+    from .runtime.files import atomic_path
 
     table = pd.DataFrame(
         {
@@ -591,8 +585,8 @@ def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None)
 
     It has ARI, NMI and AMI where labels are known, the silhouette, and seconds and peak memory of every step.
     """
+    from .runtime.files import write_json
     from .steps import score_sample
-    from .write import write_json
 
     metrics = score_sample(_read_step_file(path, "k"), label_col=label_col)
     write_json(metrics, outdir / f"{sample_id(path, given_id)}.metrics.json")
@@ -605,7 +599,7 @@ def _plot(
     from .multiqc import write_multiqc
     from .numerics.ordering import canonical_order, inverse
     from .plot import plot_sample
-    from .runtime import stage
+    from .runtime.profiling import stage
     from .write import write_h5ad
 
     stages: dict[str, dict[str, float]] = {}
@@ -716,7 +710,7 @@ def map_cells(
 
     from . import modelfile, steps
     from .read import read_counts
-    from .write import atomic_path
+    from .runtime.files import atomic_path
 
     model = modelfile.load(model_file, "model")
     adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)

@@ -26,7 +26,7 @@ def check_reads(
     The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
     """
     from . import barcode_reads
-    from .write import write_json
+    from .runtime.files import write_json
 
     if len(fastq) % 2:
         raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
@@ -40,8 +40,8 @@ def check_reads(
 @id_option
 def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> None:
     """SHA-256 of every file of the inputs of a sample: writes <id>.inputs.tsv."""
-    from .checksum import input_sums, write_sums
     from .errors import InputError
+    from .runtime.checksums import input_sums, write_sums
 
     if missing := [path for path in paths if not path.exists()]:
         raise InputError(f"{missing[0]} does not exist: check the path")

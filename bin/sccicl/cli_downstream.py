@@ -7,7 +7,6 @@ import click
 
 from .cli import (
     _check_replaceable,
-    _device,
     _read_step_file,
     annotation_options,
     existing,
@@ -22,6 +21,7 @@ from .cli import (
 )
 from .config import LARGEST
 from .errors import InputError
+from .runtime.device import _device
 
 
 @main.command()
@@ -48,7 +48,7 @@ from .errors import InputError
 def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdir: Path, given_id: str | None) -> None:
     """Find marker genes of the clusters: writes <id>.markers.csv, .json, a dot plot and a heat map."""
     from .markers import find_markers
-    from .write import write_json
+    from .runtime.files import write_json
 
     adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
     table = find_markers(adata, max_p=max_p, min_fraction=min_fraction, max_cells=max_cells)
@@ -74,7 +74,7 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
     """Name the cell types of cells and clusters: writes <id>.annotation.csv and .json."""
     if not any(options[name] for name in ("celltypist_model", "marker_list", "reference_model")):
         raise InputError("nothing to annotate with: give --celltypist-model, --marker-list or --reference-model")
-    from .write import write_json
+    from .runtime.files import write_json
 
     adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
     write_json(save_annotation(adata, outdir, sample, **options), outdir / f"{sample}.annotation.json")

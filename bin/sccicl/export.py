@@ -19,7 +19,8 @@ from .errors import InputError
 from .expression import log_normalised
 from .gene_names import gene_symbols
 from .palette import colours
-from .write import atomic_path, write_h5ad
+from .runtime.files import atomic_path
+from .write import write_h5ad
 
 if TYPE_CHECKING:
     from anndata import AnnData

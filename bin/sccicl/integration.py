@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .config import Config
-from .write import atomic_path, write_h5ad, write_json
+from .runtime.files import atomic_path, write_json
+from .write import write_h5ad
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from .errors import InputError
 from .expression import log_normalised
 from .gene_names import gene_symbols
 from .numerics.sampling import balanced_sample
-from .write import atomic_path
+from .runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

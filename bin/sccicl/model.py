@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .memory import is_out_of_memory
+from .runtime.device import is_out_of_memory
 
 
 class SelfAttention(nn.Module):

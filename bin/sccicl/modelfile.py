@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from .errors import InputError
-from .integrity import check_archive
-from .write import atomic_path
+from .runtime.checksums import check_archive
+from .runtime.files import atomic_path
 
 FORMAT = 1
 

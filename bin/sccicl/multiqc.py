@@ -9,7 +9,7 @@ import numpy as np
 
 from .palette import colours
 from .result import Result, read_result
-from .write import write_json
+from .runtime.files import write_json
 
 if TYPE_CHECKING:
     from anndata import AnnData

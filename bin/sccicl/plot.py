@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .palette import CONFIDENCE, MISSING, colours, matched_colours
 from .result import Categories, Result, overlap_of, read_result
-from .write import atomic_path
+from .runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -16,7 +16,7 @@ from .evidence import Evidence
 from .kmeans import assign, means
 from .lengths import MIDDLE, length_noise, measures
 from .numerics.sampling import random_sample
-from .progress import log
+from .runtime.progress import log
 from .warmup import warm_embedding
 
 POOL_CELLS = 10_000

@@ -19,7 +19,6 @@ from scipy import sparse
 from .check import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
 from .choices import InputKind
 from .config import Config
-from .flow import ahead, side_by_side
 from .genes import largest_value, variable_genes
 from .numerics.ordering import canonical_order, inverse
 from .numerics.reproducible_sums import grouped_sums, row_sums, units_of
@@ -33,6 +32,7 @@ from .read_blocks import (
     StoredMatrix,
     row_blocks,
 )
+from .runtime.prefetch import ahead, side_by_side
 
 if TYPE_CHECKING:
     import h5py
@@ -342,9 +342,10 @@ def write_prepared(
 
     `record` is added to `uns["cicl"]["prepare"]`.
     """
-    from .integrity import seal
-    from .runtime import stage
-    from .write import atomic_path, hdf5_file
+    from .runtime.checksums import seal
+    from .runtime.files import atomic_path
+    from .runtime.profiling import stage
+    from .write import hdf5_file
 
     stages: dict[str, dict[str, float]] = {}
     with atomic_path(outfile) as temporary:

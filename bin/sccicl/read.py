@@ -18,7 +18,7 @@ from .check import (
 )
 from .choices import InputKind
 from .errors import InputError
-from .integrity import is_intact
+from .runtime.checksums import is_intact
 
 if TYPE_CHECKING:
     from anndata import AnnData

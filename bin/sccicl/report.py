@@ -17,8 +17,8 @@ from .methods import methods_text, references
 from .origin import origin, origin_data
 from .palette import MISSING, colours, matched_colours
 from .result import Categories, Result, overlap_of, read_result
+from .runtime.files import atomic_path
 from .shown_genes import MOST_COLOURED
-from .write import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

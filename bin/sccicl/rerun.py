@@ -90,9 +90,9 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
     """
     from .batches import prepare_jointly
     from .check import add_warning
-    from .checksum import record_sums
     from .read import read_counts, take_counts
-    from .runtime import stage
+    from .runtime.checksums import record_sums
+    from .runtime.profiling import stage
     from .steps import prepare_counts
 
     recorded = before.uns["cicl"]["prepare"]

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from .config import Config
 from .loss import Losses, contrastive_loss
 from .loss_symmetric import TILE_ROWS
-from .memory import is_out_of_memory
 from .model import encode
 from .precision import products_type
-from .progress import log
+from .runtime.device import is_out_of_memory
+from .runtime.progress import log
 from .world import World
 
 MIN_TILE_ROWS = 64

@@ -100,7 +100,7 @@ def prepare_sample(
     from .gene_names import add_symbols_column
     from .qc import quality_control
     from .read import check_columns, read_counts
-    from .runtime import stage
+    from .runtime.profiling import stage
 
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
@@ -141,8 +141,8 @@ def prepare_to_file(
     `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
     """
     from .prepare_stored import fits_in_memory, write_prepared
-    from .progress import log
     from .read_blocks import stored_matrix
+    from .runtime.progress import log
     from .write import write_h5ad
 
     max_bytes = int(memory_gb * 2**30)
@@ -230,7 +230,8 @@ def fit_sample(
     from .engine import fit
     from .numerics.ordering import order_of
     from .ordered_evidence import OrderedEvidence
-    from .runtime import device_name, hardware, stage, versions
+    from .runtime.device import device_name, hardware
+    from .runtime.profiling import stage, versions
 
     made = prepared.uns["cicl"]["prepare"]
     stages: dict[str, dict[str, float]] = {}
@@ -311,7 +312,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     from .evolution import as_record
     from .numerics.ordering import order_of
     from .numerics.pca import principal_components
-    from .runtime import stage
+    from .runtime.profiling import stage
     from .stability import bootstrap_stability
 
     order = order_of(prepared)

@@ -16,8 +16,8 @@ from .errors import InputError
 from .evolution import snapshot_cells, snapshot_epochs
 from .kmeans import kmeans, lloyd, means, refine
 from .model import Encoder, PCAEncoder, ProjectionHead
-from .progress import progress
 from .pseudolabels import pseudo_labels
+from .runtime.progress import progress
 from .step import Stepper
 from .training_state import QUANTITIES, TrainingState
 from .views import mask, noise, unit_noise

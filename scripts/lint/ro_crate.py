@@ -36,7 +36,7 @@ def entity(identifier: str, kind: str | list[str], **properties: Any) -> dict[st
 
 def crate() -> dict[str, Any]:
     """The whole description."""
-    version = re.search(r'__version__ = "(.*)"', (ROOT / "bin/sccicl/__init__.py").read_text())[1]
+    version = re.search(r'__version__ = "(.*)"', (ROOT / "bin/sccicl/_version.py").read_text())[1]
     config = (ROOT / "nextflow.config").read_text(encoding="utf-8")
     description = re.search(r"^    description += '(.*)'", config, re.MULTILINE)[1]
     parts = [{"@id": name} for name in ("main.nf", "README.md", *PARTS)]

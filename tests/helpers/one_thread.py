@@ -2,7 +2,7 @@
 
 import os
 
-from sccicl.runtime import set_environment
+from sccicl.runtime.environment import set_environment
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 set_environment()

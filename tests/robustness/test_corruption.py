@@ -14,8 +14,8 @@ from sccicl import modelfile
 from sccicl.checkpoint import Checkpoint
 from sccicl.cli import _read_step_file
 from sccicl.errors import InputError
-from sccicl.integrity import is_intact
 from sccicl.read import read_counts, take_counts
+from sccicl.runtime.checksums import is_intact
 from sccicl.write import write_h5ad
 
 TRIALS = int(os.environ.get("CICL_TRIALS", 40))

@@ -11,7 +11,7 @@ import torch
 from sccicl import loss
 from sccicl.loss import contrastive_loss
 from sccicl.loss_symmetric import symmetric_loss
-from sccicl.runtime import stage
+from sccicl.runtime.profiling import stage
 
 FORMS = ("ratio", "supcon", "other-view")
 

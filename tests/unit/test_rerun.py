@@ -145,7 +145,7 @@ def test_checksums_are_those_of_sha256sum(made, tmp_path):
     (folder / "sub").mkdir(parents=True)
     (folder / "sub" / "b.txt").write_bytes(b"b" * 3_000_000)
     (folder / "a.txt").write_bytes(b"")
-    from sccicl.checksum import combined, input_sums
+    from sccicl.runtime.checksums import combined, input_sums
 
     sums = input_sums(folder)
     lines = "".join(f"{item.sha256}  {item.name}\n" for item in sums)

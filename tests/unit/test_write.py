@@ -13,7 +13,8 @@ from formats import small_counts
 from sccicl.errors import InputError
 from sccicl.prepare import prepare
 from sccicl.read import read_counts
-from sccicl.write import atomic_path, write_h5ad, write_json
+from sccicl.runtime.files import atomic_path, write_json
+from sccicl.write import write_h5ad
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):

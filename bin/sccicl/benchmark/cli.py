@@ -8,8 +8,8 @@ import click
 
 from ..cli import Commands, seed_number
 from ..errors import InputError
-from ..runtime import set_environment
-from ..write import atomic_path
+from ..runtime.environment import set_environment
+from ..runtime.files import atomic_path
 from .methods import METHODS, TRACKS
 
 existing = click.Path(path_type=Path)
@@ -84,7 +84,7 @@ def run(
     dataset: Path, settings: tuple[str, ...], threads: int | None, code: str | None, out: Path, **options: Any
 ) -> None:
     """Run methods on one DATASET (h5ad with obs["cell_type"]) and score them: a row for each method, track and seed."""
-    from ..runtime import set_threads
+    from ..runtime.device import set_threads
     from .plan import code_version
     from .run import COLUMNS
     from .run import run as run_methods

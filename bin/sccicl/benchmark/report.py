@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..write import atomic_path
+from ..runtime.files import atomic_path
 from . import figures
 from .plan import STUDIES
 from .summary import ALL, METRICS, by_dataset, in_order, ranks, summarise

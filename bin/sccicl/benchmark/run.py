@@ -12,8 +12,8 @@ import numpy as np
 
 from ..checkpoint import Checkpoint
 from ..choices import InputKind
-from ..progress import log
-from ..runtime import stage
+from ..runtime.profiling import stage
+from ..runtime.progress import log
 from . import rivals
 from .accuracy import score
 from .dataset import n_types, read_types, write_blind
@@ -157,7 +157,7 @@ def run_cicl(
     """Run the engine's steps in memory, from the file to the clusters."""
     from .. import steps
     from ..engine import pool_config
-    from ..runtime import choose_device
+    from ..runtime.device import choose_device
     from ..warmup import warm_config
 
     chosen = choose_device(device)

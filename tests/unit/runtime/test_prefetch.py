@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from sccicl.flow import ahead, n_threads, side_by_side
+from sccicl.runtime.prefetch import ahead, n_threads, side_by_side
 
 
 def test_order_is_kept():

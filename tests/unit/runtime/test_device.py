@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from sccicl import runtime
 from sccicl.cli import main
 from sccicl.errors import InputError, NoGPUError
-from sccicl.runtime import choose_device, device_name, device_or_cpu, hardware, set_threads
+from sccicl.runtime import device
+from sccicl.runtime.device import choose_device, device_name, device_or_cpu, hardware, set_threads
 from simulate import simulate_cells
 
 
@@ -23,7 +23,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA H100")
-        monkeypatch.setattr(runtime, "nvidia_driver", lambda: driver)
+        monkeypatch.setattr(device, "nvidia_driver", lambda: driver)
 
         def ones(*_args, **_kwargs):
             if error is not None:
@@ -104,7 +104,7 @@ def test_what_a_gpu_run_records(machine):
 )
 def test_version_of_the_driver(monkeypatch, text, version):
     monkeypatch.setattr(Path, "read_text", lambda _path, **_: text)
-    assert runtime.nvidia_driver() == version
+    assert device.nvidia_driver() == version
 
 
 def test_more_threads_than_any_node_has_are_refused(monkeypatch):

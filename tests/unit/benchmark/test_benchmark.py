@@ -144,7 +144,7 @@ def test_cicl_is_given_k_and_settings_but_no_label(folder, tmp_path, monkeypatch
         return original(path, *arguments, **options)
 
     original = steps.prepare_sample
-    monkeypatch.setattr(steps, "prepare_sample", prepare)
+    monkeypatch.setattr("sccicl.steps.prepare.prepare_sample", prepare)
     monkeypatch.chdir(tmp_path)
     rows = run(
         folder / "five.h5ad",

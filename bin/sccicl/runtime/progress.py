@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 LOG_INTERVAL_S = 30.0
 
@@ -16,6 +14,8 @@ def progress(items: Iterable[T], description: str, total: int, *, done: int = 0,
     if quiet:
         yield from items
     elif sys.stderr.isatty():
+        from tqdm import tqdm
+
         yield from tqdm(items, desc=description, total=total, initial=done, leave=False)
     else:
         start = shown = time.monotonic()
@@ -30,4 +30,6 @@ def progress(items: Iterable[T], description: str, total: int, *, done: int = 0,
 
 def log(message: str) -> None:
     """One line on standard error, which Nextflow keeps in .command.err."""
+    from tqdm import tqdm
+
     tqdm.write(message, file=sys.stderr)

@@ -1,41 +1,26 @@
 """The machine: cache folders, threads, device, seconds and peak memory of a stage, versions."""
 
 import os
-import platform
 import re
 import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, NoGPUError
+from ..errors import InputError, NoGPUError
 
 if TYPE_CHECKING:
     import torch
 
 
-CACHE_VARIABLES = ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME")
+def _device(name: str, threads: int | None) -> Any:
+
+    set_threads(threads)
+    return choose_device(name)
+
+
 # Beyond any node; torch starts as many as it is told to, and never comes to work.
 MAX_THREADS = 1024
-PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "anndata", "scanpy", "torch")
-
-
-def set_environment() -> None:
-    """Set the variables that torch, numba and matplotlib read when they are imported; call it before that.
-
-    Every cache goes to a folder that can be written, as homes are read-only on clusters. What the user has set is kept.
-    """
-    root = Path(tempfile.gettempdir()) / f"cicl-cache-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    for variable in CACHE_VARIABLES:
-        os.environ.setdefault(variable, str(root / variable.lower()))
-    # Threads that wait must not spin: on a busy node two of them took twice as long as one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # cuBLAS gives the same sums again only with a fixed workspace.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def set_threads(threads: int | None) -> None:
@@ -161,43 +146,8 @@ def hardware(device: "torch.device") -> dict[str, str | int]:
     return found
 
 
-def versions() -> dict[str, str]:
-    """Versions of the engine, Python and the packages that results depend on."""
-    from . import __version__
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator raised `error`: CUDA's has a type of its own, that of the CPU is known by its words."""
+    import torch
 
-    found = {"cicl": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _peak_memory_mb() -> float:
-    """Peak resident memory since the last reset, in MB."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-    import resource
-
-    # macOS counts bytes, every other system kilobytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if platform.system() == "Darwin" else 2**10)
-
-
-@contextmanager
-def stage(name: str, stages: dict[str, dict[str, float]], device: "torch.device | None" = None) -> Iterator[None]:
-    """Record seconds and peak memory (MB; of the GPU too) of the block as `stages[name]`."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak; without it the peak is the process's
-    on_gpu = device is not None and device.type == "cuda"
-    if on_gpu:
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
-    start = time.perf_counter()
-    yield
-    stages[name] = {"seconds": round(time.perf_counter() - start, 3), "peak_memory_mb": round(_peak_memory_mb(), 1)}
-    if on_gpu:
-        stages[name]["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory: you tried to allocate" in str(error)

@@ -1,0 +1,1 @@
+"""The machine: atomic files, checksums, device, environment, profiling, progress, prefetching."""
