@@ -78,7 +78,7 @@ def _cluster(options: argparse.Namespace) -> None:
     import torch
     from sccicl import step, steps
     from sccicl.config import PRESETS
-    from sccicl.read import read_counts
+    from sccicl.io.read import read_counts
 
     torch.set_num_threads(options.threads)
     dtype = None if options.dtype == "float32" else getattr(torch, options.dtype)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .check import add_warning
 from .errors import InputError
+from .io.validate import add_warning
 from .runtime.files import atomic_path
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import steps
-from .choices import InputKind
 from .cluster import assign_clusters, cluster
-from .config import preset_config
+from .config import InputKind, preset_config
 from .engine import fit
 from .errors import InputError
 from .evidence import ArrayEvidence
@@ -67,7 +66,7 @@ def cicl(
     InputError
         When the values are not of `input_kind`, or cells have no counts at all.
     """
-    from .read import take_counts
+    from .io.read import take_counts
 
     config = preset_config(preset).changed(**parameters)
     target = adata.copy() if copy else adata

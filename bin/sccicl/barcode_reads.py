@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from .choices import Protocol
+from .config import Protocol
 from .errors import InputError
 
 SAMPLED_READS = 100_000

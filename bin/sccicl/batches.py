@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from .choices import GeneSelection, InputKind
+from .config import GeneSelection, InputKind
 from .errors import InputError
 from .evidence import CountEvidence, z_scored
 from .genes import order_genes
@@ -244,7 +244,7 @@ def prepare_jointly(prepared: "AnnData", batch_col: str, config: "Config") -> No
 
 def check_batches(adata: "AnnData", batch_col: str) -> np.ndarray:
     """Codes of the batches, (cells,); InputError where they cannot be clustered jointly."""
-    from .check import MIN_CELLS, source_name
+    from .io.validate import MIN_CELLS, source_name
 
     values = adata.obs[batch_col]
     if values.isna().any():

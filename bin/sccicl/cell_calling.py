@@ -6,12 +6,10 @@ import numpy as np
 from scipy import sparse
 from scipy.special import gammaln
 
-from .check import add_warning, source_name
 from .errors import InputError
+from .io.validate import add_warning, source_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
 
 
@@ -25,8 +23,6 @@ MAX_CANDIDATES = 20_000
 MIN_AMBIENT_MOLECULES = 1000
 ROUNDING = 1e-8
 RANK_POINTS = 200
-# Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.
-STEP_RECORDS = ("cells", "reads", "qc", "joint", "warnings")
 
 
 class Calls(NamedTuple):
@@ -217,17 +213,3 @@ def keep_cells(adata: "AnnData", *, expected_cells: int | None = None, seed: int
             "droplets look like: its cells were called by size alone",
         )
     return cells
-
-
-def take_record(adata: "AnnData", path: "Path") -> None:
-    """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from."""
-    import h5py
-    from anndata.io import read_elem
-
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return
-    with h5py.File(path, "r") as file:
-        record = {key: read_elem(file[f"uns/cicl/{key}"]) for key in STEP_RECORDS if f"uns/cicl/{key}" in file}
-    for warning in record.pop("warnings", ()):
-        add_warning(adata, str(warning))
-    adata.uns["cicl"].update(record)

@@ -14,7 +14,7 @@ import numpy as np
 from .annotation import Annotation, vote
 from .errors import InputError
 from .expression import log_normalised
-from .gene_names import by_symbols, why_none_matches
+from .io.gene_names import by_symbols, why_none_matches
 
 if TYPE_CHECKING:
     from anndata import AnnData

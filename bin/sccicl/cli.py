@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import click
 
 from ._version import __version__
-from .choices import Doublets, InputKind
-from .config import LARGEST, PRESETS, Config
+from .config import LARGEST, PRESETS, Config, Doublets, InputKind
 from .ending import explained, unwound_by_sigterm
 from .errors import InputError, one_line
 from .runtime.device import _device
@@ -497,8 +496,9 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
 
     On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
     """
-    from . import modelfile, steps
-    from .stored_counts import in_memory_if_small
+    from . import steps
+    from .io import model_file
+    from .io.backed_counts import in_memory_if_small
     from .world import World, join_world, leave_world
 
     asked = read_training(options)
@@ -519,14 +519,14 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     with checkpoint.signals():
         fitted = steps.fit_sample(prepared, n_clusters, **settings, **more)
     leave_world()
-    modelfile.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
+    model_file.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
     checkpoint.remove()
 
 
 def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
     import pandas as pd
 
-    from . import modelfile
+    from .io import model_file
     from .reference import with_reference
     from .runtime.files import atomic_path
 
@@ -546,7 +546,7 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
     columns = [f"cicl_{i}" for i in range(embedding.shape[1])]
     with atomic_path(outdir / f"{sample}.embedding.parquet") as temporary:
         pd.DataFrame(embedding, index=adata.obs_names.astype(object), columns=columns).to_parquet(temporary)
-    modelfile.save(with_reference(model, adata, label_col), outdir / f"{sample}.model.pt", "model")
+    model_file.save(with_reference(model, adata, label_col), outdir / f"{sample}.model.pt", "model")
 
 
 @main.command()
@@ -562,11 +562,12 @@ def cluster(
     path: Path, fit_file: Path, n_clusters: str, label_col: str | None, outdir: Path, given_id: str | None
 ) -> None:
     """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
-    from . import modelfile, steps
-    from .read import check_columns
-    from .write import write_h5ad
+    from . import steps
+    from .io import model_file
+    from .io.read import check_columns
+    from .io.write_h5ad import write_h5ad
 
-    fitted = modelfile.load(fit_file, "fit")
+    fitted = model_file.load(fit_file, "fit")
     prepared = _read_step_file(path, "prepare")
     check_columns(prepared, label_col=label_col)
     model = steps.cluster_sample(prepared, fitted, n_clusters=steps.parse_n_clusters(n_clusters, prepared.n_obs))
@@ -596,11 +597,11 @@ def _plot(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
     from . import layout
+    from .io.write_h5ad import write_h5ad
     from .multiqc import write_multiqc
     from .numerics.ordering import canonical_order, inverse
     from .plot import plot_sample
     from .runtime.profiling import stage
-    from .write import write_h5ad
 
     stages: dict[str, dict[str, float]] = {}
     with stage("plot", stages):
@@ -641,7 +642,7 @@ def plot(
     given_id: str | None,
 ) -> None:
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
-    from .read import check_columns
+    from .io.read import check_columns
     from .records import attach_records
 
     sample = sample_id(path, given_id)
@@ -708,11 +709,12 @@ def map_cells(
     """Label new cells with the clusters of a saved model: writes <id>.mapped.csv."""
     import pandas as pd
 
-    from . import modelfile, steps
-    from .read import read_counts
+    from . import steps
+    from .io import model_file
+    from .io.read import read_counts
     from .runtime.files import atomic_path
 
-    model = modelfile.load(model_file, "model")
+    model = model_file.load(model_file, "model")
     adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
     labels, confidence = steps.map_sample(adata, model, device=_device(device, None))
     for warning in adata.uns["cicl"].get("warnings", []):

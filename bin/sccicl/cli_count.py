@@ -5,9 +5,8 @@ from typing import Any, get_args
 
 import click
 
-from .choices import InputKind, Protocol
 from .cli import existing, id_option, main, outdir_option, qc_options, read_limits, read_options, sample_id, seed_number
-from .config import LARGEST
+from .config import LARGEST, InputKind, Protocol
 
 
 @main.command("check-reads")
@@ -63,9 +62,9 @@ def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> No
 def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:
     """Tell cells from empty droplets in an unfiltered matrix: writes <id>.cells.h5ad."""
     from .cell_calling import keep_cells
-    from .quants import add_reads, add_symbols
-    from .read import read_counts
-    from .write import write_h5ad
+    from .io.read import read_counts
+    from .io.read_quants import add_reads, add_symbols
+    from .io.write_h5ad import write_h5ad
 
     adata = read_counts(path, counts_layer=counts_layer)
     if options["genes_file"] is not None:
@@ -94,8 +93,8 @@ def join(
     **options: Any,
 ) -> None:
     """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
+    from .io.write_h5ad import write_h5ad
     from .joint import join_samples
-    from .write import write_h5ad
 
     names = samples.split(",")
     if len(names) != len(paths) or len(set(names)) != len(names):

@@ -151,12 +151,12 @@ def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) 
 @id_option
 def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | None) -> None:
     """Name the clusters of a saved model, for --reference-model: writes <id>.labelled.model.pt."""
-    from . import modelfile
+    from .io import model_file
     from .reference import read_labels, relabel
 
     sample = sample_id(path.with_name(path.name.removesuffix(".pt")), given_id)
-    model = relabel(modelfile.load(path, "model"), read_labels(labels_file), labels_file.name)
-    modelfile.save(_content(model), outdir / f"{sample}.labelled.model.pt", "model")
+    model = relabel(model_file.load(path, "model"), read_labels(labels_file), labels_file.name)
+    model_file.save(_content(model), outdir / f"{sample}.labelled.model.pt", "model")
 
 
 def _content(model: dict[str, Any]) -> dict[str, Any]:

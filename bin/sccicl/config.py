@@ -1,11 +1,19 @@
 """Every number of the method, with the two presets."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from .choices import ClusterLossForm, Distance, EncoderForm, GeneSelection, PseudoLabels, View
 from .errors import InputError
 
+InputKind = Literal["counts", "normalised", "log"]
+View = Literal["unit-noise", "noise", "mask"]
+ClusterLossForm = Literal["ratio", "supcon", "other-view"]
+GeneSelection = Literal["seurat", "cell_ranger"]
+EncoderForm = Literal["post-norm", "pca"]
+PseudoLabels = Literal["minibatch", "pool"]
+Distance = Literal["euclidean", "cosine"]
+Protocol = Literal["10XV2", "10XV3", "10XV4"]
+Doublets = Literal["off", "mark", "remove"]
 # No number of the method is larger, as infinity would be: they are written into HDF5, and read by other programs.
 LARGEST = 2**31 - 1
 

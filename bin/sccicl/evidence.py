@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from .choices import GeneSelection, InputKind
+from .config import GeneSelection, InputKind
 from .genes import order_genes
 from .numerics.neighbours import neighbour_indices
 from .prepare import library_sizes, normalise, size_factors

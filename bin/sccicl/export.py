@@ -17,10 +17,10 @@ from scipy import sparse
 
 from .errors import InputError
 from .expression import log_normalised
-from .gene_names import gene_symbols
+from .io.gene_names import gene_symbols
+from .io.write_h5ad import write_h5ad
 from .palette import colours
 from .runtime.files import atomic_path
-from .write import write_h5ad
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .choices import GeneSelection, InputKind
+from .config import GeneSelection, InputKind
 from .numerics.reproducible_sums import grouped_sums, units_of
 
 Block = tuple[np.ndarray, np.ndarray]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .config import Config
+from .io.write_h5ad import write_h5ad
 from .runtime.files import atomic_path, write_json
-from .write import write_h5ad
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: s
     `<prefix>.h5ad`; `X_<prefix>.parquet` and `X_<prefix>.pkl`, the embedding as a DataFrame indexed by cell;
     `<prefix>.parquet`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
     """
-    from . import modelfile
+    from .io import model_file
 
     cells = adata.obs_names.astype(object)
     embedding = pd.DataFrame(adata.obsm["X_emb"], index=cells).rename(columns=str)
@@ -107,7 +107,7 @@ def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: s
     }.items():
         with atomic_path(outdir / name) as temporary:
             write(temporary)
-    modelfile.save(model, outdir / f"{prefix}.model.pt", "model")
+    model_file.save(model, outdir / f"{prefix}.model.pt", "model")
     write_json(_sizes(labels[prefix], prefix), outdir / f"{prefix}_mqc.json")
     write_h5ad(adata, outdir / f"{prefix}.h5ad")
 

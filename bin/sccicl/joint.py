@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cell_calling import take_record
-from .check import add_warning, quoted
-from .choices import InputKind
+from .config import InputKind
 from .errors import InputError
-from .gene_names import add_symbols_column
+from .io.gene_names import add_symbols_column
+from .io.read import read_counts, take_record
+from .io.validate import add_warning, quoted
 from .qc import Limits, quality_control
-from .read import read_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData

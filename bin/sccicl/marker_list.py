@@ -13,7 +13,7 @@ import pandas as pd
 from .annotation import UNKNOWN, Annotation
 from .errors import InputError
 from .expression import log_normalised
-from .gene_names import by_symbols, why_none_matches
+from .io.gene_names import by_symbols, why_none_matches
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .errors import InputError
 from .expression import log_normalised
-from .gene_names import gene_symbols
+from .io.gene_names import gene_symbols
 from .numerics.sampling import balanced_sample
 from .runtime.files import atomic_path
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from .batches import BatchEvidence, batch_codes, neighbours_across
-from .choices import InputKind
+from .config import InputKind
 from .evidence import CountEvidence
 from .numerics.neighbours import neighbour_indices
 from .numerics.ordering import in_order

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from .check import add_warning, check_input_kind, check_size, source_name
-from .choices import GeneSelection, InputKind
+from .config import GeneSelection, InputKind
 from .errors import InputError
 from .genes import moments, select_genes
+from .io.validate import add_warning, check_input_kind, check_size, source_name
 from .numerics.ordering import canonical_order, inverse
 from .numerics.reproducible_sums import row_sums
 

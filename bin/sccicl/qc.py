@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage, signal, sparse
 
-from .check import add_warning, check_size, source_name
-from .choices import Doublets, InputKind
+from .config import Doublets, InputKind
 from .errors import InputError
-from .gene_names import gene_symbols
+from .io.gene_names import gene_symbols
+from .io.validate import add_warning, check_size, source_name
 from .numerics.ordering import canonical_order, in_order
 
 if TYPE_CHECKING:

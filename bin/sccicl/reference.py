@@ -234,9 +234,9 @@ def load_reference(path: str | os.PathLike) -> dict[str, Any]:
     InputError
         When the file is no such model.
     """
-    from . import modelfile
+    from .io import model_file
 
-    model = modelfile.load(path, "model")
+    model = model_file.load(path, "model")
     _reference_of(model, Path(path).name)
     return model
 
@@ -330,7 +330,7 @@ def _with_genes_of(adata: "AnnData", genes: list[str]) -> "AnnData":
     import anndata
     import pandas as pd
 
-    from .gene_names import by_symbols, gene_symbols
+    from .io.gene_names import by_symbols, gene_symbols
 
     names = pd.Index(gene_symbols(adata)) if by_symbols(adata, genes) else adata.var_names
     new = anndata.AnnData(adata.X, obs=adata.obs[[]].copy(), var=pd.DataFrame(index=names.astype(object)))

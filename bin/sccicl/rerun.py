@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .annotation import TITLES
-from .check import RESULT_COLUMNS
 from .config import Config
 from .errors import InputError
+from .io.validate import RESULT_COLUMNS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -89,8 +89,8 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
         When `original` lacks cells or genes of the result.
     """
     from .batches import prepare_jointly
-    from .check import add_warning
-    from .read import read_counts, take_counts
+    from .io.read import read_counts, take_counts
+    from .io.validate import add_warning
     from .runtime.checksums import record_sums
     from .runtime.profiling import stage
     from .steps import prepare_counts

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from .annotation import TITLES
-from .check import quoted
 from .errors import InputError
+from .io.validate import quoted
 from .shown_genes import ShownGenes, shown_genes
 
 if TYPE_CHECKING:

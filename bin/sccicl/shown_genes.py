@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .expression import input_kind, log_normalise
-from .gene_names import gene_symbols
+from .io.gene_names import gene_symbols
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .choices import InputKind
-from .config import Config
+from .config import Config, InputKind
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -96,10 +95,9 @@ def prepare_sample(
     Cells outside `limits` are left out, unless an earlier step has done its quality control.
     """
     from .batches import prepare_jointly
-    from .cell_calling import take_record
-    from .gene_names import add_symbols_column
+    from .io.gene_names import add_symbols_column
+    from .io.read import check_columns, read_counts, take_record
     from .qc import quality_control
-    from .read import check_columns, read_counts
     from .runtime.profiling import stage
 
     stages: dict[str, dict[str, float]] = {}
@@ -140,10 +138,10 @@ def prepare_to_file(
     quality control nor integration is asked for, which look at all cells at once. The checksum of the input is kept in
     `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
     """
+    from .io.read_backed import stored_matrix
+    from .io.write_h5ad import write_h5ad
     from .prepare_stored import fits_in_memory, write_prepared
-    from .read_blocks import stored_matrix
     from .runtime.progress import log
-    from .write import write_h5ad
 
     max_bytes = int(memory_gb * 2**30)
     in_blocks = {name: options[name] for name in options if name not in ("limits", "integrate")}
@@ -191,7 +189,7 @@ def open_checkpoint(
 ) -> "Checkpoint":
     """The checkpoint in `folder` of the fit of these very cells with these parameters."""
     from .checkpoint import Checkpoint, code_key, key_of
-    from .stored_counts import parts_of_counts
+    from .io.backed_counts import parts_of_counts
 
     key = key_of(
         *parts_of_counts(prepared),
@@ -412,9 +410,9 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
     from .continuity import without_gap
+    from .io.read import check_columns
     from .mixing import ilisi
     from .numerics.ordering import canonical_order
-    from .read import check_columns
     from .score import agreement, silhouette
 
     check_columns(adata, label_col=label_col)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from formats import small_counts, write_tenx_h5, write_tenx_mtx
-from sccicl import modelfile
 from sccicl.checkpoint import Checkpoint
 from sccicl.cli import _read_step_file
 from sccicl.errors import InputError
-from sccicl.read import read_counts, take_counts
+from sccicl.io import model_file
+from sccicl.io.read import read_counts, take_counts
+from sccicl.io.write_h5ad import write_h5ad
 from sccicl.runtime.checksums import is_intact
-from sccicl.write import write_h5ad
 
 TRIALS = int(os.environ.get("CICL_TRIALS", 40))
 MANY = 200
@@ -93,12 +93,12 @@ def test_h5ad_of_ours(n, cells, tmp_path):
 @each
 def test_model_and_fit_files(n, tmp_path):
     content = {"centroids": torch.randn(50, 20), "genes": [f"g{i}" for i in range(200)], "n_features": 20}
-    modelfile.save(content, tmp_path / "s.model.pt", "model")
+    model_file.save(content, tmp_path / "s.model.pt", "model")
 
     def right(found):
         return torch.equal(found["centroids"], content["centroids"]) and found["genes"] == content["genes"]
 
-    assert check(tmp_path / "s.model.pt", lambda path: modelfile.load(path, "model"), right, n) > n / 2
+    assert check(tmp_path / "s.model.pt", lambda path: model_file.load(path, "model"), right, n) > n / 2
 
 
 @each

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from sccicl import modelfile, warmup, write
+from sccicl import warmup
 from sccicl.cli import main
+from sccicl.io import model_file, write_h5ad
 from simulate import simulate_cells
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +127,7 @@ def undisturbed(start, tmp_path_factory):
 def assert_same(found: Path, expected: Path) -> None:
     """All of an output that must repeat does: everything but seconds and memory."""
     if found.suffix == ".pt":
-        ours, theirs = (modelfile.load(path, path.name.split(".")[-2]) for path in (found, expected))
+        ours, theirs = (model_file.load(path, path.name.split(".")[-2]) for path in (found, expected))
         assert_equal_parts(ours, theirs)
     elif found.suffix == ".h5ad":
         ours, theirs = anndata.read_h5ad(found), anndata.read_h5ad(expected)
@@ -206,18 +207,22 @@ def test_no_room_is_told_in_a_sentence_and_leaves_nothing(number, output, tmp_pa
         raise OSError(number, os.strerror(number))
 
     if output == "h5ad":
-        real = write.io.FileIO.write
+        real = write_h5ad.io.FileIO.write
         monkeypatch.setattr(
-            write._Deferring, "_system_write", lambda self, data: (self.tell() > 4096 and refuse()) or real(self, data)
+            write_h5ad._Deferring,
+            "_system_write",
+            lambda self, data: (self.tell() > 4096 and refuse()) or real(self, data),
         )
-        action = lambda: write.write_h5ad(simulate_cells(), path)  # noqa: E731
+        action = lambda: write_h5ad.write_h5ad(simulate_cells(), path)  # noqa: E731
     elif output == "model":
         monkeypatch.setattr(torch, "save", refuse)
-        action = lambda: modelfile.save({"x": torch.zeros(9)}, path, "model")  # noqa: E731
+        action = lambda: model_file.save({"x": torch.zeros(9)}, path, "model")  # noqa: E731
     else:
         monkeypatch.setattr(Path, "write_text", refuse)
-        action = lambda: write.write_json({}, path)  # noqa: E731
-    with pytest.raises(write.InputError, match=f"{path.name} cannot be written .*{os.strerror(number)}.*make room"):
+        action = lambda: write_h5ad.write_json({}, path)  # noqa: E731
+    with pytest.raises(
+        write_h5ad.InputError, match=f"{path.name} cannot be written .*{os.strerror(number)}.*make room"
+    ):
         action()
     assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == [path.name]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sccicl import steps
 from sccicl.config import preset_config
 from sccicl.errors import InputError
-from sccicl.read import check_columns, take_counts
+from sccicl.io.read import check_columns, take_counts
 from scipy import sparse
 
 CONFIG = preset_config("default").changed(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sccicl import warmup
 from sccicl.errors import InputError
-from sccicl.read import read_counts
+from sccicl.io.read import read_counts
 from simulate import simulate_cells
 
 SHORT = ["--n-clusters", 3, "--epochs", 1, "--min-steps", 1, "--pool-runs", 1, "--device", "cpu", "--threads", 1]

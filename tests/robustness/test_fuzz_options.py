@@ -16,7 +16,7 @@ from sccicl import cli, steps
 from sccicl.cli import main
 from sccicl.config import PRESETS, Config
 from sccicl.errors import InputError
-from sccicl.read import take_counts
+from sccicl.io.read import take_counts
 from simulate import simulate_cells
 
 

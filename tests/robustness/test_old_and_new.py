@@ -21,8 +21,8 @@ import torch
 from sccicl import steps, warmup
 from sccicl.config import PRESETS
 from sccicl.export import export_sample
-from sccicl.read import read_counts
-from sccicl.write import write_h5ad
+from sccicl.io.read import read_counts
+from sccicl.io.write_h5ad import write_h5ad
 from simulate import simulate_cells
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / ".tools" / "anndata"

@@ -11,9 +11,9 @@ import anndata
 import pytest
 import torch
 from formats import small_counts
-from sccicl import modelfile
 from sccicl.errors import InputError
-from sccicl.read import read_counts
+from sccicl.io import model_file
+from sccicl.io.read import read_counts
 
 SOURCES = sorted((Path(__file__).resolve().parents[2] / "bin").rglob("*.py"))
 
@@ -44,19 +44,19 @@ def test_the_trap_works(tmp_path):
 @pytest.mark.parametrize("kind", ["fit", "model"])
 def test_models_with_code_are_refused(tmp_path, sprung, kind):
     path = tmp_path / "evil.pt"
-    torch.save({"cicl": kind, "format": modelfile.FORMAT, "encoder": Trap(sprung)}, path)
+    torch.save({"cicl": kind, "format": model_file.FORMAT, "encoder": Trap(sprung)}, path)
     with pytest.raises(InputError, match=r"no \w+ file of CICL"):
-        modelfile.load(path, kind)
+        model_file.load(path, kind)
     path.write_bytes(pickle.dumps(Trap(sprung)))
     with pytest.raises(InputError, match=r"no \w+ file of CICL"):
-        modelfile.load(path, kind)
+        model_file.load(path, kind)
 
 
 def test_models_of_another_format_are_refused(tmp_path):
     path = tmp_path / "later.pt"
-    torch.save({"cicl": "model", "format": modelfile.FORMAT + 1}, path)
-    with pytest.raises(InputError, match=f"its format is {modelfile.FORMAT + 1} and this version reads"):
-        modelfile.load(path, "model")
+    torch.save({"cicl": "model", "format": model_file.FORMAT + 1}, path)
+    with pytest.raises(InputError, match=f"its format is {model_file.FORMAT + 1} and this version reads"):
+        model_file.load(path, "model")
 
 
 @pytest.mark.parametrize(

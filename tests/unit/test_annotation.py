@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from sccicl import modelfile, steps
+from sccicl import steps
 from sccicl.annotation import UNKNOWN, annotation_record, attach_annotation, vote
 from sccicl.celltypist_labels import annotate_by_celltypist, load_celltypist_model
 from sccicl.cli import main
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
+from sccicl.io import model_file
 from sccicl.marker_list import annotate_by_marker_list, read_marker_list
 from sccicl.reference import annotate_by_reference, map_labels, read_labels, relabel, with_reference
 from simulate import simulate_cells
@@ -206,7 +207,7 @@ def reference(tmp_path_factory):
     prepared = steps.prepare_sample(folder / "r.h5ad", "r", config=config)
     fitted = steps.fit_sample(prepared, 3, config=config, seed=0, device=CPU, quiet=True)
     model = with_reference(steps.cluster_sample(prepared, fitted), prepared, "cell_type")
-    modelfile.save(model, folder / "r.model.pt", "model")
+    model_file.save(model, folder / "r.model.pt", "model")
     return folder / "r.model.pt", prepared
 
 
@@ -249,7 +250,7 @@ def test_names_for_the_clusters_of_a_model(reference, tmp_path):
         main, ["label-model", str(path), "--labels", str(tmp_path / "names.csv"), "--outdir", str(tmp_path)]
     )
     assert done.exit_code == 0, done.output
-    model = modelfile.load(tmp_path / "r.labelled.model.pt", "model")
+    model = model_file.load(tmp_path / "r.labelled.model.pt", "model")
     assert model["reference"]["names"] == ["Alpha", "Beta"]
     found = annotate_by_reference(clustered(), tmp_path / "r.labelled.model.pt", device=CPU)
     types = prepared.obs.groupby("cicl", observed=True)["cell_type"].agg(lambda column: column.mode()[0])
@@ -269,9 +270,9 @@ def test_bad_names(text, message, tmp_path):
 
 
 def test_model_without_reference(reference, tmp_path):
-    model = modelfile.load(reference[0], "model")
+    model = model_file.load(reference[0], "model")
     bare = {key: value for key, value in model.items() if key not in ("cicl", "format", "reference")}
-    modelfile.save(bare, tmp_path / "old.model.pt", "model")
+    model_file.save(bare, tmp_path / "old.model.pt", "model")
     with pytest.raises(InputError, match="keeps no cells with labels"):
         annotate_by_reference(clustered(), tmp_path / "old.model.pt", device=CPU)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sccicl import modelfile, train
+from sccicl import train
 from sccicl.checkpoint import Checkpoint, Interrupted, Progress, code_key, key_of
 from sccicl.config import Config
+from sccicl.io import model_file
 from simulate import simulate_cells
 
 COMMAND = Path(__file__).parents[2] / "bin" / "cicl.py"
@@ -138,7 +139,7 @@ def test_a_killed_command_goes_on_in_another_folder(tmp_path):
     assert list(folders[1].iterdir()) == []
     again = subprocess.run(command, cwd=folders[2], check=True, capture_output=True, text=True)
     assert "going on from the checkpoint" in again.stderr and "warm-up" not in again.stderr
-    whole, resumed = (modelfile.load(folder / "cells.fit.pt", "fit") for folder in (folders[0], folders[2]))
+    whole, resumed = (model_file.load(folder / "cells.fit.pt", "fit") for folder in (folders[0], folders[2]))
     assert whole["history"] == resumed["history"] and torch.equal(whole["embedding"], resumed["embedding"])
     assert list((tmp_path / "kept").iterdir()) == [] and list((tmp_path / "other").iterdir()) == []
 

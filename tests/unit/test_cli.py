@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from sccicl import modelfile
 from sccicl.cli import main, sample_id
+from sccicl.io import model_file
 from simulate import simulate_cells
 from sklearn.metrics import adjusted_rand_score
 
@@ -210,8 +210,8 @@ def test_model_file_is_never_unpickled(tmp_path):
             return (os.mkdir, (str(tmp_path / "exploded"),))
 
     torch.save({"cicl": "model", "format": 1, "bomb": Bomb()}, tmp_path / "x.model.pt")
-    with pytest.raises(modelfile.InputError):
-        modelfile.load(tmp_path / "x.model.pt", "model")
+    with pytest.raises(model_file.InputError):
+        model_file.load(tmp_path / "x.model.pt", "model")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -313,7 +313,7 @@ def test_fit_keeps_to_what_was_prepared(cells, tmp_path):
     cells.write_h5ad(tmp_path / "a.h5ad")
     cicl("prepare", tmp_path / "a.h5ad", "--outdir", tmp_path, "--preset", "paper", "--n-genes", 30)
     cicl("fit", tmp_path / "a.prepared.h5ad", "--outdir", tmp_path, "--n-clusters", 2, *QUICK)
-    params = modelfile.load(tmp_path / "a.fit.pt", "fit")["params"]
+    params = model_file.load(tmp_path / "a.fit.pt", "fit")["params"]
     assert params["n_genes"] == 30 and params["gene_selection"] == "seurat" and "max_value" not in params
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 from sccicl.demo import pbmc_counts, write_demo_data
-from sccicl.read import read_counts
+from sccicl.io.read import read_counts
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from formats import write_tenx_h5
 from sccicl import prepare_stored, steps
-from sccicl.check import are_plain_counts
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.evidence import CountEvidence
+from sccicl.io.validate import are_plain_counts
 from sccicl.ordered_evidence import OrderedEvidence
 from sccicl.prepare_stored import _moments, _Stored
 from scipy import sparse

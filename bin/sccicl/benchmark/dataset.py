@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..choices import InputKind
+from ..config import InputKind
 from ..errors import InputError
 
 if TYPE_CHECKING:

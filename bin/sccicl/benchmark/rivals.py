@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..choices import InputKind
+from ..config import InputKind
 
 if TYPE_CHECKING:
     from anndata import AnnData

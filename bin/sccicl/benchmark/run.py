@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checkpoint import Checkpoint
-from ..choices import InputKind
+from ..config import InputKind
 from ..runtime.profiling import stage
 from ..runtime.progress import log
 from . import rivals

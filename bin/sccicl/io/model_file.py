@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from .errors import InputError
-from .runtime.checksums import check_archive
-from .runtime.files import atomic_path
+from ..errors import InputError
+from ..runtime.checksums import check_archive
+from ..runtime.files import atomic_path
 
 FORMAT = 1
 

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 from sccicl.errors import InputError
-from sccicl.matrix_market import read_matrix_market
+from sccicl.io.matrix_market import read_matrix_market
 
 WHOLE = b"%%MatrixMarket matrix coordinate integer general\n%\n3 2 3\n1 1 5\n3 1 2\n2 2 7\n"
 VALUES = [[5, 0], [0, 7], [2, 0]]

@@ -10,9 +10,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from .check import add_warning
-from .errors import InputError
+from ..errors import InputError
 from .matrix_market import read_matrix_market
+from .validate import add_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

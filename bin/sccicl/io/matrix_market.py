@@ -11,7 +11,7 @@ from typing import IO
 
 from scipy import io, sparse
 
-from .errors import InputError
+from ..errors import InputError
 
 BLOCK_BYTES = 1 << 20
 

@@ -12,8 +12,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from .check import add_warning
-from .errors import InputError
+from ..errors import InputError
+from .validate import add_warning
 
 Axis = Literal["rows", "columns"]
 BLOCK_VALUES = 1 << 22

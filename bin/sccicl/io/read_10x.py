@@ -9,9 +9,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from .check import add_warning, checked_sparse, quoted
-from .errors import InputError
+from ..errors import InputError
 from .matrix_market import read_matrix_market
+from .validate import add_warning, checked_sparse, quoted
 
 if TYPE_CHECKING:
     import h5py

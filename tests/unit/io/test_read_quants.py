@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sccicl.errors import InputError
-from sccicl.quants import add_reads, add_symbols
-from sccicl.read import read_counts
+from sccicl.io.read import read_counts
+from sccicl.io.read_quants import add_reads, add_symbols
 from scipy import io, sparse
 
 COUNTS = np.random.default_rng(0).poisson(2, (12, 9))

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .check import look_like_counts, quoted
-from .errors import InputError
+from ..errors import InputError
 from .read_anndata import dense_to_csr, unknown_layer
+from .validate import look_like_counts, quoted
 
 if TYPE_CHECKING:
     import h5py

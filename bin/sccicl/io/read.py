@@ -6,7 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .check import (
+from scipy import sparse
+
+from ..config import InputKind
+from ..errors import InputError
+from ..runtime.checksums import is_intact
+from .validate import (
+    add_warning,
     as_counts,
     check_columns,
     check_input_kind,
@@ -16,13 +22,30 @@ from .check import (
     checked_sparse,
     look_like_counts,
 )
-from .choices import InputKind
-from .errors import InputError
-from .runtime.checksums import is_intact
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
     from scipy import sparse
+
+
+# Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.
+STEP_RECORDS = ("cells", "reads", "qc", "joint", "warnings")
+
+
+def take_record(adata: "AnnData", path: "Path") -> None:
+    """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from."""
+    import h5py
+    from anndata.io import read_elem
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return
+    with h5py.File(path, "r") as file:
+        record = {key: read_elem(file[f"uns/cicl/{key}"]) for key in STEP_RECORDS if f"uns/cicl/{key}" in file}
+    for warning in record.pop("warnings", ()):
+        add_warning(adata, str(warning))
+    adata.uns["cicl"].update(record)
 
 
 __all__ = ["check_columns", "read_counts", "take_counts"]
@@ -146,8 +169,8 @@ def _check_there(path: Path) -> None:
 
 
 def _read_folder(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
-    from .quants import quant_files, read_quants
-    from .read_tenx import read_tenx_mtx, tenx_matrix_files
+    from .read_10x import read_tenx_mtx, tenx_matrix_files
+    from .read_quants import quant_files, read_quants
 
     if any((path / marker).exists() for marker in ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")):
         return _read_zarr(path, input_kind, counts_layer)
@@ -191,7 +214,7 @@ def _read_file(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
         )
     _no_layers(path, counts_layer)
     if suffix == ".mtx":
-        from .read_tenx import MATRIX_FILE, read_tenx_mtx
+        from .read_10x import MATRIX_FILE, read_tenx_mtx
 
         if not MATRIX_FILE.match(path.name):
             raise InputError(
@@ -211,9 +234,9 @@ def _read_hdf5(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
         raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
     import h5py
 
+    from .read_10x import is_tenx_h5, read_tenx_h5
     from .read_anndata import count_layers, is_anndata, is_legacy, read_store
     from .read_loom import is_loom, loom_count_layers, read_loom
-    from .read_tenx import is_tenx_h5, read_tenx_h5
 
     with h5py.File(path, "r") as file:
         if is_anndata(file) and not is_legacy(file):

@@ -12,8 +12,8 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from .check import checked_sparse
-from .errors import InputError
+from ..errors import InputError
+from .validate import checked_sparse
 
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
 BYTES_PER_ENTRY = 64
@@ -204,7 +204,7 @@ def _of_store(group: Any, name: str, counts_layer: str | None) -> StoredMatrix |
 
 
 def _of_tenx(file: Any, name: str) -> StoredMatrix | None:
-    from .read_tenx import is_tenx_h5, read_tenx_names
+    from .read_10x import is_tenx_h5, read_tenx_names
 
     if not is_tenx_h5(file):
         return None

@@ -4,7 +4,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from sccicl.gene_names import add_symbols_column, by_symbols, gene_symbols, is_ensembl, why_none_matches
+from sccicl.io.gene_names import add_symbols_column, by_symbols, gene_symbols, is_ensembl, why_none_matches
 
 IDS = ["ENSG00000010610", "ENSG00000156738", "ENSG00000105369.9"]
 SYMBOLS = ["CD4", "MS4A1", "CD79A"]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from formats import small_counts, write_loom, write_table, write_tenx_h5, write_tenx_mtx
-from sccicl.read import read_counts, take_counts
-from sccicl.read_table import axis_of_cells
+from sccicl.io.read import read_counts, take_counts
+from sccicl.io.read_table import axis_of_cells
 from scipy import sparse
 
 SMALL = small_counts()
@@ -255,13 +255,13 @@ def test_table_that_is_gzipped_without_saying_so(tmp_path):
 
 
 def test_table_in_several_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("sccicl.read_table.BLOCK_VALUES", 4 * SMALL.n_vars)
+    monkeypatch.setattr("sccicl.io.read_table.BLOCK_VALUES", 4 * SMALL.n_vars)
     adata = read_counts(write_table(SMALL, tmp_path / "a.csv"))
     np.testing.assert_array_equal(adata.X.toarray(), SMALL.X.toarray())
 
 
 def test_dense_matrix_in_several_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("sccicl.read_anndata.BLOCK_VALUES", 5 * SMALL.n_vars)
+    monkeypatch.setattr("sccicl.io.read_anndata.BLOCK_VALUES", 5 * SMALL.n_vars)
     np.testing.assert_array_equal(read_counts(h5ad_of("dense", tmp_path / "a.h5ad")).X.toarray(), SMALL.X.toarray())
 
 

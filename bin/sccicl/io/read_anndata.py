@@ -8,8 +8,8 @@ from anndata import AnnData
 from anndata.io import read_elem
 from scipy import sparse
 
-from .check import add_warning, checked_sparse, look_like_counts, quoted
-from .errors import InputError
+from ..errors import InputError
+from .validate import add_warning, checked_sparse, look_like_counts, quoted
 
 if TYPE_CHECKING:
     import h5py

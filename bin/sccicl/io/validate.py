@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .choices import InputKind
-from .errors import InputError
+from ..config import InputKind
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData

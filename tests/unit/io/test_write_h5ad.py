@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from formats import small_counts
 from sccicl.errors import InputError
+from sccicl.io.read import read_counts
+from sccicl.io.write_h5ad import write_h5ad
 from sccicl.prepare import prepare
-from sccicl.read import read_counts
 from sccicl.runtime.files import atomic_path, write_json
-from sccicl.write import write_h5ad
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):

@@ -1,0 +1,1 @@
+"""Readers, validation, backed counts, h5ad and model files."""
