@@ -20,10 +20,10 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "bin"), str(ROOT / "benchmarks")]
 
-from sccicl.cells import Cells  # noqa: E402
 from sccicl.config import PRESETS  # noqa: E402
-from sccicl.kmeans import kmeans, lloyd  # noqa: E402
-from sccicl.loss import contrastive_loss  # noqa: E402
+from sccicl.model.cell_loader import Cells  # noqa: E402
+from sccicl.model.kmeans import kmeans, lloyd  # noqa: E402
+from sccicl.model.loss import contrastive_loss  # noqa: E402
 from sccicl.runtime.device import choose_device, device_name  # noqa: E402
 from sccicl.runtime.profiling import versions  # noqa: E402
 
@@ -42,9 +42,9 @@ def cells(n: int) -> torch.Tensor:
 
 def our_step(x: torch.Tensor, device: torch.device, products: torch.dtype | str | None = "auto") -> Callable[[], Any]:
     """One minibatch of all of `x` as `train` does it with preset paper."""
-    from sccicl import train as training
-    from sccicl.step import Stepper
-    from sccicl.world import World
+    from sccicl.model import train as training
+    from sccicl.model.distributed import World
+    from sccicl.model.train_step import Stepper
 
     config = PRESETS["paper"].changed(batch_size=len(x))
     data = Cells(x, device)
@@ -209,7 +209,7 @@ def part_scale(device: torch.device, options: argparse.Namespace) -> dict[str, A
 
 def epoch_of(n: int, device: str) -> str:
     """Seconds, CPU seconds and peak MB of one epoch with given pseudo-labels."""
-    from sccicl.train import train
+    from sccicl.model.train import train
 
     x = cells(n)
     config = PRESETS["default"].changed(epochs=2, min_steps=1, n_genes=N_GENES)
@@ -282,22 +282,23 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
     """ARI of preset paper with the fast losses, and with those of `naive.py` in float32, over the same seeds."""
     import numpy as np
     from naive import losses as naive_losses
-    from sccicl import step, steps
+    from sccicl import steps
+    from sccicl.model import train_step
     from sccicl.score import agreement
 
     def plain(first, second, labels, *, temperature, weight, **_):
         with torch.enable_grad():
             total = naive_losses(first.float(), second.float(), labels, temperature, weight)
-        return step.Losses(total, total.detach(), torch.zeros_like(total))
+        return train_step.Losses(total, total.detach(), torch.zeros_like(total))
 
     found: dict[str, Any] = {"epochs": options.epochs, "seeds": options.seeds, "ari": {}}
     config = PRESETS["paper"].changed(epochs=options.epochs)
-    ways = {"fast": (step.contrastive_loss, step.products_type), "plain float32": (plain, lambda *_: None)}
+    ways = {"fast": (train_step.contrastive_loss, train_step.products_type), "plain float32": (plain, lambda *_: None)}
     for path in options.sets:
         ari = found["ari"][path.stem] = {name: [] for name in ways}
         for seed in range(options.seeds):
             for name, (loss, products) in ways.items():
-                step.contrastive_loss, step.products_type = loss, products
+                train_step.contrastive_loss, train_step.products_type = loss, products
                 prepared = steps.prepare_sample(path, path.stem, config=config)
                 truth = prepared.obs[options.label_col].to_numpy()
                 fitted = steps.fit_sample(
@@ -306,7 +307,7 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
                 steps.cluster_sample(prepared, fitted)
                 ari[name].append(agreement(truth, prepared.obs["cicl"].to_numpy())["ari"])
                 print(f"{path.stem}, seed {seed}, {name}: {ari[name][-1]:.3f}", file=sys.stderr, flush=True)
-    step.contrastive_loss, step.products_type = ways["fast"]
+    train_step.contrastive_loss, train_step.products_type = ways["fast"]
     return found
 
 

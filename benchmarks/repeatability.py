@@ -76,13 +76,14 @@ def _cluster(options: argparse.Namespace) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bin"))
     import numpy as np
     import torch
-    from sccicl import step, steps
+    from sccicl import steps
     from sccicl.config import PRESETS
     from sccicl.io.read import read_counts
+    from sccicl.model import train_step
 
     torch.set_num_threads(options.threads)
     dtype = None if options.dtype == "float32" else getattr(torch, options.dtype)
-    step.products_type = lambda *_: dtype
+    train_step.products_type = lambda *_: dtype
     adata = read_counts(options.paths[0], input_kind=options.input_kind)
     if options.shuffled:
         rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from .config import InputKind, preset_config
 from .engine import fit
 from .errors import InputError
 from .evidence import ArrayEvidence
-from .model import encode
+from .model.encoder import encode
 from .runtime.device import choose_device
 
 

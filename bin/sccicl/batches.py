@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from scipy import sparse
-from torch import Tensor
 
 from .config import GeneSelection, InputKind
 from .errors import InputError
@@ -157,20 +155,6 @@ def neighbours_across(scores: np.ndarray, batches: np.ndarray, n_neighbours: int
             near = np.argsort(((scores[found] - scores[cell]) ** 2).sum(1), kind="stable")
             across[cell] = np.resize(np.asarray(found)[near[:n_neighbours]], n_neighbours)
     return np.hstack([own, across])
-
-
-def balanced_minibatches(batches: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """A random split into minibatches that hold every batch in the share that it has of all cells."""
-    from .train import n_minibatches
-
-    n_cells = len(batches)
-    order = torch.randperm(n_cells, generator=generator, device=generator.device)
-    # Every batch is spread evenly over 0 to 1, and the minibatches are pieces of that.
-    place = torch.empty(n_cells, dtype=torch.float64, device=generator.device)
-    for batch in batches.unique():
-        cells = order[batches[order] == batch]
-        place[cells] = (torch.arange(len(cells), dtype=torch.float64, device=generator.device) + 0.5) / len(cells)
-    return list(place.argsort(stable=True).tensor_split(n_minibatches(n_cells, batch_size)))
 
 
 class BatchEvidence(CountEvidence):

@@ -499,7 +499,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     from . import steps
     from .io import model_file
     from .io.backed_counts import in_memory_if_small
-    from .world import World, join_world, leave_world
+    from .model.distributed import World, join_world, leave_world
 
     asked = read_training(options)
     device = join_world(asked.device)

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint import Checkpoint
 from .config import Config, preset_config
 from .evidence import Evidence
 from .kchoice import choose_k
-from .model import Encoder, PCAEncoder, encode
+from .model.checkpoint import Checkpoint
+from .model.distributed import World
+from .model.encoder import Encoder, PCAEncoder, encode
+from .model.train import train
 from .numerics.pca import principal_components
 from .pool import Pool
-from .train import train
-from .world import World
 
 
 class Fit(NamedTuple):

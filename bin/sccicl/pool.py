@@ -9,15 +9,15 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from .checkpoint import Checkpoint
 from .config import Config
 from .cuts import shrunk_to_sphere, tempered_cut
 from .evidence import Evidence
-from .kmeans import assign, means
 from .lengths import MIDDLE, length_noise, measures
+from .model.checkpoint import Checkpoint
+from .model.kmeans import assign, means
+from .model.pretrain import warm_embedding
 from .numerics.sampling import random_sample
 from .runtime.progress import log
-from .warmup import warm_embedding
 
 POOL_CELLS = 10_000
 # Whether partitions agree shows in fewer cells than it takes to make them.

@@ -306,9 +306,8 @@ def embed_cells(adata: "AnnData", model: dict[str, Any], device: "torch.device")
     import torch
 
     from .config import Config
-    from .model import encode
+    from .model.encoder import encode, new_encoder
     from .prepare import apply_preparation
-    from .train import new_encoder
 
     config = Config(**model["params"])
     x = apply_preparation(

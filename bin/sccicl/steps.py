@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
-    from .checkpoint import Checkpoint
+    from .model.checkpoint import Checkpoint
     from .qc import Limits
 
 
@@ -188,8 +188,8 @@ def open_checkpoint(
     minutes: float,
 ) -> "Checkpoint":
     """The checkpoint in `folder` of the fit of these very cells with these parameters."""
-    from .checkpoint import Checkpoint, code_key, key_of
     from .io.backed_counts import parts_of_counts
+    from .model.checkpoint import Checkpoint, code_key, key_of
 
     key = key_of(
         *parts_of_counts(prepared),
@@ -307,7 +307,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
 
     from .cluster import by_size, cluster
     from .continuity import valley_density
-    from .evolution import as_record
+    from .model.snapshots import as_record
     from .numerics.ordering import order_of
     from .numerics.pca import principal_components
     from .runtime.profiling import stage

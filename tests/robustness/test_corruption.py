@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from formats import small_counts, write_tenx_h5, write_tenx_mtx
-from sccicl.checkpoint import Checkpoint
 from sccicl.cli import _read_step_file
 from sccicl.errors import InputError
 from sccicl.io import model_file
 from sccicl.io.read import read_counts, take_counts
 from sccicl.io.write_h5ad import write_h5ad
+from sccicl.model.checkpoint import Checkpoint
 from sccicl.runtime.checksums import is_intact
 
 TRIALS = int(os.environ.get("CICL_TRIALS", 40))

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from sccicl import warmup
 from sccicl.cli import main
 from sccicl.io import model_file, write_h5ad
+from sccicl.model import pretrain
 from simulate import simulate_cells
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def invoke(arguments: list[str], quiet: bool = True) -> None:
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
-    warmup.STEPS = WARM_STEPS
+    pretrain.STEPS = WARM_STEPS
     # As in a shell, where Python makes KeyboardInterrupt of SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -281,8 +281,8 @@ def test_what_the_machine_does_is_told(error, code, told, undisturbed, tmp_path,
     def fail(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr("sccicl.step.contrastive_loss", fail)
-    monkeypatch.setattr(warmup, "STEPS", WARM_STEPS)
+    monkeypatch.setattr("sccicl.model.train_step.contrastive_loss", fail)
+    monkeypatch.setattr(pretrain, "STEPS", WARM_STEPS)
     arguments = [str(argument) for argument in stage("fit", undisturbed[0], tmp_path)]
     ended = CliRunner().invoke(main, arguments)
     assert ended.exit_code == code and "ERROR: " in ended.output and told in ended.output
@@ -290,7 +290,7 @@ def test_what_the_machine_does_is_told(error, code, told, undisturbed, tmp_path,
 
 
 def test_clock_that_is_set_back(undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(warmup, "STEPS", WARM_STEPS)
+    monkeypatch.setattr(pretrain, "STEPS", WARM_STEPS)
     times = iter(range(10**9, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(times)))
     for name in ("fit", "cluster"):

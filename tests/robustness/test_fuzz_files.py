@@ -10,9 +10,9 @@ from formats import small_counts, write_loom, write_table, write_tenx_h5, write_
 from fuzzing import AT_RANDOM, EXAMPLES, MANY, ODD_TEXTS, QUIET, is_a_sentence, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sccicl import warmup
 from sccicl.errors import InputError
 from sccicl.io.read import read_counts
+from sccicl.model import pretrain
 from simulate import simulate_cells
 
 SHORT = ["--n-clusters", 3, "--epochs", 1, "--min-steps", 1, "--pool-runs", 1, "--device", "cpu", "--threads", 1]
@@ -151,13 +151,13 @@ def test_any_structure_many_times(files, name, layer, wanted):
 def steps(tmp_path_factory):
     """Folder with the outputs of all steps but the figures."""
     folder = tmp_path_factory.mktemp("steps")
-    before, warmup.STEPS = warmup.STEPS, 5
+    before, pretrain.STEPS = pretrain.STEPS, 5
     simulate_cells(60, 3, 80).write_h5ad(folder / "s.h5ad")
     (folder / "list.csv").write_text("A,gene1,gene2\nB,gene20,gene30\n")
     out = ("--outdir", folder)
     assert outcome("prepare", folder / "s.h5ad", "--n-genes", 60, *out) == 0
     assert outcome("fit", folder / "s.prepared.h5ad", *SHORT, *out) == 0
-    warmup.STEPS = before
+    pretrain.STEPS = before
     assert outcome("cluster", folder / "s.prepared.h5ad", "--fit", folder / "s.fit.pt", *out) == 0
     assert outcome("score", folder / "s.clustered.h5ad", *out) == 0
     assert outcome("markers", folder / "s.clustered.h5ad", *out) == 0

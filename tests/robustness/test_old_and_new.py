@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sccicl import steps, warmup
+from sccicl import steps
 from sccicl.config import PRESETS
 from sccicl.export import export_sample
 from sccicl.io.read import read_counts
 from sccicl.io.write_h5ad import write_h5ad
+from sccicl.model import pretrain
 from simulate import simulate_cells
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / ".tools" / "anndata"
@@ -162,7 +163,7 @@ def result(tmp_path_factory):
     config = PRESETS["default"].changed(pool_runs=1, epochs=1, min_steps=10)
     prepared = steps.prepare_sample(folder / "s.h5ad", "s", config=config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warmup, "STEPS", 10)
+        patch.setattr(pretrain, "STEPS", 10)
         fitted = steps.fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
     steps.cluster_sample(prepared, fitted)
     write_h5ad(prepared, folder / "result.h5ad")

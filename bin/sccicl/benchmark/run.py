@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoint import Checkpoint
 from ..config import InputKind
+from ..model.checkpoint import Checkpoint
 from ..runtime.profiling import stage
 from ..runtime.progress import log
 from . import rivals
@@ -157,8 +157,8 @@ def run_cicl(
     """Run the engine's steps in memory, from the file to the clusters."""
     from .. import steps
     from ..engine import pool_config
+    from ..model.pretrain import warm_config
     from ..runtime.device import choose_device
-    from ..warmup import warm_config
 
     chosen = choose_device(device)
     config = config_of(method, settings, n_cells=n_cells, on_gpu=chosen.type == "cuda")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from sccicl import kmeans as module
-from sccicl.kmeans import assign, chunk_rows, kmeans, lloyd, means, plus_plus, refine, squared_distances
-from sccicl.pseudolabels import pseudo_labels, student_t
+from sccicl.model import kmeans as module
+from sccicl.model.kmeans import assign, chunk_rows, kmeans, lloyd, means, plus_plus, refine, squared_distances
+from sccicl.model.pseudo_labels import pseudo_labels, student_t
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 

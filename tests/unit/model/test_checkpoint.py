@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sccicl import train
-from sccicl.checkpoint import Checkpoint, Interrupted, Progress, code_key, key_of
 from sccicl.config import Config
 from sccicl.io import model_file
+from sccicl.model import train
+from sccicl.model.checkpoint import Checkpoint, Interrupted, Progress, code_key, key_of
 from simulate import simulate_cells
 
-COMMAND = Path(__file__).parents[2] / "bin" / "cicl.py"
+COMMAND = Path(__file__).parents[3] / "bin" / "cicl.py"
 SMALL = {"n_layers": 1, "feed_forward": 16, "projection_hidden": 16, "projection_size": 8, "batch_size": 25}
 PER_MINIBATCH = Config(**SMALL, epochs=4, dropout=0.3)
 PER_EPOCH = Config(**SMALL, epochs=4, dropout=0.3, encoder="pca", embedding_size=5, view="mask", cluster_loss="supcon")

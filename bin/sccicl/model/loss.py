@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import ClusterLossForm
+from ..config import ClusterLossForm
 from .loss_symmetric import MIN_TEMPERATURE, Reduce, symmetric_loss
 
 # Entries of one tile of the similarity matrix: 4 MB in float32, which a few tiles of a common last-level cache hold.

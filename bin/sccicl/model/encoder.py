@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .runtime.device import is_out_of_memory
+from ..config import Config
+from ..runtime.device import is_out_of_memory
 
 
 class SelfAttention(nn.Module):
@@ -200,3 +201,10 @@ def encode(encoder: CellEncoder, x: Tensor, *, batch_size: int = 8192) -> Tensor
     finally:
         encoder.train(training)
     return encode(encoder, x, batch_size=batch_size // 2)
+
+
+def new_encoder(n_features: int, config: Config) -> Encoder | PCAEncoder:
+    """The encoder f of `config` for cells of `n_features` genes, freshly initialised."""
+    if config.encoder == "pca":
+        return PCAEncoder(n_features, config.embedding_size, config.n_layers, config.feed_forward, config.dropout)
+    return Encoder(n_features, config.n_layers, config.value_size, config.feed_forward, config.dropout)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from .config import Config
+from ..config import Config
+from ..runtime.device import is_out_of_memory
+from ..runtime.progress import log
+from .distributed import World
+from .encoder import encode
 from .loss import Losses, contrastive_loss
 from .loss_symmetric import TILE_ROWS
-from .model import encode
 from .precision import products_type
-from .runtime.device import is_out_of_memory
-from .runtime.progress import log
-from .world import World
 
 MIN_TILE_ROWS = 64
 MIN_MICRO_BATCH = 32

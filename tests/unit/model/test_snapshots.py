@@ -5,8 +5,8 @@ import torch
 from click.testing import CliRunner
 from sccicl.cli import main
 from sccicl.config import preset_config
-from sccicl.evolution import as_record, snapshot_epochs
-from sccicl.train import train
+from sccicl.model.snapshots import as_record, snapshot_epochs
+from sccicl.model.train import train
 from simulate import simulate_cells
 
 

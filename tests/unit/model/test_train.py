@@ -6,7 +6,8 @@ import pytest
 import torch
 from sccicl.config import PRESETS, Config
 from sccicl.errors import InputError
-from sccicl.train import label_change, minibatches, one_of, train
+from sccicl.model.minibatches import minibatches
+from sccicl.model.train import label_change, one_of, train
 
 SMALL = Config(n_layers=2, feed_forward=32, projection_hidden=32, projection_size=16, epochs=3, batch_size=40)
 

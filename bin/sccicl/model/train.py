@@ -8,20 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batches import balanced_minibatches
-from .cells import Cells
+from ..config import Config
+from ..errors import InputError
+from ..runtime.progress import progress
+from .cell_loader import Cells
 from .checkpoint import Checkpoint, Progress
-from .config import Config
-from .errors import InputError
-from .evolution import snapshot_cells, snapshot_epochs
+from .distributed import World
+from .encoder import Encoder, PCAEncoder, ProjectionHead, new_encoder
 from .kmeans import kmeans, lloyd, means, refine
-from .model import Encoder, PCAEncoder, ProjectionHead
-from .pseudolabels import pseudo_labels
-from .runtime.progress import progress
-from .step import Stepper
-from .training_state import QUANTITIES, TrainingState
+from .minibatches import balanced_minibatches, minibatches, n_minibatches
+from .pseudo_labels import pseudo_labels
+from .snapshots import snapshot_cells, snapshot_epochs
+from .train_state import QUANTITIES, TrainingState
+from .train_step import Stepper
 from .views import mask, noise, unit_noise
-from .world import World
 
 # Of K-means, from the centroids of the minibatch before.
 WARM_ITERATIONS = 8
@@ -40,13 +40,6 @@ class Trained(NamedTuple):
     snapshots: dict[str, Any] | None
 
 
-def new_encoder(n_features: int, config: Config) -> Encoder | PCAEncoder:
-    """The encoder f of `config` for cells of `n_features` genes, freshly initialised."""
-    if config.encoder == "pca":
-        return PCAEncoder(n_features, config.embedding_size, config.n_layers, config.feed_forward, config.dropout)
-    return Encoder(n_features, config.n_layers, config.value_size, config.feed_forward, config.dropout)
-
-
 def draw_view(x: Tensor, config: Config, generator: torch.Generator) -> Tensor:
     """One augmented view of a minibatch, (cells, genes)."""
     if config.view == "mask":
@@ -54,20 +47,6 @@ def draw_view(x: Tensor, config: Config, generator: torch.Generator) -> Tensor:
     if config.view == "noise":
         return noise(x, generator, sd=config.noise_sd, fraction=config.noise_fraction)
     return unit_noise(x, generator)
-
-
-def minibatches(n_cells: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """A random split into minibatches of nearly equal size, at most `batch_size` and never below 2 cells.
-
-    Equal sizes keep the last minibatch from having one cell, or fewer cells than clusters.
-    """
-    order = torch.randperm(n_cells, generator=generator, device=generator.device)
-    return list(order.tensor_split(n_minibatches(n_cells, batch_size)))
-
-
-def n_minibatches(n_cells: int, batch_size: int) -> int:
-    """Minibatches of at most `batch_size` cells that it takes, if none may have fewer than 2."""
-    return max(1, min(-(-n_cells // batch_size), n_cells // 2))
 
 
 def train(

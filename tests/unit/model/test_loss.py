@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import torch
-from sccicl import loss
-from sccicl.loss import contrastive_loss
-from sccicl.loss_symmetric import symmetric_loss
+from sccicl.model import loss
+from sccicl.model.loss import contrastive_loss
+from sccicl.model.loss_symmetric import symmetric_loss
 from sccicl.runtime.profiling import stage
 
 FORMS = ("ratio", "supcon", "other-view")

@@ -39,7 +39,7 @@ print("equal")
 def test_kernels_by_the_interpreter():
     environment = os.environ | {
         "TRITON_INTERPRET": "1",
-        "PYTHONPATH": str(Path(__file__).parents[2] / "bin"),
+        "PYTHONPATH": str(Path(__file__).parents[3] / "bin"),
         "CUDA_VISIBLE_DEVICES": "",
     }
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
@@ -49,7 +49,7 @@ def test_kernels_by_the_interpreter():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("form", ["ratio", "supcon", "other-view"])
 def test_losses_on_the_gpu_are_those_on_the_cpu(form):
-    from sccicl.loss import contrastive_loss
+    from sccicl.model.loss import contrastive_loss
 
     torch.manual_seed(1)
     first, second, labels = torch.randn(1000, 500), torch.randn(1000, 500), torch.randint(7, (1000,))

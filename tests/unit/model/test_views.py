@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sccicl.views import mask, noise, unit_noise
+from sccicl.model.views import mask, noise, unit_noise
 
 
 @pytest.fixture

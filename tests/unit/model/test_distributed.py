@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from sccicl import step as step_module
-from sccicl.cells import Cells
 from sccicl.config import Config
-from sccicl.train import train
+from sccicl.model import train_step as step_module
+from sccicl.model.cell_loader import Cells
+from sccicl.model.train import train
 
 SMALL = {"n_layers": 1, "feed_forward": 16, "projection_hidden": 16, "projection_size": 8, "batch_size": 31}
 PER_MINIBATCH = Config(**SMALL, epochs=3, dropout=0)
@@ -21,10 +21,10 @@ PROGRAM = """
 import sys
 import weakref
 import torch
-from sccicl.train import train
-from sccicl.world import join_world, leave_world
+from sccicl.model.train import train
+from sccicl.model.distributed import join_world, leave_world
 sys.path.insert(0, sys.argv[1])
-from test_world import PER_EPOCH, PER_MINIBATCH, cells, given
+from test_distributed import PER_EPOCH, PER_MINIBATCH, cells, given
 
 torch.set_num_threads(1)
 join_world(torch.device("cpu"))
@@ -55,7 +55,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2] / "bin")
+    environment["PYTHONPATH"] = str(Path(__file__).parents[3] / "bin")
     command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(tmp_path / "history.pt")]
     processes = [
         subprocess.Popen(command, env=environment | {"RANK": str(rank)}, stderr=subprocess.PIPE) for rank in range(2)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .config import Config
-from .model import encode
-from .numerics.pca import principal_components
+from ..config import Config
+from ..numerics.pca import principal_components
+from .distributed import World
+from .encoder import encode
 from .train import train
-from .world import World
 
 # A high temperature: the loss draws neighbours together rather than push all others apart, so that a big type is not
 # spread over the sphere until it looks like many.

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sccicl.model import Encoder, EncoderLayer, PCAEncoder, ResidualDropout, SelfAttention, encode
+from sccicl.model.encoder import Encoder, EncoderLayer, PCAEncoder, ResidualDropout, SelfAttention, encode
 from sklearn.decomposition import PCA
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import ClusterLossForm
+from ..config import ClusterLossForm
 
 if TYPE_CHECKING:
     from .loss_triton import TritonBackend

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .numerics.pca import principal_components
+from ..numerics.pca import principal_components
 
 SNAPSHOTS = 6
 MAX_CELLS = 2_000

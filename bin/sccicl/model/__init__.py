@@ -1,0 +1,1 @@
+"""The method on tensors: encoder, views, losses, K-means, pseudo-labels, training loop."""
