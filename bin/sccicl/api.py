@@ -9,11 +9,11 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import steps
-from .cluster import assign_clusters, cluster
+from .clustering.assign import assign_clusters, cluster
+from .clustering.features import ArrayEvidence
+from .clustering.fit import fit
 from .config import InputKind, preset_config
-from .engine import fit
 from .errors import InputError
-from .evidence import ArrayEvidence
 from .model.encoder import encode
 from .runtime.device import choose_device
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -15,30 +14,6 @@ from .prepare import library_sizes, normalise, size_factors
 GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
 CLIP = 10.0
 NULL_CELLS = 800
-
-
-class Evidence(Protocol):
-    """Where first pseudo-labels and the number of clusters are looked for: a count matrix or an array."""
-
-    n_cells: int
-
-    def subset(self, cells: np.ndarray) -> "Evidence":
-        """The evidence of some cells, whose genes are ranked anew."""
-
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """Cells on the genes of every gene set, fully scaled: (cells, genes) each."""
-
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
-        """Cells that the second view of each may be of, (cells, choices) int64, from components (cells, features)."""
-
-    def scaled(self) -> tuple[np.ndarray, ...]:
-        """Dense cells x genes in each scaling."""
-
-    def log_depth(self) -> np.ndarray | None:
-        """Logarithm of the library sizes, (cells,), if they are known."""
-
-    def structureless(self, seed: int) -> "Evidence | None":
-        """Simulated cells that differ by chance and depth only, if they can be made."""
 
 
 def z_scored(values: np.ndarray) -> np.ndarray:
@@ -117,33 +92,3 @@ class CountEvidence:
         ]
         counts = sparse.vstack(drawn, format="csr")
         return CountEvidence(counts[:, np.unique(counts.indices)], "counts")
-
-
-class ArrayEvidence:
-    """Evidence of an array that is taken as it is, (cells, features)."""
-
-    def __init__(self, x: np.ndarray):
-        self.x = x
-        self.n_cells = len(x)
-
-    def subset(self, cells: np.ndarray) -> "ArrayEvidence":
-        """See `Evidence`."""
-        return ArrayEvidence(self.x[cells])
-
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Evidence`."""
-        yield self.x
-
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
-        """See `Evidence`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
-
-    def scaled(self) -> tuple[np.ndarray, ...]:
-        """See `Evidence`."""
-        return (self.x,)
-
-    def log_depth(self) -> None:
-        """See `Evidence`."""
-
-    def structureless(self, seed: int) -> None:
-        """See `Evidence`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .annotation import TITLES
-from .continuity import continuum_note
+from .clustering.gaps import continuum_note
 from .methods import methods_text, references
 from .origin import origin, origin_data
 from .palette import MISSING, colours, matched_colours

@@ -225,7 +225,7 @@ def fit_sample(
     import torch
 
     from .batches import batch_codes
-    from .engine import fit
+    from .clustering.fit import fit
     from .numerics.ordering import order_of
     from .ordered_evidence import OrderedEvidence
     from .runtime.device import device_name, hardware
@@ -305,13 +305,13 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     """
     import torch
 
-    from .cluster import by_size, cluster
-    from .continuity import valley_density
+    from .clustering.assign import by_size, cluster
+    from .clustering.gaps import valley_density
+    from .clustering.stability import bootstrap_stability
     from .model.snapshots import as_record
     from .numerics.ordering import order_of
     from .numerics.pca import principal_components
     from .runtime.profiling import stage
-    from .stability import bootstrap_stability
 
     order = order_of(prepared)
     genes = order.selected(prepared)
@@ -400,7 +400,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
     """Cluster (cells,) and confidence (cells,) of new cells by a saved model."""
     import torch
 
-    from .cluster import assign_clusters
+    from .clustering.assign import assign_clusters
     from .reference import embed_cells
 
     h = torch.from_numpy(embed_cells(adata, model, device)).to(device)
@@ -409,7 +409,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
-    from .continuity import without_gap
+    from .clustering.gaps import without_gap
     from .io.read import check_columns
     from .mixing import ilisi
     from .numerics.ordering import canonical_order

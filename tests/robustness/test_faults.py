@@ -67,7 +67,15 @@ def start():
     )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["sccicl.cli", "sccicl.steps", "sccicl.engine", "sccicl.report", "anndata", "sklearn.cluster", "test_faults"]
+        [
+            "sccicl.cli",
+            "sccicl.steps",
+            "sccicl.clustering.fit",
+            "sccicl.report",
+            "anndata",
+            "sklearn.cluster",
+            "test_faults",
+        ]
     )
 
     def start_one(*arguments: object):

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from clustered import bare, clustered, described, metrics
 from sccicl import report
+from sccicl.clustering.n_clusters import SAME_AGREEMENT
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
-from sccicl.kchoice import SAME_AGREEMENT
 from sccicl.methods import methods_text, references
 from sccicl.report import write_report
 from sccicl.result import read_result

@@ -156,7 +156,7 @@ def run_cicl(
 ) -> Found:
     """Run the engine's steps in memory, from the file to the clusters."""
     from .. import steps
-    from ..engine import pool_config
+    from ..clustering.fit import pool_config
     from ..model.pretrain import warm_config
     from ..runtime.device import choose_device
 

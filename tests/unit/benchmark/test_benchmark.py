@@ -161,7 +161,7 @@ def test_cicl_is_given_k_and_settings_but_no_label(folder, tmp_path, monkeypatch
 
 
 def test_runs_with_the_same_pool_share_it_and_find_what_they_find_alone(folder, tmp_path, monkeypatch):
-    from sccicl import pool
+    from sccicl.clustering import ensemble
 
     trained = []
 
@@ -169,8 +169,8 @@ def test_runs_with_the_same_pool_share_it_and_find_what_they_find_alone(folder, 
         trained.append(options["seed"])
         return original(*arguments, **options)
 
-    original = pool.warm_embedding
-    monkeypatch.setattr(pool, "warm_embedding", warm_embedding)
+    original = ensemble.warm_embedding
+    monkeypatch.setattr(ensemble, "warm_embedding", warm_embedding)
     monkeypatch.chdir(tmp_path)
     settings = ({"epochs": "1", "pool_runs": "2"}, {"epochs": "2", "pool_runs": "2"})
     path, tracks = folder / "three.h5ad", ("given", "estimated")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sccicl.cuts import explained_variance, kmeans_cut, shrunk_to_sphere, tempered_cut, tempered_linkage
+from sccicl.clustering.linkage import explained_variance, kmeans_cut, shrunk_to_sphere, tempered_cut, tempered_linkage
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .model.kmeans import kmeans, means
-from .model.pseudo_labels import student_t
+from ..model.kmeans import kmeans, means
+from ..model.pseudo_labels import student_t
 
 
 class Clusters(NamedTuple):

@@ -4,12 +4,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from sccicl import pool
+from sccicl.clustering import ensemble
+from sccicl.clustering.ensemble import Pool, medoid
+from sccicl.clustering.features import ArrayEvidence
 from sccicl.config import preset_config
-from sccicl.evidence import ArrayEvidence, CountEvidence
+from sccicl.evidence import CountEvidence
 from sccicl.numerics.neighbours import neighbour_indices
 from sccicl.numerics.pca import principal_components
-from sccicl.pool import Pool, medoid
 from simulate import simulate_cells
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
@@ -63,7 +64,7 @@ def test_agreement_by_hand(unequal, monkeypatch):
     into = found._partitions(7)
     pairs = [adjusted_rand_score(a, b) for a, b in combinations(into, 2)]
     assert len(pairs) == 15 and found.agreement(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
-    monkeypatch.setattr(pool, "AGREEMENT_CELLS", 120)
+    monkeypatch.setattr(ensemble, "AGREEMENT_CELLS", 120)
     monkeypatch.setattr(found, "_partitions", lambda _k, rows: [rows % 2, rows % 3, rows % 2])
     rows = np.sort(np.random.default_rng(0).choice(375, 120, replace=False))
     assert found.agreement(7) == pytest.approx((1 + 2 * adjusted_rand_score(rows % 2, rows % 3)) / 3)
@@ -76,7 +77,7 @@ def test_medoid_by_hand():
 
 
 def test_cells_outside_the_pool_are_labelled_too(unequal, monkeypatch):
-    monkeypatch.setattr(pool, "POOL_CELLS", 200)
+    monkeypatch.setattr(ensemble, "POOL_CELLS", 200)
     x, truth = unequal
     found = Pool(ArrayEvidence(x), CONFIG, quiet=True)
     assert all(len(h) == 200 for h in found.embeddings)

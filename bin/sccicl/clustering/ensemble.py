@@ -9,15 +9,15 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from .config import Config
-from .cuts import shrunk_to_sphere, tempered_cut
-from .evidence import Evidence
-from .lengths import MIDDLE, length_noise, measures
-from .model.checkpoint import Checkpoint
-from .model.kmeans import assign, means
-from .model.pretrain import warm_embedding
-from .numerics.sampling import random_sample
-from .runtime.progress import log
+from ..config import Config
+from ..model.checkpoint import Checkpoint
+from ..model.kmeans import assign, means
+from ..model.pretrain import warm_embedding
+from ..numerics.sampling import random_sample
+from ..runtime.progress import log
+from .distance import MIDDLE, length_noise, measures
+from .features import Evidence
+from .linkage import shrunk_to_sphere, tempered_cut
 
 POOL_CELLS = 10_000
 # Whether partitions agree shows in fewer cells than it takes to make them.

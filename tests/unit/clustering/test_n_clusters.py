@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
-from sccicl import kchoice
+from sccicl.clustering import n_clusters
+from sccicl.clustering.ensemble import Pool
+from sccicl.clustering.features import ArrayEvidence
+from sccicl.clustering.n_clusters import (
+    Merges,
+    choose_k,
+    most_agreed,
+    n_communities,
+    numbers_near,
+    right_share,
+    wilson_lower_bound,
+)
 from sccicl.config import preset_config
-from sccicl.evidence import ArrayEvidence, CountEvidence
-from sccicl.kchoice import Merges, choose_k, most_agreed, n_communities, numbers_near, right_share, wilson_lower_bound
-from sccicl.pool import Pool
+from sccicl.evidence import CountEvidence
 from scipy import sparse
 from simulate import simulate_cells
 from statsmodels.stats.proportion import proportion_confint
@@ -36,7 +45,7 @@ def test_embeddings_agree_on_the_number_where_a_count_is_wrong(monkeypatch, misc
     cells = simulate_cells(n_cells=400, n_types=5, n_genes=400, markers=30, fold=4.0)
     evidence = CountEvidence(cells.X)
     pool = Pool(evidence, preset_config("default").changed(pool_runs=4), quiet=True)
-    monkeypatch.setattr(kchoice, "n_communities", lambda *_args, **_options: miscounted)
+    monkeypatch.setattr(n_clusters, "n_communities", lambda *_args, **_options: miscounted)
     monkeypatch.setattr(Merges, "estimate", lambda _self: miscounted)
     found = choose_k(evidence, "auto", pool)
     assert found["separable"] == found["communities"] == miscounted and found["n_clusters"] == 5
@@ -141,6 +150,6 @@ def test_chance_is_beaten_by_separability_or_by_number(
         numbers = np.arange(12, 1, -1)
         return Merges(np.where(numbers == 2, last, np.where(numbers <= n, 0.9, 0.5)), numbers)
 
-    monkeypatch.setattr(kchoice, "held_out_merges", lambda *_args, **_options: [merges(n_by_chance, last_by_chance)])
+    monkeypatch.setattr(n_clusters, "held_out_merges", lambda *_args, **_options: [merges(n_by_chance, last_by_chance)])
     evidence = CountEvidence(simulate_cells().X)
-    assert kchoice._beats_chance(evidence, [merges(n_separable, last)], 0) is expected
+    assert n_clusters._beats_chance(evidence, [merges(n_separable, last)], 0) is expected

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .config import Config, preset_config
-from .evidence import Evidence
-from .kchoice import choose_k
-from .model.checkpoint import Checkpoint
-from .model.distributed import World
-from .model.encoder import Encoder, PCAEncoder, encode
-from .model.train import train
-from .numerics.pca import principal_components
-from .pool import Pool
+from ..config import Config, preset_config
+from ..model.checkpoint import Checkpoint
+from ..model.distributed import World
+from ..model.encoder import Encoder, PCAEncoder, encode
+from ..model.train import train
+from ..numerics.pca import principal_components
+from .ensemble import Pool
+from .features import Evidence
+from .n_clusters import choose_k
 
 
 class Fit(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sccicl.lengths import MEANINGFUL, NOISY, length_noise, measures
+from sccicl.clustering.distance import MEANINGFUL, NOISY, length_noise, measures
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.arange(4), 250)

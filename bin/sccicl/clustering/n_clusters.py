@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cuts import kmeans_cut
-from .evidence import Evidence
-from .numerics.neighbours import neighbour_indices, shared_neighbour_graph
-from .numerics.pca import principal_components
-from .numerics.sampling import random_sample
-from .pool import Pool
+from ..numerics.neighbours import neighbour_indices, shared_neighbour_graph
+from ..numerics.pca import principal_components
+from ..numerics.sampling import random_sample
+from .ensemble import Pool
+from .features import Evidence
+from .linkage import kmeans_cut
 
 MAX_CLUSTERS = 35
 MIN_CELLS_PER_CLUSTER = 8

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .cuts import tempered_cut
+from .linkage import tempered_cut
 
 BOOTSTRAPS = 20
 MAX_CELLS = 2_000

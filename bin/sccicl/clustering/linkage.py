@@ -8,7 +8,7 @@ clusters; it is then the likelier one, as a split of one type explains little th
 import numpy as np
 import torch
 
-from .model.kmeans import kmeans
+from ..model.kmeans import kmeans
 
 # Exponents of the sizes, from centroid linkage to Ward linkage; the first that explains enough is taken.
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)

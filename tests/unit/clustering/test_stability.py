@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sccicl.stability import best_jaccard, bootstrap_stability
+from sccicl.clustering.stability import best_jaccard, bootstrap_stability
 from sklearn.metrics import jaccard_score
 
 

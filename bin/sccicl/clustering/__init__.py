@@ -1,0 +1,1 @@
+"""The algorithm on arrays: number of clusters, ensemble, linkage, fit, final clusters."""
