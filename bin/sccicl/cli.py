@@ -18,7 +18,7 @@ from .runtime.device import _device
 from .runtime.environment import set_environment
 
 if TYPE_CHECKING:
-    from .qc import Limits
+    from .preprocess.qc import Limits
 
 
 MAX_ID_BYTES = 200
@@ -173,7 +173,7 @@ qc_options = _options(
 
 def read_limits(options: dict[str, Any]) -> "Limits":
     """The limits of the quality control; takes them out of `options`."""
-    from .qc import Limits
+    from .preprocess.qc import Limits
 
     names = ("min_counts", "min_genes", "max_mito", "nmads", "min_cells", "doublets")
     return Limits(**{name: options.pop(name) for name in names})

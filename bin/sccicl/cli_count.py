@@ -94,7 +94,7 @@ def join(
 ) -> None:
     """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
     from .io.write_h5ad import write_h5ad
-    from .joint import join_samples
+    from .preprocess.concat import join_samples
 
     names = samples.split(",")
     if len(names) != len(paths) or len(set(names)) != len(names):

@@ -307,7 +307,7 @@ def embed_cells(adata: "AnnData", model: dict[str, Any], device: "torch.device")
 
     from .config import Config
     from .model.encoder import encode, new_encoder
-    from .prepare import apply_preparation
+    from .preprocess.prepare import apply_preparation
 
     config = Config(**model["params"])
     x = apply_preparation(

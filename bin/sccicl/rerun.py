@@ -88,9 +88,9 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
     InputError
         When `original` lacks cells or genes of the result.
     """
-    from .batches import prepare_jointly
     from .io.read import read_counts, take_counts
     from .io.validate import add_warning
+    from .preprocess.batch_correction import prepare_jointly
     from .runtime.checksums import record_sums
     from .runtime.profiling import stage
     from .steps import prepare_counts

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from .model.checkpoint import Checkpoint
-    from .qc import Limits
+    from .preprocess.qc import Limits
 
 
 Auto = Literal["auto"]
@@ -67,7 +67,7 @@ def parse_numbers(text: str | int, n_cells: int | None = None) -> tuple[int | Au
 
 def prepare_counts(counts: "AnnData", input_kind: InputKind, config: Config) -> "AnnData":
     """Prepare validated counts as `config` says."""
-    from .prepare import prepare
+    from .preprocess.prepare import prepare
 
     return prepare(
         counts,
@@ -94,10 +94,10 @@ def prepare_sample(
 
     Cells outside `limits` are left out, unless an earlier step has done its quality control.
     """
-    from .batches import prepare_jointly
     from .io.gene_names import add_symbols_column
     from .io.read import check_columns, read_counts, take_record
-    from .qc import quality_control
+    from .preprocess.batch_correction import prepare_jointly
+    from .preprocess.qc import quality_control
     from .runtime.profiling import stage
 
     stages: dict[str, dict[str, float]] = {}
@@ -140,7 +140,7 @@ def prepare_to_file(
     """
     from .io.read_backed import stored_matrix
     from .io.write_h5ad import write_h5ad
-    from .prepare_stored import fits_in_memory, write_prepared
+    from .preprocess.prepare_backed import fits_in_memory, write_prepared
     from .runtime.progress import log
 
     max_bytes = int(memory_gb * 2**30)
@@ -224,10 +224,10 @@ def fit_sample(
     """
     import torch
 
-    from .batches import batch_codes
     from .clustering.fit import fit
     from .numerics.ordering import order_of
-    from .ordered_evidence import OrderedEvidence
+    from .preprocess.batch_correction import batch_codes
+    from .preprocess.features import OrderedEvidence
     from .runtime.device import device_name, hardware
     from .runtime.profiling import stage, versions
 

@@ -12,7 +12,7 @@ from formats import small_counts, write_loom, write_table, write_tenx_h5, write_
 from sccicl import steps
 from sccicl.errors import InputError
 from sccicl.io.read import check_columns, read_counts, take_counts
-from sccicl.prepare import prepare
+from sccicl.preprocess.prepare import prepare
 from sccicl.steps import parse_numbers
 from scipy import sparse
 

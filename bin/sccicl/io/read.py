@@ -30,24 +30,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-# Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.
-STEP_RECORDS = ("cells", "reads", "qc", "joint", "warnings")
-
-
-def take_record(adata: "AnnData", path: "Path") -> None:
-    """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from."""
-    import h5py
-    from anndata.io import read_elem
-
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return
-    with h5py.File(path, "r") as file:
-        record = {key: read_elem(file[f"uns/cicl/{key}"]) for key in STEP_RECORDS if f"uns/cicl/{key}" in file}
-    for warning in record.pop("warnings", ()):
-        add_warning(adata, str(warning))
-    adata.uns["cicl"].update(record)
-
-
 __all__ = ["check_columns", "read_counts", "take_counts"]
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 HDF5_SUFFIXES = (".h5ad", ".h5", ".hdf5", ".loom")
@@ -292,3 +274,21 @@ def _validated(
     check_values(adata, input_kind=input_kind, where=where, count_layers=count_layers)
     adata.X = as_counts(matrix, input_kind)
     return adata
+
+
+# Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.
+STEP_RECORDS = ("cells", "reads", "qc", "joint", "warnings")
+
+
+def take_record(adata: "AnnData", path: "Path") -> None:
+    """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from."""
+    import h5py
+    from anndata.io import read_elem
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return
+    with h5py.File(path, "r") as file:
+        record = {key: read_elem(file[f"uns/cicl/{key}"]) for key in STEP_RECORDS if f"uns/cicl/{key}" in file}
+    for warning in record.pop("warnings", ()):
+        add_warning(adata, str(warning))
+    adata.uns["cicl"].update(record)

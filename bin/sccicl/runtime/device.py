@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     import torch
 
 
-def _device(name: str, threads: int | None) -> Any:
-
-    set_threads(threads)
-    return choose_device(name)
-
-
 # Beyond any node; torch starts as many as it is told to, and never comes to work.
 MAX_THREADS = 1024
 
@@ -144,6 +138,12 @@ def hardware(device: "torch.device") -> dict[str, str | int]:
         if (driver := nvidia_driver()) is not None:
             found["driver"] = driver
     return found
+
+
+def _device(name: str, threads: int | None) -> Any:
+
+    set_threads(threads)
+    return choose_device(name)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

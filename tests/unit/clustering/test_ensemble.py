@@ -8,9 +8,9 @@ from sccicl.clustering import ensemble
 from sccicl.clustering.ensemble import Pool, medoid
 from sccicl.clustering.features import ArrayEvidence
 from sccicl.config import preset_config
-from sccicl.evidence import CountEvidence
 from sccicl.numerics.neighbours import neighbour_indices
 from sccicl.numerics.pca import principal_components
+from sccicl.preprocess.features import CountEvidence
 from simulate import simulate_cells
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score

@@ -15,7 +15,7 @@ from sccicl.clustering.n_clusters import (
     wilson_lower_bound,
 )
 from sccicl.config import preset_config
-from sccicl.evidence import CountEvidence
+from sccicl.preprocess.features import CountEvidence
 from scipy import sparse
 from simulate import simulate_cells
 from statsmodels.stats.proportion import proportion_confint

@@ -13,7 +13,7 @@ from formats import small_counts
 from sccicl.errors import InputError
 from sccicl.io.read import read_counts
 from sccicl.io.write_h5ad import write_h5ad
-from sccicl.prepare import prepare
+from sccicl.preprocess.prepare import prepare
 from sccicl.runtime.files import atomic_path, write_json
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import InputKind
-from .errors import InputError
-from .io.gene_names import add_symbols_column
-from .io.read import read_counts, take_record
-from .io.validate import add_warning, quoted
+from ..config import InputKind
+from ..errors import InputError
+from ..io.gene_names import add_symbols_column
+from ..io.read import read_counts, take_record
+from ..io.validate import add_warning, quoted
 from .qc import Limits, quality_control
 
 if TYPE_CHECKING:

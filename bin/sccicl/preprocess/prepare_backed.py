@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from .config import Config, InputKind
-from .genes import largest_value, variable_genes
-from .io.read_backed import (
+from ..config import Config, InputKind
+from ..io.read_backed import (
     BLOCKS_AT_A_TIME,
     BYTES_PER_ENTRY,
     IN_MEMORY_BYTES_PER_ENTRY,
@@ -27,11 +26,13 @@ from .io.read_backed import (
     StoredMatrix,
     row_blocks,
 )
-from .io.validate import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
-from .numerics.ordering import canonical_order, inverse
-from .numerics.reproducible_sums import grouped_sums, row_sums, units_of
-from .prepare import normalise, record_dropped, record_preparation, size_factors, z_score
-from .runtime.prefetch import ahead, side_by_side
+from ..io.validate import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
+from ..numerics.ordering import canonical_order, inverse
+from ..numerics.reproducible_sums import grouped_sums, row_sums, units_of
+from ..runtime.prefetch import ahead, side_by_side
+from .highly_variable_genes import largest_value, variable_genes
+from .normalise import normalise, size_factors, z_score
+from .prepare import record_dropped, record_preparation
 
 if TYPE_CHECKING:
     import h5py
@@ -319,7 +320,7 @@ def finish(target: "h5py.File", kept: "AnnData") -> None:
     """Write obs, var and uns of `kept` beside the values, as anndata would."""
     from anndata.io import write_elem
 
-    from .io.write_h5ad import storable
+    from ..io.write_h5ad import storable
 
     kept.obs, kept.var = storable(kept.obs), storable(kept.var)
     target.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
@@ -341,10 +342,10 @@ def write_prepared(
 
     `record` is added to `uns["cicl"]["prepare"]`.
     """
-    from .io.write_h5ad import hdf5_file
-    from .runtime.checksums import seal
-    from .runtime.files import atomic_path
-    from .runtime.profiling import stage
+    from ..io.write_h5ad import hdf5_file
+    from ..runtime.checksums import seal
+    from ..runtime.files import atomic_path
+    from ..runtime.profiling import stage
 
     stages: dict[str, dict[str, float]] = {}
     with atomic_path(outfile) as temporary:

@@ -7,13 +7,13 @@ import h5py
 import numpy as np
 import pytest
 from formats import write_tenx_h5
-from sccicl import prepare_stored, steps
+from sccicl import steps
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
-from sccicl.evidence import CountEvidence
 from sccicl.io.validate import are_plain_counts
-from sccicl.ordered_evidence import OrderedEvidence
-from sccicl.prepare_stored import _moments, _Stored
+from sccicl.preprocess import prepare_backed
+from sccicl.preprocess.features import CountEvidence, OrderedEvidence
+from sccicl.preprocess.prepare_backed import _moments, _Stored
 from scipy import sparse
 from simulate import simulate_cells
 
@@ -36,8 +36,8 @@ def cells():
 @pytest.fixture
 def in_blocks(monkeypatch):
     """Whatever the size, blocks of a few cells."""
-    monkeypatch.setattr(prepare_stored, "fits_in_memory", lambda *_: False)
-    monkeypatch.setattr(prepare_stored, "MAX_BLOCK_ENTRIES", 700)
+    monkeypatch.setattr(prepare_backed, "fits_in_memory", lambda *_: False)
+    monkeypatch.setattr(prepare_backed, "MAX_BLOCK_ENTRIES", 700)
 
 
 def written(cells, kind, folder):
@@ -131,9 +131,9 @@ def test_what_is_small_enough_is_prepared_in_memory(cells):
     class Matrix:
         names, n_entries = cells, 300_000_000
 
-    assert not prepare_stored.fits_in_memory(Matrix, CONFIG, 4 << 30)
+    assert not prepare_backed.fits_in_memory(Matrix, CONFIG, 4 << 30)
     Matrix.n_entries = 3_000_000
-    assert prepare_stored.fits_in_memory(Matrix, CONFIG, 4 << 30)
+    assert prepare_backed.fits_in_memory(Matrix, CONFIG, 4 << 30)
 
 
 def test_evidence_from_the_file(cells, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sccicl.errors import InputError
-from sccicl.qc import Limits, lower_limit, mito_limit, quality_control, valley
+from sccicl.preprocess.qc import Limits, lower_limit, mito_limit, quality_control, valley
 from scipy import sparse, stats
 
 N_CELLS = 400

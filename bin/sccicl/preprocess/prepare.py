@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from .config import GeneSelection, InputKind
-from .errors import InputError
-from .genes import moments, select_genes
-from .io.validate import add_warning, check_input_kind, check_size, source_name
-from .numerics.ordering import canonical_order, inverse
-from .numerics.reproducible_sums import row_sums
+from ..config import GeneSelection, InputKind
+from ..errors import InputError
+from ..io.validate import add_warning, check_input_kind, check_size, source_name
+from ..numerics.ordering import canonical_order, inverse
+from .highly_variable_genes import select_genes
+from .normalise import library_sizes, mean_and_std, normalise, size_factors, z_score
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
 MIN_SHARE_OF_GENES = 0.5
-# z-scored together: what is worked on stays in a core's cache.
-SCORE_CELLS = 512
 # Gene indices of stored entries of a matrix, and the values there.
 Block = tuple[np.ndarray, np.ndarray]
 
@@ -154,59 +152,6 @@ def _without_empty(counts: sparse.csr_matrix, cells: np.ndarray, genes: np.ndarr
         new_place[genes] = np.arange(len(genes))
         places = new_place[places]
     return sparse.csr_matrix((counts.data, places, ends), shape=(len(cells), len(genes)), copy=False)
-
-
-def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> tuple[np.ndarray, float]:
-    """Sum of the counts of every cell, (cells,) float64, and its median; ones for `log` values."""
-    if input_kind == "log":
-        return np.ones(counts.shape[0]), 1.0
-    library = row_sums(counts, whole_numbers=input_kind == "counts")
-    return library, float(np.median(library))
-
-
-def size_factors(library: np.ndarray, median: float) -> np.ndarray:
-    """Library size / median library size, (cells,); 1 for a cell without counts."""
-    return np.where(library > 0, library / median, 1.0)
-
-
-def normalise(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind) -> sparse.csr_matrix:
-    """log1p(counts / size factor), CSR float64; `log` values as they are."""
-    values = counts.data.astype(np.float64)
-    if input_kind != "log":
-        values = np.log1p(values / np.repeat(factors, np.diff(counts.indptr)))
-    return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
-
-
-def mean_and_std(log_values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every gene, (genes,) each; 0 for a gene that does not vary.
-
-    The variance is divided by cells - 1, as in scanpy's `scale`.
-    """
-    bound = float(log_values.data.max()) if log_values.nnz else 0.0
-    mean, variance = moments(lambda: [(log_values.indices, log_values.data)], log_values.shape, bound)
-    return mean, np.sqrt(variance)
-
-
-def z_score(
-    log_values: sparse.csr_matrix, mean: np.ndarray, std: np.ndarray, max_value: float | None = None
-) -> np.ndarray:
-    """(values - mean) / std, (cells, genes) float32; 0 for a gene with a standard deviation of 0."""
-    scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
-    n_cells = log_values.shape[0]
-    # Most entries are those of a gene that is absent; only the others are worked on one by one.
-    scores = np.tile(_clipped((0.0 - mean) * scale, max_value), (n_cells, 1))
-    for start in range(0, n_cells, SCORE_CELLS):
-        part = log_values[start : start + SCORE_CELLS]
-        genes = part.indices
-        cells = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-        values = _clipped((part.data - mean[genes]) * scale[genes], max_value)
-        scores[start : start + SCORE_CELLS][cells, genes] = values
-    return scores
-
-
-def _clipped(values: np.ndarray, max_value: float | None) -> np.ndarray:
-    values = values.astype(np.float32)
-    return values if max_value is None else np.clip(values, -max_value, max_value, out=values)
 
 
 def apply_preparation(

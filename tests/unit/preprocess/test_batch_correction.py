@@ -5,13 +5,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sccicl.batches import batch_codes, correct, corrected_input, mutual_pairs, neighbours_across, order_genes_jointly
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
-from sccicl.joint import join_samples
 from sccicl.mixing import ilisi, perplexity_weights
 from sccicl.model.minibatches import balanced_minibatches
-from sccicl.qc import Limits
+from sccicl.preprocess.batch_correction import (
+    batch_codes,
+    correct,
+    corrected_input,
+    mutual_pairs,
+    neighbours_across,
+    order_genes_jointly,
+)
+from sccicl.preprocess.concat import join_samples
+from sccicl.preprocess.qc import Limits
 from sccicl.steps import prepare_sample
 from scipy import sparse
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage, signal, sparse
 
-from .config import Doublets, InputKind
-from .errors import InputError
-from .io.gene_names import gene_symbols
-from .io.validate import add_warning, check_size, source_name
-from .numerics.ordering import canonical_order, in_order
+from ..config import Doublets, InputKind
+from ..errors import InputError
+from ..io.gene_names import gene_symbols
+from ..io.validate import add_warning, check_size, source_name
+from ..numerics.ordering import canonical_order, in_order
 
 if TYPE_CHECKING:
     from anndata import AnnData

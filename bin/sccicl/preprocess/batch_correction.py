@@ -4,23 +4,22 @@ A batch shifts every cell of a type alike. Cells of two batches that are nearest
 the other's batch, are taken to be of one type (mutual nearest neighbours), and what lies between them to be the shift.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from .config import GeneSelection, InputKind
-from .errors import InputError
-from .evidence import CountEvidence, z_scored
-from .genes import order_genes
-from .numerics.ordering import canonical_order, inverse
-from .numerics.pca import principal_components
+from ..config import GeneSelection, InputKind
+from ..errors import InputError
+from ..numerics.ordering import canonical_order, inverse
+from ..numerics.pca import principal_components
+from .highly_variable_genes import order_genes
+from .normalise import z_scored
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from .config import Config
+    from ..config import Config
 
 
 MUTUAL_NEIGHBOURS = 20
@@ -134,7 +133,7 @@ def neighbours_across(scores: np.ndarray, batches: np.ndarray, n_neighbours: int
 
     Those of other batches are mutual ones; a cell that has none gets the nearest of its own batch instead.
     """
-    from .numerics.neighbours import neighbour_indices
+    from ..numerics.neighbours import neighbour_indices
 
     n_cells = len(scores)
     own = np.empty((n_cells, n_neighbours), dtype=np.int64)
@@ -157,39 +156,6 @@ def neighbours_across(scores: np.ndarray, batches: np.ndarray, n_neighbours: int
     return np.hstack([own, across])
 
 
-class BatchEvidence(CountEvidence):
-    """Evidence of counts of several batches: genes that vary within batches, scaled in each, and shifts taken out."""
-
-    def __init__(self, counts: sparse.csr_matrix, batches: np.ndarray, input_kind: InputKind = "counts"):
-        super().__init__(counts, input_kind)
-        self.batches = batches
-
-    def subset(self, cells: np.ndarray) -> "BatchEvidence":
-        """See `Evidence`."""
-        return BatchEvidence(self.counts[cells], batch_codes(self.batches[cells]), self.input_kind)
-
-    def _order(self, selection: GeneSelection) -> np.ndarray:
-        return order_genes_jointly(self.counts, self._factors, self.input_kind, selection, self.batches, 2000)
-
-    def _values(self, genes: np.ndarray) -> np.ndarray:
-        values = super()._values(genes)
-        for batch in range(self.batches.max() + 1):
-            values[self.batches == batch] -= values[self.batches == batch].mean(0)
-        return values
-
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Evidence`."""
-        return (corrected_input(values, self.batches) for values in super().gene_sets())
-
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
-        """See `Evidence`."""
-        return neighbours_across(scores, self.batches, n_neighbours)
-
-    def scaled(self) -> tuple[np.ndarray, ...]:
-        """See `Evidence`."""
-        return tuple(corrected_input(values, self.batches) for values in super().scaled())
-
-
 def prepare_jointly(prepared: "AnnData", batch_col: str, config: "Config") -> None:
     """Select genes by their variation within batches and take the batches' shifts out of what the model sees, in place.
 
@@ -201,7 +167,7 @@ def prepare_jointly(prepared: "AnnData", batch_col: str, config: "Config") -> No
     InputError
         When there is one batch only, or one of fewer than 10 cells.
     """
-    from .prepare import library_sizes, mean_and_std, normalise, size_factors
+    from .normalise import library_sizes, mean_and_std, normalise, size_factors
 
     batches = check_batches(prepared, batch_col)
     record = prepared.uns["cicl"]["prepare"]
@@ -228,7 +194,7 @@ def prepare_jointly(prepared: "AnnData", batch_col: str, config: "Config") -> No
 
 def check_batches(adata: "AnnData", batch_col: str) -> np.ndarray:
     """Codes of the batches, (cells,); InputError where they cannot be clustered jointly."""
-    from .io.validate import MIN_CELLS, source_name
+    from ..io.validate import MIN_CELLS, source_name
 
     values = adata.obs[batch_col]
     if values.isna().any():

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .config import GeneSelection, InputKind
-from .numerics.reproducible_sums import grouped_sums, units_of
+from ..config import GeneSelection, InputKind
+from ..numerics.reproducible_sums import grouped_sums, units_of
 
 Block = tuple[np.ndarray, np.ndarray]
 BLOCK_VALUES = 1 << 22

@@ -9,8 +9,9 @@ import pytest
 import scanpy as sc
 from sccicl.demo import pbmc_counts
 from sccicl.errors import InputError
-from sccicl.genes import normalised_dispersion, order_genes, select_genes
-from sccicl.prepare import apply_preparation, library_sizes, mean_and_std, normalise, prepare, size_factors, z_score
+from sccicl.preprocess.highly_variable_genes import normalised_dispersion, order_genes, select_genes
+from sccicl.preprocess.normalise import library_sizes, mean_and_std, normalise, size_factors, z_score
+from sccicl.preprocess.prepare import apply_preparation, prepare
 from scipy import sparse
 
 
@@ -113,7 +114,7 @@ def test_scores_are_clipped(pbmc):
 
 def test_blocks_do_not_matter(pbmc, monkeypatch):
     whole = prepare(pbmc, n_genes=100)
-    monkeypatch.setattr("sccicl.prepare.SCORE_CELLS", 7)
+    monkeypatch.setattr("sccicl.preprocess.normalise.SCORE_CELLS", 7)
     in_blocks = prepare(pbmc, n_genes=100)
     assert list(in_blocks.var["highly_variable"]) == list(whole.var["highly_variable"])
     np.testing.assert_allclose(in_blocks.obsm["X_cicl_input"], whole.obsm["X_cicl_input"], rtol=1e-6)

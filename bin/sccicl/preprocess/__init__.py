@@ -1,0 +1,1 @@
+"""Counts to z-scores: quality control, genes, normalisation, batches, feature matrices."""
