@@ -24,12 +24,12 @@ def check_reads(
 
     The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
     """
-    from . import barcode_reads
+    from .count import fastq_check
     from .runtime.files import write_json
 
     if len(fastq) % 2:
         raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
-    found = barcode_reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
+    found = fastq_check.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
     write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
 
 
@@ -61,9 +61,9 @@ def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> No
 @id_option
 def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:
     """Tell cells from empty droplets in an unfiltered matrix: writes <id>.cells.h5ad."""
-    from .cell_calling import keep_cells
+    from .count.cell_calling import keep_cells
+    from .count.reads_record import add_reads, add_symbols
     from .io.read import read_counts
-    from .io.read_quants import add_reads, add_symbols
     from .io.write_h5ad import write_h5ad
 
     adata = read_counts(path, counts_layer=counts_layer)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sccicl.count.reads_record import add_reads, add_symbols
 from sccicl.errors import InputError
 from sccicl.io.read import read_counts
-from sccicl.io.read_quants import add_reads, add_symbols
 from scipy import io, sparse
 
 COUNTS = np.random.default_rng(0).poisson(2, (12, 9))

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import gammaln
 
-from .errors import InputError
-from .io.validate import add_warning, source_name
+from ..errors import InputError
+from ..io.validate import add_warning, source_name
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from .config import Protocol
-from .errors import InputError
+from ..config import Protocol
+from ..errors import InputError
 
 SAMPLED_READS = 100_000
 LEAST_MATCH = 0.25

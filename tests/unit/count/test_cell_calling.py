@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sccicl.cell_calling import ambient_p_values, benjamini_hochberg, call_cells, good_turing, keep_cells
+from sccicl.count.cell_calling import ambient_p_values, benjamini_hochberg, call_cells, good_turing, keep_cells
 from sccicl.errors import InputError
 from scipy import sparse, stats
 

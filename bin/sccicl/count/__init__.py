@@ -1,0 +1,1 @@
+"""Before the counts: FASTQ check, cell calling, records of the reads."""
