@@ -283,8 +283,8 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
     import numpy as np
     from naive import losses as naive_losses
     from sccicl import steps
+    from sccicl.downstream.metrics import agreement
     from sccicl.model import train_step
-    from sccicl.score import agreement
 
     def plain(first, second, labels, *, temperature, weight, **_):
         with torch.enable_grad():

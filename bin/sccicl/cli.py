@@ -526,8 +526,8 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
 def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
     import pandas as pd
 
+    from .downstream.annotate_reference import with_reference
     from .io import model_file
-    from .reference import with_reference
     from .runtime.files import atomic_path
 
     table = pd.DataFrame(
@@ -596,7 +596,7 @@ def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None)
 def _plot(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
-    from . import layout
+    from .downstream import umap_tsne
     from .io.write_h5ad import write_h5ad
     from .multiqc import write_multiqc
     from .numerics.ordering import canonical_order, inverse
@@ -608,8 +608,8 @@ def _plot(
         seed = int(adata.uns["cicl"]["seed"])
         order = canonical_order(adata.obs_names)
         embedding, back = adata.obsm["X_cicl"][order], inverse(order)
-        adata.obsm["X_umap"] = layout.umap(embedding, seed)[back]
-        if (tsne := layout.tsne(embedding, seed)) is not None:
+        adata.obsm["X_umap"] = umap_tsne.umap(embedding, seed)[back]
+        if (tsne := umap_tsne.tsne(embedding, seed)) is not None:
             adata.obsm["X_tsne"] = tsne[back]
         plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
     adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
@@ -642,8 +642,8 @@ def plot(
     given_id: str | None,
 ) -> None:
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
+    from .downstream.records import attach_records
     from .io.read import check_columns
-    from .records import attach_records
 
     sample = sample_id(path, given_id)
     target = outdir / f"{sample}.h5ad"

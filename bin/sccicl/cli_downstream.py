@@ -47,7 +47,7 @@ from .runtime.device import _device
 @id_option
 def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdir: Path, given_id: str | None) -> None:
     """Find marker genes of the clusters: writes <id>.markers.csv, .json, a dot plot and a heat map."""
-    from .markers import find_markers
+    from .downstream.markers import find_markers
     from .runtime.files import write_json
 
     adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
@@ -57,7 +57,7 @@ def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdi
 
 def save_markers(adata: Any, table: Any, outdir: Path, sample: str) -> dict[str, Any]:
     """Write the table and the figures; returns the record."""
-    from .markers import markers_record, plot_markers, write_markers
+    from .downstream.markers import markers_record, plot_markers, write_markers
 
     write_markers(table, outdir / f"{sample}.markers.csv")
     plot_markers(adata, table, outdir, sample)
@@ -85,15 +85,15 @@ def check_annotation(
 ) -> None:
     """Raise InputError where a file for the annotation cannot be read: before the training, not after it."""
     if celltypist_model:
-        from .celltypist_labels import load_celltypist_model
+        from .downstream.annotate_celltypist import load_celltypist_model
 
         load_celltypist_model(celltypist_model)
     if marker_list:
-        from .marker_list import read_marker_list
+        from .downstream.annotate_marker_list import read_marker_list
 
         read_marker_list(marker_list)
     if reference_model:
-        from .reference import load_reference
+        from .downstream.annotate_reference import load_reference
 
         load_reference(reference_model)
 
@@ -110,19 +110,19 @@ def save_annotation(
     device: str = "auto",
 ) -> dict[str, Any]:
     """Annotate by every way that is asked for and write what was found; returns the record."""
-    from .annotation import annotation_record, write_annotation
+    from .downstream.annotation import annotation_record, write_annotation
 
     found = []
     if celltypist_model:
-        from .celltypist_labels import annotate_by_celltypist
+        from .downstream.annotate_celltypist import annotate_by_celltypist
 
         found.append(annotate_by_celltypist(adata, celltypist_model))
     if marker_list:
-        from .marker_list import annotate_by_marker_list
+        from .downstream.annotate_marker_list import annotate_by_marker_list
 
         found.append(annotate_by_marker_list(adata, marker_list, seed=int(adata.uns["cicl"]["seed"])))
     if reference_model:
-        from .reference import annotate_by_reference
+        from .downstream.annotate_reference import annotate_by_reference
 
         found.append(
             annotate_by_reference(adata, reference_model, device=_device(device, None), min_confidence=min_confidence)
@@ -136,8 +136,8 @@ def save_annotation(
 
 def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
     """Markers, and annotation where asked for: files written, and what was found put into `adata`."""
-    from .annotation import attach_annotation
-    from .markers import attach_markers, find_markers
+    from .downstream.annotation import attach_annotation
+    from .downstream.markers import attach_markers, find_markers
 
     attach_markers(adata, save_markers(adata, find_markers(adata), outdir, sample))
     if any(annotation.get(name) for name in ("celltypist_model", "marker_list", "reference_model")):
@@ -151,8 +151,8 @@ def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) 
 @id_option
 def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | None) -> None:
     """Name the clusters of a saved model, for --reference-model: writes <id>.labelled.model.pt."""
+    from .downstream.annotate_reference import read_labels, relabel
     from .io import model_file
-    from .reference import read_labels, relabel
 
     sample = sample_id(path.with_name(path.name.removesuffix(".pt")), given_id)
     model = relabel(model_file.load(path, "model"), read_labels(labels_file), labels_file.name)
@@ -175,7 +175,7 @@ def _content(model: dict[str, Any]) -> dict[str, Any]:
 @id_option
 def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
     """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
-    from .export import export_sample
+    from .downstream.export import export_sample
 
     adata = _read_step_file(path, "k")
     names = [name.strip() for name in tools.split(",") if name.strip()]

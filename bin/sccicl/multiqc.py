@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .palette import colours
+from .downstream.palette import colours
 from .result import Result, read_result
 from .runtime.files import write_json
 

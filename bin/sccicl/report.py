@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .annotation import TITLES
 from .clustering.gaps import continuum_note
+from .downstream.annotation import TITLES
+from .downstream.palette import MISSING, colours, matched_colours
 from .methods import methods_text, references
 from .origin import origin, origin_data
-from .palette import MISSING, colours, matched_colours
 from .result import Categories, Result, overlap_of, read_result
 from .runtime.files import atomic_path
 from .shown_genes import MOST_COLOURED

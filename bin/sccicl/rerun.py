@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .annotation import TITLES
 from .config import Config
+from .downstream.annotation import TITLES
 from .errors import InputError
 from .io.validate import RESULT_COLUMNS
 

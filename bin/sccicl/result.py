@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .annotation import TITLES
+from .downstream.annotation import TITLES
 from .errors import InputError
 from .io.validate import quoted
 from .shown_genes import ShownGenes, shown_genes

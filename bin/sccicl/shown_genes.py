@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .expression import input_kind, log_normalise
+from .downstream.expression import input_kind, log_normalise
 from .io.gene_names import gene_symbols
 
 if TYPE_CHECKING:

@@ -401,7 +401,7 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
     import torch
 
     from .clustering.assign import assign_clusters
-    from .reference import embed_cells
+    from .downstream.annotate_reference import embed_cells
 
     h = torch.from_numpy(embed_cells(adata, model, device)).to(device)
     return assign_clusters(h, model["centroids"].to(device), Config(**model["params"]).student_df)
@@ -410,10 +410,9 @@ def map_sample(adata: "AnnData", model: dict[str, Any], *, device: "torch.device
 def score_sample(adata: "AnnData", *, label_col: str | None = None) -> dict[str, Any]:
     """The content of `<id>.metrics.json`: agreement with `obs[label_col]` where given, silhouette, seconds, memory."""
     from .clustering.gaps import without_gap
+    from .downstream.metrics import agreement, ilisi, silhouette
     from .io.read import check_columns
-    from .mixing import ilisi
     from .numerics.ordering import canonical_order
-    from .score import agreement, silhouette
 
     check_columns(adata, label_col=label_col)
     record = adata.uns["cicl"]

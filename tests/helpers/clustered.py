@@ -70,8 +70,8 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
 
 def described(adata: anndata.AnnData) -> anndata.AnnData:
     """The sample with counts, markers, cell types, another number of clusters, stability and quality control."""
-    from sccicl.annotation import Annotation, annotation_record, attach_annotation
-    from sccicl.markers import attach_markers, find_markers, markers_record
+    from sccicl.downstream.annotation import Annotation, annotation_record, attach_annotation
+    from sccicl.downstream.markers import attach_markers, find_markers, markers_record
 
     rng = np.random.default_rng(0)
     adata.X = rng.poisson(np.expm1(np.clip(adata.X, 0, 3))).astype(np.float32)

@@ -54,7 +54,7 @@ def test_h5ad_keeps_all_and_gains_an_embedding(foreign):
     assert after.obsm["X_emb"].shape[0] == 120 and np.isfinite(after.obsm["X_emb"]).all()
     assert after.obs["cicl"].iloc[7] == "unassigned" and (after.obs["cicl"] == "unassigned").sum() == 1
     # Clusters, and an embedding, of the types, whatever the batch
-    from sccicl.mixing import ilisi
+    from sccicl.downstream.metrics import ilisi
     from sklearn.metrics import adjusted_rand_score
 
     assert ilisi(after.obsm["X_emb"], after.obs["batch"].to_numpy()) > 1.5

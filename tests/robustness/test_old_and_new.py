@@ -20,7 +20,7 @@ import pytest
 import torch
 from sccicl import steps
 from sccicl.config import PRESETS
-from sccicl.export import export_sample
+from sccicl.downstream.export import export_sample
 from sccicl.io.read import read_counts
 from sccicl.io.write_h5ad import write_h5ad
 from sccicl.model import pretrain

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from clustered import bare, clustered, metrics
 from PIL import Image
+from sccicl.downstream.palette import PALETTE, colours, matched_colours
 from sccicl.errors import InputError
-from sccicl.palette import PALETTE, colours, matched_colours
 from sccicl.plot import plot_sample
 from sccicl.result import read_result
 

@@ -27,7 +27,7 @@ def score(types: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
     """ARI, NMI, AMI and ACC of the cells whose type is known, and the number of clusters of all cells."""
     import pandas as pd
 
-    from ..score import agreement
+    from ..downstream.metrics import agreement
 
     known = ~pd.isna(types)
     accuracy = clustering_accuracy(np.asarray(types)[known].astype(str), np.asarray(clusters)[known].astype(str))

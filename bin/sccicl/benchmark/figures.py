@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..palette import colours
+from ..downstream.palette import colours
 from .methods import METHODS
 from .plan import STUDIES
 from .summary import ALL, Ranks, by_dataset, cliques

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 from sccicl.config import PRESETS
+from sccicl.downstream.metrics import ilisi, perplexity_weights
 from sccicl.errors import InputError
-from sccicl.mixing import ilisi, perplexity_weights
 from sccicl.model.minibatches import balanced_minibatches
 from sccicl.preprocess.batch_correction import (
     batch_codes,

@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,12 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .errors import InputError
+from ..errors import InputError
+from ..io.gene_names import gene_symbols
+from ..io.write_h5ad import write_h5ad
+from ..runtime.files import atomic_path
 from .expression import log_normalised
-from .io.gene_names import gene_symbols
-from .io.write_h5ad import write_h5ad
 from .palette import colours
-from .runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -122,7 +121,7 @@ def for_seurat(adata: "AnnData", folder: Path, sample_id: str) -> list[Path]:
                 columns = [f"{name}_{i + 1}" for i in range(values.shape[1])]
                 table = pd.DataFrame(values, index=adata.obs_names, columns=columns)
                 table.to_csv(temporary / f"{name}.csv", index_label="barcode", float_format="%.6g")
-        script = files("sccicl") / "templates" / "seurat.R"
+        script = Path(__file__).parent / "templates" / "seurat.R"
         (temporary / "seurat.R").write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
     written = [target]
     if _has_seurat():

@@ -6,9 +6,9 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from sccicl.expression import log_normalise
+from sccicl.downstream.expression import log_normalise
+from sccicl.downstream.markers import COLUMNS, attach_markers, find_markers, markers_record, plot_markers, write_markers
 from sccicl.io.gene_names import gene_symbols, is_ensembl
-from sccicl.markers import COLUMNS, attach_markers, find_markers, markers_record, plot_markers, write_markers
 from sccicl.numerics.sampling import balanced_sample
 from scipy import sparse, stats
 from simulate import simulate_cells

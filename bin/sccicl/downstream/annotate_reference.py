@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
+from ..numerics.sampling import balanced_sample
 from .annotation import UNKNOWN, Annotation, vote
-from .errors import InputError
-from .numerics.sampling import balanced_sample
 
 if TYPE_CHECKING:
     import torch
@@ -234,7 +234,7 @@ def load_reference(path: str | os.PathLike) -> dict[str, Any]:
     InputError
         When the file is no such model.
     """
-    from .io import model_file
+    from ..io import model_file
 
     model = model_file.load(path, "model")
     _reference_of(model, Path(path).name)
@@ -305,9 +305,9 @@ def embed_cells(adata: "AnnData", model: dict[str, Any], device: "torch.device")
     """Embedding of new cells by a saved model, (cells, features)."""
     import torch
 
-    from .config import Config
-    from .model.encoder import encode, new_encoder
-    from .preprocess.prepare import apply_preparation
+    from ..config import Config
+    from ..model.encoder import encode, new_encoder
+    from ..preprocess.prepare import apply_preparation
 
     config = Config(**model["params"])
     x = apply_preparation(
@@ -329,7 +329,7 @@ def _with_genes_of(adata: "AnnData", genes: list[str]) -> "AnnData":
     import anndata
     import pandas as pd
 
-    from .io.gene_names import by_symbols, gene_symbols
+    from ..io.gene_names import by_symbols, gene_symbols
 
     names = pd.Index(gene_symbols(adata)) if by_symbols(adata, genes) else adata.var_names
     new = anndata.AnnData(adata.X, obs=adata.obs[[]].copy(), var=pd.DataFrame(index=names.astype(object)))

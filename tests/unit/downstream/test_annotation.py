@@ -11,14 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 from sccicl import steps
-from sccicl.annotation import UNKNOWN, annotation_record, attach_annotation, vote
-from sccicl.celltypist_labels import annotate_by_celltypist, load_celltypist_model
 from sccicl.cli import main
 from sccicl.config import PRESETS
+from sccicl.downstream.annotate_celltypist import annotate_by_celltypist, load_celltypist_model
+from sccicl.downstream.annotate_marker_list import annotate_by_marker_list, read_marker_list
+from sccicl.downstream.annotate_reference import annotate_by_reference, map_labels, read_labels, relabel, with_reference
+from sccicl.downstream.annotation import UNKNOWN, annotation_record, attach_annotation, vote
 from sccicl.errors import InputError
 from sccicl.io import model_file
-from sccicl.marker_list import annotate_by_marker_list, read_marker_list
-from sccicl.reference import annotate_by_reference, map_labels, read_labels, relabel, with_reference
 from simulate import simulate_cells
 from typed_model import train_celltypist
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
+from ..io.gene_names import by_symbols, why_none_matches
 from .annotation import Annotation, vote
-from .errors import InputError
 from .expression import log_normalised
-from .io.gene_names import by_symbols, why_none_matches
 
 if TYPE_CHECKING:
     from anndata import AnnData

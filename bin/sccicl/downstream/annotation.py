@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .errors import InputError
-from .io.validate import add_warning
-from .runtime.files import atomic_path
+from ..errors import InputError
+from ..io.validate import add_warning
+from ..runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .errors import InputError
+from ..errors import InputError
+from ..io.gene_names import gene_symbols
+from ..numerics.sampling import balanced_sample
+from ..runtime.files import atomic_path
 from .expression import log_normalised
-from .io.gene_names import gene_symbols
-from .numerics.sampling import balanced_sample
-from .runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

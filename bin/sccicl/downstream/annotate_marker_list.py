@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..errors import InputError
+from ..io.gene_names import by_symbols, why_none_matches
 from .annotation import UNKNOWN, Annotation
-from .errors import InputError
 from .expression import log_normalised
-from .io.gene_names import by_symbols, why_none_matches
 
 if TYPE_CHECKING:
     from anndata import AnnData

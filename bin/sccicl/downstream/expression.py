@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from .io.gene_names import gene_symbols
+from ..io.gene_names import gene_symbols
 
 if TYPE_CHECKING:
     from anndata import AnnData

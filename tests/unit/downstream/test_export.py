@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import scanpy as sc
 from clustered import clustered
+from sccicl.downstream.export import _has_seurat, export_sample
 from sccicl.errors import InputError
-from sccicl.export import _has_seurat, export_sample
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from sccicl import layout
-from sccicl.layout import tsne, umap
+from sccicl.downstream import umap_tsne
+from sccicl.downstream.umap_tsne import tsne, umap
 from sklearn.metrics import silhouette_score
 
 METHODS = pytest.mark.parametrize("method", [umap, tsne])
@@ -49,6 +49,6 @@ def test_not_finite(method):
 
 
 def test_tsne_is_left_out_above_the_limit(monkeypatch):
-    monkeypatch.setattr(layout, "TSNE_MAX_CELLS", 11)
+    monkeypatch.setattr(umap_tsne, "TSNE_MAX_CELLS", 11)
     with pytest.warns(UserWarning, match="t-SNE was left out"):
         assert tsne(groups(12)[0]) is None

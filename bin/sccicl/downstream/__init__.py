@@ -1,0 +1,1 @@
+"""After the clusters: markers, cell types, UMAP and t-SNE, metrics, export."""
