@@ -428,7 +428,7 @@ def _write_sample(
 ) -> None:
     """Score, describe and draw the clustered sample, write all its files and the report, and say what was found."""
     from .cli_downstream import describe_clusters
-    from .report import write_report
+    from .report.page import write_report
     from .runtime.files import write_json
     from .steps import score_sample
 
@@ -598,9 +598,9 @@ def _plot(
 ) -> None:
     from .downstream import umap_tsne
     from .io.write_h5ad import write_h5ad
-    from .multiqc import write_multiqc
     from .numerics.ordering import canonical_order, inverse
-    from .plot import plot_sample
+    from .report.figures import plot_sample
+    from .report.multiqc import write_multiqc
     from .runtime.profiling import stage
 
     stages: dict[str, dict[str, float]] = {}
@@ -674,7 +674,7 @@ def _read_metrics(path: Path) -> dict[str, Any]:
 @outdir_option
 def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
     """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json."""
-    from .report import write_report
+    from .report.page import write_report
 
     metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
     samples = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from chromium import Page, find_chromium
 from clustered import clustered, described, metrics
-from sccicl.report import write_report
+from sccicl.report.page import write_report
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 EVIL = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1"> & \'"'

@@ -71,7 +71,7 @@ def start():
             "sccicl.cli",
             "sccicl.steps",
             "sccicl.clustering.fit",
-            "sccicl.report",
+            "sccicl.report.page",
             "anndata",
             "sklearn.cluster",
             "test_faults",

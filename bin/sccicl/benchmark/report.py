@@ -38,7 +38,7 @@ def write_report(results: "pd.DataFrame", outdir: Path, *, left_out: dict[str, s
     for table, name in ((results, "results.tsv"), (summary, "summary.tsv")):
         with atomic_path(outdir / name) as temporary:
             table.to_csv(temporary, sep="\t", index=False, float_format="%.4f")
-    templates = Path(__file__).parents[1] / "templates"
+    templates = Path(__file__).parent / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -54,7 +54,7 @@ def write_report(results: "pd.DataFrame", outdir: Path, *, left_out: dict[str, s
         missing=missing,
         reference=REFERENCE,
         margin=MARGIN,
-        style=Markup((templates / "report.css").read_text(encoding="utf-8")),
+        style=Markup((Path(__file__).parents[1] / "report" / "templates" / "report.css").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),
     )
     with atomic_path(outdir / "report.html") as temporary:

@@ -6,7 +6,6 @@ into the other.
 """
 
 import numpy as np
-from scipy import sparse
 
 # Half-way there are at least this share of the cells that there are around the centroids: no gap. Two normal clusters
 # come to it at 3.5 standard deviations between their centroids.
@@ -14,7 +13,6 @@ NO_GAP = 0.5
 # Half of the width of the window in which cells are counted, as a share of the way between the centroids.
 HALF_WINDOW = 0.125
 MIN_CELLS = 20
-MOST_SHOWN = 6
 
 
 def valley_density(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -62,27 +60,3 @@ def without_gap(valley: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of clusters (the bigger first) that pass into each other, by the result of `valley_density`."""
     first, second = np.nonzero(np.triu(np.nan_to_num(valley, nan=0.0) >= NO_GAP, 1))
     return [(int(i), int(j)) for i, j in zip(first, second, strict=True)]
-
-
-def continuum_note(valley: np.ndarray | None) -> list[str]:
-    """A sentence for the reader where clusters pass into each other, by the result of `valley_density`."""
-    pairs = [] if valley is None else without_gap(np.atleast_2d(valley))
-    if not pairs:
-        return []
-    n_clusters = len(np.atleast_2d(valley))
-    if _n_connected(pairs, n_clusters) == 1:
-        return [
-            f"All {n_clusters} clusters pass into one another without a gap: they are cuts of a continuum, such as a "
-            "trajectory, and where it is cut is arbitrary."
-        ]
-    shown = ", ".join(f"{i} and {j}" for i, j in pairs[:MOST_SHOWN])
-    more = f" and {len(pairs) - MOST_SHOWN} more pairs" if len(pairs) > MOST_SHOWN else ""
-    return [
-        f"Clusters that pass into each other without a gap: {shown}{more}. Where these are separated may be a cut of a "
-        "continuum rather than a border between cell types."
-    ]
-
-
-def _n_connected(pairs: list[tuple[int, int]], n_clusters: int) -> int:
-    graph = sparse.coo_matrix((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(n_clusters, n_clusters))
-    return sparse.csgraph.connected_components(graph, directed=False)[0]

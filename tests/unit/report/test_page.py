@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from clustered import bare, clustered, described, metrics
-from sccicl import report
 from sccicl.clustering.n_clusters import SAME_AGREEMENT
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
-from sccicl.methods import methods_text, references
-from sccicl.report import write_report
-from sccicl.result import read_result
+from sccicl.report.methods_text import methods_text, references
+from sccicl.report.page import write_report
+from sccicl.report.sample import read_result
 
 EVIL = '</script><script>alert("x")</script><img src=x onerror=alert(1)>\'"&'
 
@@ -60,9 +59,7 @@ def page(tmp_path_factory):
     adata, other = clustered("first"), clustered("second", n_cells=350)
     given = metrics(other, labels=False) | {"k_given": True}
     return page_of(
-        write_report(
-            [(adata, metrics(adata)), (other, given)], tmp_path_factory.mktemp("report") / "report.html", "Two"
-        )
+        write_report([(adata, metrics(adata)), (other, given)], tmp_path_factory.mktemp("report") / "page.html", "Two")
     )
 
 
@@ -115,7 +112,7 @@ def test_names_are_harmless(tmp_path):
     adata.uns["cicl"]["params"][EVIL] = EVIL
     adata.uns["cicl"]["k"]["criterion"] = EVIL
     hostile = metrics(adata) | {"label_col": EVIL, "device": EVIL, "versions": {"torch": EVIL}}
-    path = write_report([(adata, hostile)], tmp_path / "report.html", EVIL)
+    path = write_report([(adata, hostile)], tmp_path / "page.html", EVIL)
     page = page_of(path)
     assert page.all_of("img") == []
     assert len(page.all_of("script")) == 3
@@ -140,7 +137,7 @@ def test_something_missing(tmp_path, missing):
         del adata.uns["cicl"][missing]
     if missing == "bulk_labels":
         del given["label_col"]
-    data = page_of(write_report([(adata, given)], tmp_path / "report.html")).data[0]
+    data = page_of(write_report([(adata, given)], tmp_path / "page.html")).data[0]
     assert len(data["layouts"]) == 2 - missing.startswith("X_")
     assert (data["evidence"] is None) == (missing == "k")
     assert bool(data["history"]) == (missing != "history")
@@ -148,7 +145,7 @@ def test_something_missing(tmp_path, missing):
 
 
 def test_only_clusters(tmp_path):
-    page = page_of(write_report([(bare(clustered()), {})], tmp_path / "report.html"))
+    page = page_of(write_report([(bare(clustered()), {})], tmp_path / "page.html"))
     assert page.data[0]["colourings"][0]["names"] == [str(i) for i in range(11)]
     assert "None" not in page.text
     assert "nan" not in page.text
@@ -158,7 +155,7 @@ def test_null_scores_and_values_not_finite(tmp_path):
     adata = clustered()
     adata.uns["cicl"]["history"]["label_change"][0] = np.nan
     given = metrics(adata) | {"ari": None, "nmi": None, "ami": None, "silhouette": None}
-    page = page_of(write_report([(adata, given)], tmp_path / "report.html"))
+    page = page_of(write_report([(adata, given)], tmp_path / "page.html"))
     assert page.data[0]["history"]["label_change"][0] is None
     assert "None" not in page.text
 
@@ -166,15 +163,15 @@ def test_null_scores_and_values_not_finite(tmp_path):
 def test_files_are_read(tmp_path):
     adata = clustered("from_file")
     adata.write_h5ad(tmp_path / "from_file.h5ad")
-    page = page_of(write_report([(tmp_path / "from_file.h5ad", metrics(adata))], tmp_path / "report.html"))
+    page = page_of(write_report([(tmp_path / "from_file.h5ad", metrics(adata))], tmp_path / "page.html"))
     assert page.data[0]["id"] == "from_file"
 
 
 def test_many_cells_are_thinned_and_small_clusters_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "MAX_POINTS", 300)
-    monkeypatch.setattr(report, "KEPT_PER_CLUSTER", 13)
+    monkeypatch.setattr("sccicl.report.page.MAX_POINTS", 300)
+    monkeypatch.setattr("sccicl.report.page_data.KEPT_PER_CLUSTER", 13)
     adata = clustered()
-    page = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html"))
+    page = page_of(write_report([(adata, metrics(adata))], tmp_path / "page.html"))
     cluster = page.data[0]["colourings"][0]
     drawn = np.bincount(np.frombuffer(base64.b64decode(cluster["codes"]), "<i4"))
     assert drawn.sum() == len(page.data[0]["barcodes"].split("\n")) == 300
@@ -187,7 +184,7 @@ def test_observations(tmp_path):
     adata = clustered(n_cells=350)
     adata.uns["cicl"]["history"]["label_change"][-1] = 0.2
     adata.obs.loc[adata.obs_names[:5], "bulk_labels"] = None
-    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
+    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "page.html")).text
     assert "fewer than 10 cells" in text
     assert "20% of the pseudo-labels still changed" in text
     assert "5 cells have no value in 'bulk_labels'" in text
@@ -195,7 +192,7 @@ def test_observations(tmp_path):
 
 def test_a_mistake_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="no column 'nothing' in obs"):
-        write_report([(clustered(), {"label_col": "nothing"})], tmp_path / "report.html")
+        write_report([(clustered(), {"label_col": "nothing"})], tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
 
 
@@ -259,7 +256,7 @@ def test_methods_paragraph_is_true_to_the_preset(preset, told, untold):
 
 def test_evidence_for_the_number_of_clusters_in_words(tmp_path):
     adata = clustered()
-    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
+    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "page.html")).text
     assert "separate 9 clusters, the graph of shared neighbours has 13 communities" in text
     assert (
         f"of 8 to 14 clusters, different embeddings of the cells are cut most alike, to within {SAME_AGREEMENT}" in text
@@ -274,7 +271,7 @@ def test_no_clusters_found(tmp_path, separable, told):
     adata.uns["cicl"]["k"] |= {"n_clusters": 1, "separable": separable}
     for name in ("communities", "compared", "agreement"):
         del adata.uns["cicl"]["k"][name]
-    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "report.html")).text
+    text = page_of(write_report([(adata, metrics(adata))], tmp_path / "page.html")).text
     assert "no clusters found" in text and told in text and "1 clusters" not in text
 
 
@@ -293,7 +290,7 @@ def full(tmp_path_factory):
     folder = tmp_path_factory.mktemp("full")
     adata = described(clustered("full"))
     adata.write_h5ad(folder / "full.h5ad")
-    page = page_of(write_report([(folder / "full.h5ad", metrics(adata))], folder / "report.html"))
+    page = page_of(write_report([(folder / "full.h5ad", metrics(adata))], folder / "page.html"))
     return page, adata
 
 

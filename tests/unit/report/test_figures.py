@@ -6,8 +6,8 @@ from clustered import bare, clustered, metrics
 from PIL import Image
 from sccicl.downstream.palette import PALETTE, colours, matched_colours
 from sccicl.errors import InputError
-from sccicl.plot import plot_sample
-from sccicl.result import read_result
+from sccicl.report.figures import plot_sample
+from sccicl.report.sample import read_result
 
 ALL = {"pbmc.umap.png", "pbmc.tsne.png", "pbmc.training.png", "pbmc.sizes.png"}
 # Machado et al. 2009, full deficiency, on linear RGB

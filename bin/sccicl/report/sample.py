@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .downstream.annotation import TITLES
-from .errors import InputError
-from .io.validate import quoted
-from .shown_genes import ShownGenes, shown_genes
+from ..downstream.annotation import TITLES
+from ..errors import InputError
+from ..io.validate import quoted
+from .marker_expression import ShownGenes, shown_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData

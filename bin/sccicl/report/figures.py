@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from .downstream.palette import CONFIDENCE, MISSING, colours, matched_colours
-from .result import Categories, Result, overlap_of, read_result
-from .runtime.files import atomic_path
+from ..downstream.palette import CONFIDENCE, MISSING, colours, matched_colours
+from ..runtime.files import atomic_path
+from .sample import Categories, Result, overlap_of, read_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -220,7 +220,7 @@ def _draw_evolution(result: Result) -> Figure | None:
     """Snapshots of the training, each laid out from where the one before ended: clusters stay where they were."""
     if "evolution" not in result.uns:
         return None
-    from .downstream.umap_tsne import umap
+    from ..downstream.umap_tsne import umap
 
     epochs, embeddings, clusters = (result.uns["evolution"][name] for name in ("epoch", "embedding", "clusters"))
     names = result.clusters.names

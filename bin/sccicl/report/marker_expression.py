@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .downstream.expression import input_kind, log_normalise
-from .io.gene_names import gene_symbols
+from ..downstream.expression import input_kind, log_normalise
+from ..io.gene_names import gene_symbols
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .downstream.palette import colours
-from .result import Result, read_result
-from .runtime.files import write_json
+from ..downstream.palette import colours
+from ..runtime.files import write_json
+from .sample import Result, read_result
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .result import Result
+from .sample import Result
 
 CICL = (
     "Jiang W, Wang J, Guan J, Zhou S. scRNA-seq data clustering by cluster-aware iterative contrastive learning. "

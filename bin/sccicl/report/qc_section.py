@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .result import Result
+from .sample import Result
 
 REASONS = {
     "few_counts": "too few counts",

@@ -1,24 +1,21 @@
 """One self-contained HTML page for a run: an overview of the samples, then every sample in detail."""
 
-import base64
 import json
 import math
 import os
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .clustering.gaps import continuum_note
-from .downstream.annotation import TITLES
-from .downstream.palette import MISSING, colours, matched_colours
-from .methods import methods_text, references
-from .origin import origin, origin_data
-from .result import Categories, Result, overlap_of, read_result
-from .runtime.files import atomic_path
-from .shown_genes import MOST_COLOURED
+from ..downstream.annotation import TITLES
+from ..downstream.palette import colours
+from ..runtime.files import atomic_path
+from .marker_expression import MOST_COLOURED
+from .methods_text import methods_text, references
+from .notes import _observations
+from .page_data import _colourings, _data, _drawn_cells
+from .qc_section import origin, origin_data
+from .sample import Categories, Result, read_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,14 +25,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 100_000
 MAX_POINTS_RUN = 400_000
 MIN_POINTS = 2_000
-# Of a cluster this many cells stay when points are left out.
-KEPT_PER_CLUSTER = 50
-# A cluster this small is pointed out.
-FEW_CELLS = 10
-# Training is called unsettled when more than this share of the pseudo-labels changed in its last epoch.
-UNSETTLED = 0.05
-# A cluster that is found again in less than this share of resampled cells is pointed out.
-UNSTABLE = 0.6
 MARKERS_IN_TABLE = 10
 
 
@@ -100,7 +89,7 @@ def write_report(
 
 
 def _templates() -> Path:
-    return Path(str(files("sccicl") / "templates"))
+    return Path(__file__).parent / "templates"
 
 
 def _markup(text: str) -> Any:
@@ -193,37 +182,6 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _observations(result: Result) -> list[str]:
-    """What a reader should know and no step has said."""
-    notes = [result.k_explained] if len(result.clusters.names) == 1 and result.k_explained else []
-    small = [
-        name
-        for name, size in zip(result.clusters.names, result.clusters.counts, strict=True)
-        if size < min(FEW_CELLS, result.n_cells / len(result.clusters.names) / 2)
-    ]
-    if small:
-        which = f"Cluster {small[0]} has" if len(small) == 1 else f"Clusters {', '.join(small)} have"
-        notes.append(f"{which} fewer than {FEW_CELLS} cells: look whether they are a rare cell type or an artefact.")
-    if result.stability is not None and (result.stability < UNSTABLE).any():
-        names = ", ".join(np.array(result.clusters.names)[result.stability < UNSTABLE])
-        notes.append(
-            f"Found again in few of the resampled cells (stability below {UNSTABLE:g}): cluster {names}. Such clusters "
-            "may be parts of others."
-        )
-    notes += continuum_note(result.uns.get("valley"))
-    change = result.history.get("label_change")
-    if change is not None and np.isfinite(change[-1]) and change[-1] > UNSETTLED:
-        notes.append(
-            f"In the last epoch {change[-1]:.0%} of the pseudo-labels still changed: training had not settled, "
-            "and more epochs may give clearer clusters."
-        )
-    if result.labels is not None and (missing := int((result.labels.codes < 0).sum())):
-        notes.append(
-            f"{missing:,} cells have no value in '{result.labels.column}'; they are left out of ARI, NMI and AMI."
-        )
-    return notes
-
-
 def _strip(clusters: Categories) -> list[dict[str, Any]]:
     total = max(clusters.counts.sum(), 1)
     shades = colours(len(clusters.names))
@@ -256,28 +214,6 @@ def _cluster_rows(result: Result) -> list[dict[str, Any]]:
 def _label_of(result: Result, title: str, cluster: str) -> dict[str, Any]:
     row = result.annotation_of(title).get(cluster)
     return {"label": "–", "share": ""} if row is None else {"label": row["label"], "share": f"{100 * row['share']:.0f}"}
-
-
-def _colourings(result: Result) -> list[dict[str, Any]]:
-    """What the map can be coloured by, in the order of the buttons; `values` is None for the confidence."""
-    before = [
-        *result.annotations.items(),
-        *([(result.labels.column, result.labels)] if result.labels is not None else []),
-    ]
-    after = [(f"{len(item.names)} clusters", item) for item in result.clusterings]
-
-    def alike(title: str, values: Categories) -> dict[str, Any]:
-        shades = matched_colours(overlap_of(result.clusters, values))
-        return {"title": title, "values": values, "colours": shades}
-
-    batch = result.batches
-    return [
-        {"title": "Cluster", "values": result.clusters, "colours": colours(len(result.clusters.names))},
-        *(alike(title, values) for title, values in before),
-        *([{"title": "Confidence", "values": None}] if result.confidence is not None else []),
-        *(alike(title, values) for title, values in after),
-        *([{"title": batch.column, "values": batch, "colours": colours(len(batch.names))}] if batch else []),
-    ]
 
 
 def _gene_options(result: Result) -> list[dict[str, Any]]:
@@ -319,102 +255,3 @@ def _annotation_sources(result: Result) -> list[dict[str, str]]:
         except KeyError:
             continue
     return found
-
-
-def _drawn_cells(result: Result, limit: int) -> np.ndarray:
-    """Indices of the cells to draw, in random order so that no cluster covers another; small clusters stay whole."""
-    order = np.random.default_rng(0).permutation(result.n_cells)
-    if result.n_cells <= limit:
-        return order
-    codes = result.clusters.codes[order]
-    first = np.zeros(len(order), dtype=bool)
-    for code in np.unique(codes):
-        first[np.flatnonzero(codes == code)[:KEPT_PER_CLUSTER]] = True
-    kept = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])[:limit]
-    return order[np.sort(kept)]
-
-
-def _packed(values: np.ndarray, dtype: str) -> str:
-    # Little-endian, which is what the typed arrays of every present browser read.
-    return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")
-
-
-def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
-    confidence, evidence, overlap = result.mean_confidence, result.k_evidence, result.overlap
-    agreement = result.k_agreement
-    return {
-        "id": result.id,
-        "barcodes": "\n".join(barcode.replace("\n", " ") for barcode in result.barcodes[shown]),
-        "layouts": {
-            name: [_packed(xy[shown, 0], "<f4"), _packed(xy[shown, 1], "<f4")] for name, xy in result.layouts.items()
-        },
-        "confidence": None if result.confidence is None else _packed(result.confidence[shown], "<f4"),
-        "colourings": [
-            {"title": item["title"]}
-            if item["values"] is None
-            else _colouring(item["title"], item["values"], item["colours"], shown)
-            for item in _colourings(result)
-        ],
-        "genes": _gene_data(result, shown),
-        **origin_data(result),
-        "missing": MISSING,
-        "top": result.top_confidence,
-        "sizes": {
-            "names": result.clusters.names,
-            "counts": result.clusters.counts.tolist(),
-            "confidence": None if confidence is None else _finite(confidence),
-        },
-        "history": {key: _finite(values) for key, values in result.history.items()},
-        "evidence": None
-        if evidence is None
-        else {
-            "candidates": evidence[0].tolist(),
-            "scores": _finite(evidence[1]),
-            "compared": [] if agreement is None else agreement[0].tolist(),
-            "agreement": [] if agreement is None else _finite(agreement[1]),
-            "chosen": len(result.clusters.names),
-        },
-        "overlap": None if overlap is None else _overlap(result, overlap),
-    }
-
-
-def _colouring(title: str, categories: Categories, shades: list[str], shown: np.ndarray) -> dict[str, Any]:
-    return {
-        "title": title or categories.column,
-        "names": categories.names,
-        "colours": shades,
-        "counts": categories.counts.tolist(),
-        "unknown": int((categories.codes < 0).sum()),
-        "codes": _packed(categories.codes[shown], "<i4"),
-    }
-
-
-def _gene_data(result: Result, shown: np.ndarray) -> dict[str, Any] | None:
-    genes = result.genes
-    if genes is None:
-        return None
-    return {
-        "symbols": genes.symbols,
-        "clusters": genes.clusters,
-        "mean": [_finite(row) for row in genes.mean],
-        "fraction": [_finite(row) for row in genes.fraction],
-        "coloured": genes.coloured,
-        "top": _finite(genes.top),
-        "levels": [_packed(column, "u1") for column in genes.levels[shown].T],
-    }
-
-
-def _overlap(result: Result, overlap: np.ndarray) -> dict[str, Any]:
-    # Labels in the order of the clusters that hold most of them, which brings agreement near the diagonal.
-    share = overlap / np.maximum(overlap.sum(0, keepdims=True), 1)
-    centre = (share * np.arange(len(overlap))[:, None]).sum(0)
-    order = np.lexsort((centre, overlap.argmax(0)))
-    return {
-        "clusters": result.clusters.names,
-        "labels": [result.labels.names[i] for i in order],
-        "counts": overlap[:, order].T.tolist(),
-    }
-
-
-def _finite(values: np.ndarray) -> list[float | None]:
-    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]

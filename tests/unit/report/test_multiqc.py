@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from clustered import bare, clustered, described, metrics
-from sccicl.multiqc import write_multiqc
+from sccicl.report.multiqc import write_multiqc
 
 
 def test_a_file_of_each_kind(tmp_path):
