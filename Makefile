@@ -18,7 +18,7 @@ BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(na
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo benchmark bench aligners test lint format test-unit test-browser test-pipeline test-slurm \
-        test-image test-full coverage mutation image image-gpu package lock clean
+        test-image test-full coverage image image-gpu package lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,7 +54,7 @@ format: setup ## lay out code; write meta.yml of the modules and nf-test files a
 	if [ -x .tools/prettier/prettier ]; then .tools/prettier/prettier --write --log-level warn .; fi
 
 test-unit: setup ## unit tests of the engine
-	python -m pytest -q -n 2 -m 'not slow' tests/unit
+	python -m pytest -q -n 2 -m 'not slow' tests/unit tests/robustness tests/results
 
 test-browser: setup ## the report in headless Chromium (left out where there is none)
 	python -m pytest -q tests/browser
@@ -84,20 +84,17 @@ package: setup ## wheel and source archive in dist/
 
 test-full: setup lint ## everything in `make test`, and the slow tests
 	@scripts/install-aligners.sh all
-	python -m pytest -q -n 2 tests/unit
+	python -m pytest -q -n 2 tests/unit tests/robustness tests/results
 	python -m pytest -q tests/browser tests/pipeline
 
 coverage: setup ## unit tests of the engine with coverage of lines and branches, 90 % at least
 	@python -c 'import coverage' 2>/dev/null || uv pip install --quiet coverage
 	coverage erase
-	coverage run -m pytest -q -n 2 -m 'not slow' tests/unit
+	coverage run -m pytest -q -n 2 -m 'not slow' tests/unit tests/robustness tests/results
 	coverage combine --quiet
 	coverage report
 	@coverage json --quiet -o - | python -c 'import json, sys; share = json.load(sys.stdin)["totals"]["percent_branches_covered"]; \
 	    print(f"branches: {share:.1f} %"); sys.exit(share < 90)'
-
-mutation: setup ## 100 wrong losses, K-means and views: how many the unit tests notice, 85 % at least
-	python scripts/measure_mutation.py
 
 lock: setup ## resolve the versions anew and write them, with hashes, to requirements*.txt
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11 \

@@ -266,11 +266,11 @@ def read_atlas(path: str) -> str:
 
 def prepare_atlas(path: str, out: str) -> str:
     """Seconds, CPU seconds and peak MB, of the whole process."""
-    from sccicl import steps
+    from sccicl.steps.prepare import prepare_to_file
 
     wall, cpu = time.perf_counter(), time.process_time()
     # 2 GB make it go from file to file for all but small atlases.
-    steps.prepare_to_file(
+    prepare_to_file(
         Path(path), "atlas", Path(out), config=PRESETS["default"], memory_gb=2, input_sha256="not needed here"
     )
     unit = 1 if platform.system() == "Darwin" else 1024
@@ -282,9 +282,11 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
     """ARI of preset paper with the fast losses, and with those of `naive.py` in float32, over the same seeds."""
     import numpy as np
     from naive import losses as naive_losses
-    from sccicl import steps
     from sccicl.downstream.metrics import agreement
     from sccicl.model import train_step
+    from sccicl.steps.cluster import cluster_sample
+    from sccicl.steps.fit import fit_sample
+    from sccicl.steps.prepare import prepare_sample
 
     def plain(first, second, labels, *, temperature, weight, **_):
         with torch.enable_grad():
@@ -299,12 +301,12 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
         for seed in range(options.seeds):
             for name, (loss, products) in ways.items():
                 train_step.contrastive_loss, train_step.products_type = loss, products
-                prepared = steps.prepare_sample(path, path.stem, config=config)
+                prepared = prepare_sample(path, path.stem, config=config)
                 truth = prepared.obs[options.label_col].to_numpy()
-                fitted = steps.fit_sample(
+                fitted = fit_sample(
                     prepared, len(np.unique(truth)), config=config, seed=seed, device=device, quiet=True
                 )
-                steps.cluster_sample(prepared, fitted)
+                cluster_sample(prepared, fitted)
                 ari[name].append(agreement(truth, prepared.obs["cicl"].to_numpy())["ari"])
                 print(f"{path.stem}, seed {seed}, {name}: {ari[name][-1]:.3f}", file=sys.stderr, flush=True)
     train_step.contrastive_loss, train_step.products_type = ways["fast"]

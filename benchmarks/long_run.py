@@ -1,6 +1,6 @@
 """Measure whether many samples in one process leave anything behind: memory, open files, threads, temporary files.
 
-usage: python scripts/measure_long_run.py [N_SAMPLES]
+usage: python benchmarks/long_run.py [N_SAMPLES]
 
 By default 1,000 samples of 100 cells, each with a seed of its own, go through prepare, fit, cluster, score and report
 by the command line's own functions, in a training as short as it can be; every tenth through markers and plot as well.

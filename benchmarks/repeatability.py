@@ -1,6 +1,6 @@
 """How far the clusters of a sample move with the order of its cells, threads, number types and seeds.
 
-    python scripts/measure_repeatability.py FILE.h5ad... [--input-kind normalised] [--n-clusters auto]
+    python benchmarks/repeatability.py FILE.h5ad... [--input-kind normalised] [--n-clusters auto]
 
 Every sample is clustered on one thread in float32, and compared with that: the same once more, its cells and genes in
 another order, two threads, products of minibatches in bfloat16, and another seed, by which the others are to be
@@ -76,10 +76,12 @@ def _cluster(options: argparse.Namespace) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bin"))
     import numpy as np
     import torch
-    from sccicl import steps
     from sccicl.config import PRESETS
     from sccicl.io.read import read_counts
     from sccicl.model import train_step
+    from sccicl.steps.cluster import cluster_sample
+    from sccicl.steps.fit import fit_sample, parse_n_clusters
+    from sccicl.steps.prepare import prepare_counts
 
     torch.set_num_threads(options.threads)
     dtype = None if options.dtype == "float32" else getattr(torch, options.dtype)
@@ -89,12 +91,12 @@ def _cluster(options: argparse.Namespace) -> None:
         rng = np.random.default_rng(0)
         adata = adata[rng.permutation(adata.n_obs)][:, rng.permutation(adata.n_vars)].copy()
     config = PRESETS[options.preset]
-    prepared = steps.prepare_counts(adata, options.input_kind, config)
+    prepared = prepare_counts(adata, options.input_kind, config)
     prepared.uns["cicl"].update(id="s", stages={})
-    k = steps.parse_n_clusters(options.n_clusters, prepared.n_obs)
+    k = parse_n_clusters(options.n_clusters, prepared.n_obs)
     device = torch.device("cpu")
-    fitted = steps.fit_sample(prepared, k, config=config, seed=options.seed, device=device, quiet=True)
-    steps.cluster_sample(prepared, fitted)
+    fitted = fit_sample(prepared, k, config=config, seed=options.seed, device=device, quiet=True)
+    cluster_sample(prepared, fitted)
     table = prepared.obs[["cicl", "cicl_confidence"]].astype({"cicl": str})
     for column, values in enumerate(prepared.obsm["X_cicl"].T):
         table[f"X_{column}"] = values

@@ -1,6 +1,6 @@
 """Measure what the steps of a sample take: seconds and peak memory against cells and size of the input.
 
-conf/base.config asks for memory and time by these numbers: `python scripts/measure_resources.py 1000 4000 16000`.
+conf/base.config asks for memory and time by these numbers: `python benchmarks/resources.py 1000 4000 16000`.
 The cells are simulated, as sparse and as deep as those of a 10x run: 20,000 genes, 3,000 counts in a cell.
 """
 

@@ -1,6 +1,6 @@
 """Measure what many samples cost beside their work: wall time per sample, and the memory of Nextflow's own process.
 
-usage: python scripts/measure_scale_out.py [N_SAMPLES] [PROFILE ...]
+usage: python benchmarks/scale_out.py [N_SAMPLES] [PROFILE ...]
 
 By default 200 samples, and the profiles local and slurm. Every sample goes through all processes as a stub (-stub), so
 that what is measured is Nextflow, the queue and the start of tasks. The slurm profile wants a Slurm here, such as that

@@ -8,7 +8,6 @@ from anndata import AnnData
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import steps
 from .clustering.assign import assign_clusters, cluster
 from .clustering.features import ArrayEvidence
 from .clustering.fit import fit
@@ -16,6 +15,9 @@ from .config import InputKind, preset_config
 from .errors import InputError
 from .model.encoder import encode
 from .runtime.device import choose_device
+from .steps.cluster import cluster_sample
+from .steps.fit import fit_sample, parse_n_clusters
+from .steps.prepare import prepare_counts
 
 
 def cicl(
@@ -71,16 +73,16 @@ def cicl(
     config = preset_config(preset).changed(**parameters)
     target = adata.copy() if copy else adata
     counts = take_counts(target, input_kind=input_kind, counts_layer=counts_layer)
-    prepared = steps.prepare_counts(counts, input_kind, config)
+    prepared = prepare_counts(counts, input_kind, config)
     if prepared.n_obs != target.n_obs:
         raise InputError(
             f"{target.n_obs - prepared.n_obs} cells have no counts: drop them first, "
             "as by scanpy.pp.filter_cells(adata, min_counts=1)"
         )
     prepared.uns["cicl"].update(id=key_added, stages={})
-    n_clusters = steps.parse_n_clusters(n_clusters, target.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=choose_device(device))
-    steps.cluster_sample(prepared, fitted)
+    n_clusters = parse_n_clusters(n_clusters, target.n_obs)
+    fitted = fit_sample(prepared, n_clusters, config=config, seed=seed, device=choose_device(device))
+    cluster_sample(prepared, fitted)
     target.obs[key_added] = prepared.obs["cicl"]
     target.obs[f"{key_added}_confidence"] = prepared.obs["cicl_confidence"]
     target.obsm[f"X_{key_added}"] = prepared.obsm["X_cicl"]
@@ -139,7 +141,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         found = fit(
             X,
             ArrayEvidence(X),
-            steps.parse_n_clusters(self.n_clusters, len(X)),
+            parse_n_clusters(self.n_clusters, len(X)),
             self._config,
             seed=self.seed,
             device=device,

@@ -62,7 +62,7 @@ def simulated(root):
     """`simulated(path, seed)` writes cells of five types."""
     import sys
 
-    sys.path.insert(0, f"{root}/tests/unit")
+    sys.path.insert(0, f"{root}/tests/helpers")
     from simulate import simulate_cells
 
     return lambda path, seed: simulate_cells(seed=seed).write_h5ad(path)

@@ -49,7 +49,7 @@ def test_names_of_inputs(nextflow, tmp_path):
 @pytest.fixture(scope="module")
 def hostile(pipeline, root, tmp_path_factory):
     """A real run on cells whose file, columns and title hold all that a shell or a browser would take for code."""
-    sys.path.insert(0, f"{root}/tests/unit")
+    sys.path.insert(0, f"{root}/tests/helpers")
     from simulate import simulate_cells
 
     folder = tmp_path_factory.mktemp("hostile")

@@ -1,8 +1,6 @@
 """Reads in, annotated cells and a report out: simulated FASTQ files whose molecules and cell types are known."""
 
 import hashlib
-import sys
-from pathlib import Path
 
 import anndata
 import numpy as np
@@ -10,8 +8,6 @@ import pandas as pd
 import pytest
 import simulate_reads
 from sklearn.metrics import adjusted_rand_score
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 from typed_model import train_celltypist
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import zarr
 from formats import small_counts, write_loom, write_table, write_tenx_h5, write_tenx_mtx
-from sccicl import steps
 from sccicl.errors import InputError
 from sccicl.io.read import check_columns, read_counts, take_counts
 from sccicl.preprocess.prepare import prepare
-from sccicl.steps import parse_numbers
+from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.fit import parse_numbers
 from scipy import sparse
 
 SMALL = small_counts()
@@ -423,4 +423,4 @@ def test_a_fit_of_another_sample(part, culprit):
     fitted = {"cells": list(prepared.obs_names), "genes": list(prepared.var_names)}
     fitted[part] = fitted[part][::-1]
     with pytest.raises(InputError, match=f"{culprit}.*: give the two files"):
-        steps.cluster_sample(prepared, fitted)
+        cluster_sample(prepared, fitted)

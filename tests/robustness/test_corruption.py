@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from formats import small_counts, write_tenx_h5, write_tenx_mtx
-from sccicl.cli import _read_step_file
+from sccicl.cli.step_files import _read_step_file
 from sccicl.errors import InputError
 from sccicl.io import model_file
 from sccicl.io.read import read_counts, take_counts

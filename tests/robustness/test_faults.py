@@ -68,8 +68,8 @@ def start():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [
-            "sccicl.cli",
-            "sccicl.steps",
+            "sccicl.cli.sample",
+            "sccicl.steps.prepare",
             "sccicl.clustering.fit",
             "sccicl.report.page",
             "anndata",

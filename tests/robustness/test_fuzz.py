@@ -10,10 +10,13 @@ import torch
 from fuzzing import AT_RANDOM, EXAMPLES, MANY, QUIET
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sccicl import steps
 from sccicl.config import preset_config
 from sccicl.errors import InputError
 from sccicl.io.read import check_columns, take_counts
+from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.fit import fit_sample, parse_n_clusters
+from sccicl.steps.prepare import prepare_counts
+from sccicl.steps.score import score_sample
 from scipy import sparse
 
 CONFIG = preset_config("default").changed(
@@ -110,13 +113,13 @@ def outcome(adata: anndata.AnnData, n_clusters):
     """The clustered sample, or the error."""
     counts = take_counts(adata)
     check_columns(counts, batch_col="batch")
-    prepared = steps.prepare_counts(counts, "counts", CONFIG)
+    prepared = prepare_counts(counts, "counts", CONFIG)
     prepared.uns["cicl"].update(id="fuzz", stages={})
     prepared.uns["cicl"]["prepare"]["batch_col"] = "batch"
-    k = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, k, config=CONFIG, seed=0, device=torch.device("cpu"), quiet=True)
-    steps.cluster_sample(prepared, fitted)
-    return prepared, steps.score_sample(prepared)
+    k = parse_n_clusters(n_clusters, prepared.n_obs)
+    fitted = fit_sample(prepared, k, config=CONFIG, seed=0, device=torch.device("cpu"), quiet=True)
+    cluster_sample(prepared, fitted)
+    return prepared, score_sample(prepared)
 
 
 def check_result(found: anndata.AnnData, metrics: dict, adata: anndata.AnnData, n_clusters) -> None:

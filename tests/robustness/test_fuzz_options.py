@@ -12,11 +12,13 @@ from formats import small_counts
 from fuzzing import AT_RANDOM, EXAMPLES, MANY, ODD_TEXTS, QUIET, is_a_sentence, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sccicl import cli, steps
 from sccicl.cli import main
 from sccicl.config import PRESETS, Config
 from sccicl.errors import InputError
 from sccicl.io.read import take_counts
+from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.fit import fit_sample
+from sccicl.steps.prepare import prepare_counts
 from simulate import simulate_cells
 
 
@@ -75,7 +77,7 @@ def nothing_is_trained(monkeypatch, request):
         raise Reached("the options were accepted: the training was reached, so leave it")
 
     monkeypatch.setattr("sccicl.steps.fit.fit_sample", reached)
-    monkeypatch.setattr("sccicl.integration.integrate", reached)
+    monkeypatch.setattr("sccicl.steps.integrate.integrate", reached)
 
 
 @settings(max_examples=EXAMPLES, **QUIET)
@@ -125,10 +127,10 @@ def one_config(preset: str, values: dict, monkeypatch) -> None:
         warnings.simplefilter("ignore")
         try:
             config = PRESETS[preset].changed(**SMALL).changed(**values)
-            prepared = steps.prepare_counts(take_counts(cells), "counts", config)
+            prepared = prepare_counts(take_counts(cells), "counts", config)
             prepared.uns["cicl"].update(id="fuzz", stages={})
-            fitted = steps.fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
-            steps.cluster_sample(prepared, fitted)
+            fitted = fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
+            cluster_sample(prepared, fitted)
         except InputError as error:
             assert is_a_sentence(str(error)), error
             return
@@ -154,4 +156,3 @@ def test_any_parameters_many_times(given):
 def test_every_option_is_among_those_drawn():
     assert {"fit", "prepare", "run", "map", "join"} <= {name for name, _ in CASES}
     assert {item.name for item in fields(Config)} <= {option for _, option in CASES}
-    assert cli.main is main

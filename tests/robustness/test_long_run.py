@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_many_samples_leave_nothing_behind():
     """60 samples; memory is compared after 20, when all is imported and compiled."""
-    words = [sys.executable, ROOT / "scripts/measure_long_run.py", "60"]
+    words = [sys.executable, ROOT / "benchmarks/long_run.py", "60"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     header, *rows = (line.split("\t") for line in done.stdout.splitlines())
     seen = {int(row[0]): dict(zip(header, map(float, row), strict=True)) for row in rows}

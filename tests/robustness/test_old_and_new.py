@@ -18,12 +18,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sccicl import steps
 from sccicl.config import PRESETS
 from sccicl.downstream.export import export_sample
 from sccicl.io.read import read_counts
 from sccicl.io.write_h5ad import write_h5ad
 from sccicl.model import pretrain
+from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.fit import fit_sample
+from sccicl.steps.prepare import prepare_sample, prepare_to_file
 from simulate import simulate_cells
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / ".tools" / "anndata"
@@ -148,7 +150,7 @@ def test_files_of_this_version_are_read(version, tmp_path):
             assert list(found.obs["text"]) == ["a", "b"] * 20 and found.obs["type"].isna().sum() == 1
         options = {"config": PRESETS["default"], "label_col": "type", "batch_col": "text"}
         target = tmp_path / f"{name}.prepared.h5ad"
-        steps.prepare_to_file(tmp_path / f"{name}.h5ad", "s", target, memory_gb=4, input_sha256="", **options)
+        prepare_to_file(tmp_path / f"{name}.h5ad", "s", target, memory_gb=4, input_sha256="", **options)
         np.testing.assert_array_equal(anndata.read_h5ad(target).X.toarray(), counts)
 
 
@@ -161,11 +163,11 @@ def result(tmp_path_factory):
     cells.obs["number"] = pd.array([1, None] * 40, dtype="Int64")
     cells.write_h5ad(folder / "s.h5ad")
     config = PRESETS["default"].changed(pool_runs=1, epochs=1, min_steps=10)
-    prepared = steps.prepare_sample(folder / "s.h5ad", "s", config=config)
+    prepared = prepare_sample(folder / "s.h5ad", "s", config=config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretrain, "STEPS", 10)
-        fitted = steps.fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
-    steps.cluster_sample(prepared, fitted)
+        fitted = fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
+    cluster_sample(prepared, fitted)
     write_h5ad(prepared, folder / "result.h5ad")
     return folder / "result.h5ad"
 

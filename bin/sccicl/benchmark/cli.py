@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from ..cli import Commands, seed_number
+from ..cli.group import Commands
+from ..cli.options import seed_number
 from ..errors import InputError
 from ..runtime.environment import set_environment
 from ..runtime.files import atomic_path

@@ -20,15 +20,12 @@ STUDIES: dict[str, tuple[str, tuple[str, ...], str]] = {
     # Small samples would get more epochs than asked for.
     "epochs": ("epochs", ("1", "2", "5", "10", "20", "50", "100", "200"), ",min_steps=1"),
 }
-# Files of the engine that no cluster depends on: when they change, nothing has to be run again.
-# The values of config.py are taken by themselves.
-OUTWARD = {
-    *("__init__", "api", "cli", "config", "demo", "errors", "layout", "methods", "modelfile"),
-    *("multiqc", "palette", "plot", "progress", "report", "result", "write"),
-}
+# Folders of the package that no cluster depends on: when they change, nothing has to be run again. The same holds for
+# the files beside the folders; the values of config.py are taken by themselves.
+WITHOUT_EFFECT = ("benchmark", "cli", "count", "downstream", "report")
 # Methods that are the default but for its training: the pool is the same.
 POOLED = ("cicl", "cicl-instance")
-SHARED_FILES = ("score.py", "benchmark/accuracy.py", "benchmark/dataset.py", "benchmark/run.py")
+SHARED_FILES = ("downstream/metrics.py", "benchmark/accuracy.py", "benchmark/dataset.py", "benchmark/run.py")
 RIVALS_PACKAGES = ("scanpy", "scikit-learn", "leidenalg", "scvi-tools")
 CICL_PACKAGES = ("torch", "numpy")
 
@@ -107,14 +104,15 @@ def _tasks(group: tuple[str, ...], tracks: list[str], n_seeds: int) -> list[dict
     return [{**task, "tracks": ",".join(tracks), "seeds": ",".join(map(str, range(n_seeds)))}]
 
 
-def code_version(*names: str) -> str:
+def code_version(*names: str, engine: Path = Path(__file__).parents[1]) -> str:
     """Digest of all that the results of methods depend on here, code and packages: with another one they run anew."""
-    engine = Path(__file__).parents[1]
     files, configs = {engine / file for file in SHARED_FILES}, []
     packages: set[str] = set()
     for method in map(METHODS.__getitem__, names):
         if isinstance(method, Cicl):
-            files |= {path for path in engine.glob("*.py") if path.stem not in OUTWARD}
+            files |= {
+                path for path in engine.glob("*/**/*.py") if path.relative_to(engine).parts[0] not in WITHOUT_EFFECT
+            }
             configs += [config_of(method, {}, n_cells=n_cells, on_gpu=False) for n_cells in (1, 10**9)]
             packages.update(CICL_PACKAGES)
         else:

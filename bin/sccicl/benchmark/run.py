@@ -155,19 +155,19 @@ def run_cicl(
     pools: dict[tuple[int, str], KnownPool],
 ) -> Found:
     """Run the engine's steps in memory, from the file to the clusters."""
-    from .. import steps
     from ..clustering.fit import pool_config
     from ..model.pretrain import warm_config
     from ..runtime.device import choose_device
+    from ..steps.cluster import cluster_sample
+    from ..steps.fit import fit_sample
+    from ..steps.prepare import prepare_sample
 
     chosen = choose_device(device)
     config = config_of(method, settings, n_cells=n_cells, on_gpu=chosen.type == "cuda")
-    prepared = steps.prepare_sample(blind, blind.stem, config=config, input_kind=input_kind)
+    prepared = prepare_sample(blind, blind.stem, config=config, input_kind=input_kind)
     shared = SharedPool(pools, (seed, repr(warm_config(pool_config(config)))))
-    fitted = steps.fit_sample(
-        prepared, k or "auto", config=config, seed=seed, device=chosen, checkpoint=shared, quiet=True
-    )
-    steps.cluster_sample(prepared, fitted)
+    fitted = fit_sample(prepared, k or "auto", config=config, seed=seed, device=chosen, checkpoint=shared, quiet=True)
+    cluster_sample(prepared, fitted)
     stages = prepared.uns["cicl"]["stages"].values()
     return Found(
         prepared.obs["cicl"].astype(str).to_numpy(),

@@ -36,6 +36,10 @@ class Interrupted(SystemExit):
         super().__init__(128 + number)
 
 
+# Folders of the package that no training depends on
+WITHOUT_EFFECT = ("benchmark", "cli", "report")
+
+
 def key_of(*parts: Any) -> str:
     """A hash of arrays (their bytes, type and shape) and of anything else by its text."""
     digest = hashlib.sha256()
@@ -49,11 +53,13 @@ def key_of(*parts: Any) -> str:
 
 
 @cache
-def code_key(folder: Path = Path(__file__).parent) -> str:
+def code_key(package: Path = Path(__file__).parents[1]) -> str:
     """A hash of the engine's own code: what an earlier state of it has found may not be what this one would find."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package)
+        if name.parts[0] not in WITHOUT_EFFECT:
+            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

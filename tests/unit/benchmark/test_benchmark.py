@@ -1,13 +1,16 @@
 """The benchmark: scores, rivals, that no label is seen, the plan and the report."""
 
 import csv
+import shutil
 from itertools import permutations
+from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sccicl.benchmark import plan as plan_module
 from sccicl.benchmark import rivals
 from sccicl.benchmark.accuracy import clustering_accuracy, score
 from sccicl.benchmark.cli import main
@@ -134,7 +137,7 @@ def test_slow_rival_runs_one_seed(folder, tmp_path, monkeypatch, capsys):
 
 
 def test_cicl_is_given_k_and_settings_but_no_label(folder, tmp_path, monkeypatch):
-    from sccicl import steps
+    from sccicl.steps.prepare import prepare_sample
 
     seen = []
 
@@ -143,7 +146,7 @@ def test_cicl_is_given_k_and_settings_but_no_label(folder, tmp_path, monkeypatch
         seen.append((list(cells.obs.columns), list(cells.uns), cells.obs_names[0], options["config"]))
         return original(path, *arguments, **options)
 
-    original = steps.prepare_sample
+    original = prepare_sample
     monkeypatch.setattr("sccicl.steps.prepare.prepare_sample", prepare)
     monkeypatch.chdir(tmp_path)
     rows = run(
@@ -253,6 +256,24 @@ def test_parameters_of_the_variants():
 def test_code_version_tells_methods_apart():
     assert code_version("cicl") != code_version("cicl-instance") != code_version("pca20-kmeans")
     assert code_version("pca20-kmeans") == code_version("leiden-1")
+
+
+def test_code_version_changes_with_every_folder_that_matters(tmp_path):
+    engine = Path(plan_module.__file__).parents[1]
+    package = tmp_path / "sccicl"
+    shutil.copytree(engine, package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = code_version("cicl", engine=package)
+    assert before == code_version("cicl")
+    for folder in sorted({path.parent for path in package.rglob("*.py")} - {package}):
+        (folder / "more.py").write_text("x = 1")
+        matters = folder.name not in ("benchmark", "cli", "count", "downstream", "report")
+        assert (code_version("cicl", engine=package) != before) == matters, folder.name
+        (folder / "more.py").unlink()
+    for name in ("downstream/metrics.py", "benchmark/run.py"):
+        with (package / name).open("a") as file:
+            file.write("x = 1\n")
+        assert code_version("cicl", engine=package) != before, name
+        shutil.copy(engine / name, package / name)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from sccicl import steps
 from sccicl.cli import main
 from sccicl.config import PRESETS
 from sccicl.downstream.annotate_celltypist import annotate_by_celltypist, load_celltypist_model
@@ -19,6 +18,9 @@ from sccicl.downstream.annotate_reference import annotate_by_reference, map_labe
 from sccicl.downstream.annotation import UNKNOWN, annotation_record, attach_annotation, vote
 from sccicl.errors import InputError
 from sccicl.io import model_file
+from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.fit import fit_sample
+from sccicl.steps.prepare import prepare_sample
 from simulate import simulate_cells
 from typed_model import train_celltypist
 
@@ -204,9 +206,9 @@ def reference(tmp_path_factory):
     cells = cells[cells.obs["cell_type"] != "type3"].copy()
     cells.write_h5ad(folder / "r.h5ad")
     config = PRESETS["default"].changed(min_steps=20, epochs=1)
-    prepared = steps.prepare_sample(folder / "r.h5ad", "r", config=config)
-    fitted = steps.fit_sample(prepared, 3, config=config, seed=0, device=CPU, quiet=True)
-    model = with_reference(steps.cluster_sample(prepared, fitted), prepared, "cell_type")
+    prepared = prepare_sample(folder / "r.h5ad", "r", config=config)
+    fitted = fit_sample(prepared, 3, config=config, seed=0, device=CPU, quiet=True)
+    model = with_reference(cluster_sample(prepared, fitted), prepared, "cell_type")
     model_file.save(model, folder / "r.model.pt", "model")
     return folder / "r.model.pt", prepared
 

@@ -1,6 +1,7 @@
 """An interrupted fit goes on to the very same result, and never from what is not its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,13 +145,20 @@ def test_a_killed_command_goes_on_in_another_folder(tmp_path):
     assert list((tmp_path / "kept").iterdir()) == [] and list((tmp_path / "other").iterdir()) == []
 
 
-def test_key_changes_with_the_code(tmp_path):
-    folders = [tmp_path / name for name in ("a", "b", "c")]
-    for folder, content in zip(folders, ("x = 1", "x = 1", "x = 2"), strict=True):
-        folder.mkdir()
-        (folder / "loss.py").write_text(content)
-    first, same, other = map(code_key, folders)
-    assert first == same != other
-    (folders[1] / "loss.py").rename(folders[1] / "step.py")
-    code_key.cache_clear()
-    assert code_key(folders[1]) != first
+def test_key_changes_with_the_code_of_every_folder_that_matters(tmp_path):
+    package = tmp_path / "sccicl"
+    shutil.copytree(COMMAND.parent / "sccicl", package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def key():
+        code_key.cache_clear()
+        return code_key(package)
+
+    before = key()
+    assert before == code_key(COMMAND.parent / "sccicl")
+    for folder in sorted({path.parent for path in package.rglob("*.py")}):
+        (folder / "more.py").write_text("x = 1")
+        matters = folder.name not in ("benchmark", "cli", "report")
+        assert (key() != before) == matters, folder.name
+        (folder / "more.py").unlink()
+    (package / "model" / "loss.py").rename(package / "model" / "other.py")
+    assert key() != before

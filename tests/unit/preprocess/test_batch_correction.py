@@ -19,7 +19,7 @@ from sccicl.preprocess.batch_correction import (
 )
 from sccicl.preprocess.concat import join_samples
 from sccicl.preprocess.qc import Limits
-from sccicl.steps import prepare_sample
+from sccicl.steps.prepare import prepare_sample
 from scipy import sparse
 
 

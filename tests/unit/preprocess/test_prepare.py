@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
-from sccicl.demo import pbmc_counts
 from sccicl.errors import InputError
 from sccicl.preprocess.highly_variable_genes import normalised_dispersion, order_genes, select_genes
 from sccicl.preprocess.normalise import library_sizes, mean_and_std, normalise, size_factors, z_score
 from sccicl.preprocess.prepare import apply_preparation, prepare
+from sccicl.steps.demo import pbmc_counts
 from scipy import sparse
 
 

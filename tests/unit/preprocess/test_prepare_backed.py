@@ -7,13 +7,13 @@ import h5py
 import numpy as np
 import pytest
 from formats import write_tenx_h5
-from sccicl import steps
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.io.validate import are_plain_counts
 from sccicl.preprocess import prepare_backed
 from sccicl.preprocess.features import CountEvidence, OrderedEvidence
 from sccicl.preprocess.prepare_backed import _moments, _Stored
+from sccicl.steps.prepare import prepare_to_file
 from scipy import sparse
 from simulate import simulate_cells
 
@@ -56,7 +56,7 @@ def written(cells, kind, folder):
 
 
 def prepared(path, folder, config=CONFIG, **options):
-    steps.prepare_to_file(path, "a", folder / "out.h5ad", config=config, memory_gb=4, input_sha256="x", **options)
+    prepare_to_file(path, "a", folder / "out.h5ad", config=config, memory_gb=4, input_sha256="x", **options)
     return anndata.read_h5ad(folder / "out.h5ad")
 
 

@@ -52,6 +52,6 @@ def _is_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
-    from .runtime.device import is_out_of_memory
+    from ..runtime.device import is_out_of_memory
 
     return is_out_of_memory(error)

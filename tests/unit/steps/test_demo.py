@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
-from sccicl.demo import pbmc_counts, write_demo_data
 from sccicl.io.read import read_counts
+from sccicl.steps.demo import pbmc_counts, write_demo_data
 
 
 @pytest.fixture(scope="module")

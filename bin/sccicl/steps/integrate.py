@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .config import Config
-from .io.write_h5ad import write_h5ad
-from .runtime.files import atomic_path, write_json
+from ..config import Config
+from ..io.write_h5ad import write_h5ad
+from ..runtime.files import atomic_path, write_json
 
 if TYPE_CHECKING:
     import torch
 
-    from .steps import Auto
+    from .fit import Auto
 
 
 UNASSIGNED = "unassigned"
@@ -59,9 +59,11 @@ def integrate(
     """
     import anndata
 
-    from . import steps
+    from .cluster import cluster_sample
+    from .fit import fit_sample, parse_n_clusters
+    from .prepare import prepare_sample
 
-    prepared = steps.prepare_sample(
+    prepared = prepare_sample(
         path,
         prefix,
         config=config,
@@ -70,9 +72,9 @@ def integrate(
         counts_layer=counts_layer,
         input_kind="counts",
     )
-    n_clusters = steps.parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = steps.fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=warnings)
-    model = steps.cluster_sample(prepared, fitted)
+    n_clusters = parse_n_clusters(n_clusters, prepared.n_obs)
+    fitted = fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=warnings)
+    model = cluster_sample(prepared, fitted)
     adata = anndata.read_h5ad(path)
     places = adata.obs_names.get_indexer(prepared.obs_names)
     embedding = np.tile(prepared.obsm["X_cicl"].mean(axis=0), (adata.n_obs, 1)).astype(np.float32)
@@ -95,7 +97,7 @@ def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: s
     `<prefix>.h5ad`; `X_<prefix>.parquet` and `X_<prefix>.pkl`, the embedding as a DataFrame indexed by cell;
     `<prefix>.parquet`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
     """
-    from .io import model_file
+    from ..io import model_file
 
     cells = adata.obs_names.astype(object)
     embedding = pd.DataFrame(adata.obsm["X_emb"], index=cells).rename(columns=str)

@@ -5,8 +5,9 @@ from typing import Any, get_args
 
 import click
 
-from .cli import existing, id_option, main, outdir_option, qc_options, read_limits, read_options, sample_id, seed_number
-from .config import LARGEST, InputKind, Protocol
+from ..config import LARGEST, InputKind, Protocol
+from .group import main
+from .options import existing, id_option, outdir_option, qc_options, read_limits, read_options, sample_id, seed_number
 
 
 @main.command("check-reads")
@@ -24,8 +25,8 @@ def check_reads(
 
     The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
     """
-    from .count import fastq_check
-    from .runtime.files import write_json
+    from ..count import fastq_check
+    from ..runtime.files import write_json
 
     if len(fastq) % 2:
         raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
@@ -39,8 +40,8 @@ def check_reads(
 @id_option
 def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> None:
     """SHA-256 of every file of the inputs of a sample: writes <id>.inputs.tsv."""
-    from .errors import InputError
-    from .runtime.checksums import input_sums, write_sums
+    from ..errors import InputError
+    from ..runtime.checksums import input_sums, write_sums
 
     if missing := [path for path in paths if not path.exists()]:
         raise InputError(f"{missing[0]} does not exist: check the path")
@@ -61,10 +62,10 @@ def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> No
 @id_option
 def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:
     """Tell cells from empty droplets in an unfiltered matrix: writes <id>.cells.h5ad."""
-    from .count.cell_calling import keep_cells
-    from .count.reads_record import add_reads, add_symbols
-    from .io.read import read_counts
-    from .io.write_h5ad import write_h5ad
+    from ..count.cell_calling import keep_cells
+    from ..count.reads_record import add_reads, add_symbols
+    from ..io.read import read_counts
+    from ..io.write_h5ad import write_h5ad
 
     adata = read_counts(path, counts_layer=counts_layer)
     if options["genes_file"] is not None:
@@ -93,8 +94,8 @@ def join(
     **options: Any,
 ) -> None:
     """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
-    from .io.write_h5ad import write_h5ad
-    from .preprocess.concat import join_samples
+    from ..io.write_h5ad import write_h5ad
+    from ..preprocess.concat import join_samples
 
     names = samples.split(",")
     if len(names) != len(paths) or len(set(names)) != len(names):

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from sccicl.cli import main, sample_id
+from sccicl.cli import main
+from sccicl.cli.options import sample_id
 from sccicl.io import model_file
 from simulate import simulate_cells
 from sklearn.metrics import adjusted_rand_score
@@ -221,7 +222,7 @@ def test_help_of_every_command():
 
 
 def test_script_runs_from_anywhere_with_a_read_only_home(tmp_path):
-    script = Path(__file__).parents[2] / "bin" / "cicl.py"
+    script = Path(__file__).parents[3] / "bin" / "cicl.py"
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     done = subprocess.run(
         [sys.executable, script, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True

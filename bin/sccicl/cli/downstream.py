@@ -5,23 +5,21 @@ from typing import Any
 
 import click
 
-from .cli import (
-    _check_replaceable,
-    _read_step_file,
+from ..config import LARGEST
+from ..errors import InputError
+from .group import main
+from .options import (
     annotation_options,
     existing,
     fit_config_options,
     id_option,
-    main,
     outdir_option,
     prepare_config_options,
     read_training,
     run_options,
     sample_id,
 )
-from .config import LARGEST
-from .errors import InputError
-from .runtime.device import _device
+from .step_files import _check_replaceable, _read_step_file
 
 
 @main.command()
@@ -47,21 +45,13 @@ from .runtime.device import _device
 @id_option
 def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdir: Path, given_id: str | None) -> None:
     """Find marker genes of the clusters: writes <id>.markers.csv, .json, a dot plot and a heat map."""
-    from .downstream.markers import find_markers
-    from .runtime.files import write_json
+    from ..downstream.markers import find_markers
+    from ..runtime.files import write_json
+    from ..steps.markers import save_markers
 
     adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
     table = find_markers(adata, max_p=max_p, min_fraction=min_fraction, max_cells=max_cells)
     write_json(save_markers(adata, table, outdir, sample), outdir / f"{sample}.markers.json")
-
-
-def save_markers(adata: Any, table: Any, outdir: Path, sample: str) -> dict[str, Any]:
-    """Write the table and the figures; returns the record."""
-    from .downstream.markers import markers_record, plot_markers, write_markers
-
-    write_markers(table, outdir / f"{sample}.markers.csv")
-    plot_markers(adata, table, outdir, sample)
-    return markers_record(table, sample)
 
 
 @main.command()
@@ -74,74 +64,11 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
     """Name the cell types of cells and clusters: writes <id>.annotation.csv and .json."""
     if not any(options[name] for name in ("celltypist_model", "marker_list", "reference_model")):
         raise InputError("nothing to annotate with: give --celltypist-model, --marker-list or --reference-model")
-    from .runtime.files import write_json
+    from ..runtime.files import write_json
+    from ..steps.annotate import save_annotation
 
     adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
     write_json(save_annotation(adata, outdir, sample, **options), outdir / f"{sample}.annotation.json")
-
-
-def check_annotation(
-    celltypist_model: Path | None, marker_list: Path | None, reference_model: Path | None, **_: Any
-) -> None:
-    """Raise InputError where a file for the annotation cannot be read: before the training, not after it."""
-    if celltypist_model:
-        from .downstream.annotate_celltypist import load_celltypist_model
-
-        load_celltypist_model(celltypist_model)
-    if marker_list:
-        from .downstream.annotate_marker_list import read_marker_list
-
-        read_marker_list(marker_list)
-    if reference_model:
-        from .downstream.annotate_reference import load_reference
-
-        load_reference(reference_model)
-
-
-def save_annotation(
-    adata: Any,
-    outdir: Path,
-    sample: str,
-    *,
-    celltypist_model: Path | None = None,
-    marker_list: Path | None = None,
-    reference_model: Path | None = None,
-    min_confidence: float = 0.5,
-    device: str = "auto",
-) -> dict[str, Any]:
-    """Annotate by every way that is asked for and write what was found; returns the record."""
-    from .downstream.annotation import annotation_record, write_annotation
-
-    found = []
-    if celltypist_model:
-        from .downstream.annotate_celltypist import annotate_by_celltypist
-
-        found.append(annotate_by_celltypist(adata, celltypist_model))
-    if marker_list:
-        from .downstream.annotate_marker_list import annotate_by_marker_list
-
-        found.append(annotate_by_marker_list(adata, marker_list, seed=int(adata.uns["cicl"]["seed"])))
-    if reference_model:
-        from .downstream.annotate_reference import annotate_by_reference
-
-        found.append(
-            annotate_by_reference(adata, reference_model, device=_device(device, None), min_confidence=min_confidence)
-        )
-    record = annotation_record(adata, found, sample)
-    for warning in record["warnings"]:
-        click.echo(f"WARNING: {warning}", err=True)
-    write_annotation(adata, record, outdir / f"{sample}.annotation.csv")
-    return record
-
-
-def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
-    """Markers, and annotation where asked for: files written, and what was found put into `adata`."""
-    from .downstream.annotation import attach_annotation
-    from .downstream.markers import attach_markers, find_markers
-
-    attach_markers(adata, save_markers(adata, find_markers(adata), outdir, sample))
-    if any(annotation.get(name) for name in ("celltypist_model", "marker_list", "reference_model")):
-        attach_annotation(adata, save_annotation(adata, outdir, sample, **annotation))
 
 
 @main.command(name="label-model")
@@ -151,8 +78,8 @@ def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) 
 @id_option
 def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | None) -> None:
     """Name the clusters of a saved model, for --reference-model: writes <id>.labelled.model.pt."""
-    from .downstream.annotate_reference import read_labels, relabel
-    from .io import model_file
+    from ..downstream.annotate_reference import read_labels, relabel
+    from ..io import model_file
 
     sample = sample_id(path.with_name(path.name.removesuffix(".pt")), given_id)
     model = relabel(model_file.load(path, "model"), read_labels(labels_file), labels_file.name)
@@ -175,7 +102,7 @@ def _content(model: dict[str, Any]) -> dict[str, Any]:
 @id_option
 def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
     """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
-    from .downstream.export import export_sample
+    from ..downstream.export import export_sample
 
     adata = _read_step_file(path, "k")
     names = [name.strip() for name in tools.split(",") if name.strip()]
@@ -195,8 +122,8 @@ def integrate(
     path: Path, batch_col: str | None, counts_layer: str | None, outdir: Path, given_id: str | None, **options: Any
 ) -> None:
     """Embed and cluster the batches of an h5ad jointly: writes <id>.h5ad with X_emb, and tables by cell."""
-    from . import steps
-    from .integration import integrate, write_integration
+    from ..steps.fit import parse_n_clusters
+    from ..steps.integrate import integrate, write_integration
 
     asked = read_training(options)
     prefix = sample_id(path, given_id)
@@ -205,7 +132,7 @@ def integrate(
         path,
         prefix,
         config=asked.config,
-        n_clusters=steps.parse_n_clusters(asked.n_clusters),
+        n_clusters=parse_n_clusters(asked.n_clusters),
         seed=asked.seed,
         device=asked.device,
         warnings=asked.warnings,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .config import Config
-from .downstream.annotation import TITLES
-from .errors import InputError
-from .io.validate import RESULT_COLUMNS
+from ..config import Config
+from ..downstream.annotation import TITLES
+from ..errors import InputError
+from ..io.validate import RESULT_COLUMNS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -88,12 +88,12 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
     InputError
         When `original` lacks cells or genes of the result.
     """
-    from .io.read import read_counts, take_counts
-    from .io.validate import add_warning
-    from .preprocess.batch_correction import prepare_jointly
-    from .runtime.checksums import record_sums
-    from .runtime.profiling import stage
-    from .steps import prepare_counts
+    from ..io.read import read_counts, take_counts
+    from ..io.validate import add_warning
+    from ..preprocess.batch_correction import prepare_jointly
+    from ..runtime.checksums import record_sums
+    from ..runtime.profiling import stage
+    from .prepare import prepare_counts
 
     recorded = before.uns["cicl"]["prepare"]
     layer = str(recorded["counts_layer"]) if "counts_layer" in recorded else None

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .io.write_h5ad import write_h5ad
-from .runtime.files import atomic_path
+from ..io.write_h5ad import write_h5ad
+from ..runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -1,0 +1,6 @@
+"""The command line: options in, messages out."""
+
+from . import count, downstream, sample
+from .group import main
+
+__all__ = ["count", "downstream", "main", "sample"]

@@ -1,0 +1,351 @@
+"""The command line: options in, files out; what is done stands in `steps`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from ..runtime.device import _device
+from .group import main
+from .options import (
+    ANNOTATION_OPTIONS,
+    annotation_options,
+    batch_option,
+    checkpoint_options,
+    existing,
+    fit_config_options,
+    history_option,
+    id_option,
+    integrate_option,
+    label_option,
+    outdir_option,
+    prepare_config_options,
+    preset_option,
+    qc_options,
+    read_config,
+    read_limits,
+    read_options,
+    read_training,
+    run_options,
+    sample_id,
+)
+from .step_files import _check_replaceable, _read_metrics, _read_step_file
+
+
+@main.command()
+@click.argument("path", metavar="INPUT", type=existing)
+@outdir_option
+@id_option
+@label_option
+@batch_option
+@integrate_option
+@read_options
+@qc_options
+@run_options
+@history_option
+@checkpoint_options
+@prepare_config_options
+@fit_config_options
+@annotation_options
+def run(
+    path: Path, outdir: Path, given_id: str | None, label_col: str | None, batch_col: str | None, **options: Any
+) -> None:
+    """Cluster one sample end to end: counts in, clusters, markers, figures and report out.
+
+    INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
+    """
+    from ..runtime.checksums import record_sums
+    from ..steps.annotate import check_annotation
+    from ..steps.cluster import cluster_sample
+    from ..steps.fit import fit_sample, open_checkpoint, parse_numbers
+    from ..steps.prepare import prepare_sample
+    from ..steps.run import _write_sample
+
+    annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
+    evolution = options.pop("evolution")
+    check_annotation(**annotation)
+    asked = read_training(options)
+    checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
+    limits = read_limits(options)
+    sample = sample_id(path, given_id)
+    _check_replaceable(outdir / f"{sample}.h5ad", path)
+    prepared = prepare_sample(
+        path, sample, config=asked.config, limits=limits, label_col=label_col, batch_col=batch_col, **options
+    )
+    record_sums(prepared, path)
+    n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
+    settings = {"config": asked.config, "seed": asked.seed, "device": asked.device}
+    checkpoint = open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
+    more = {"others": others, "evolution": evolution, "checkpoint": checkpoint, "warnings": asked.warnings}
+    with checkpoint.signals():
+        fitted = fit_sample(prepared, n_clusters, **settings, **more)
+    model = cluster_sample(prepared, fitted)
+    metrics = _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
+    checkpoint.remove()
+    click.echo(_summary(metrics, outdir / "cicl_report.html"))
+
+
+def _summary(metrics: dict[str, Any], report: Path) -> str:
+    n = metrics["n_clusters"]
+    how = "given" if metrics["k_given"] else "estimated"
+    clusters = "no clusters found" if n == 1 and how == "estimated" else f"{n} cluster{'s' * (n != 1)} ({how})"
+    scores = "".join(f", {name.upper()} {metrics[name]:.3f}" for name in ("ari", "nmi", "ami") if name in metrics)
+    found = f"{metrics['n_cells']} cells, {clusters}{scores}"
+    return f"{metrics['id']}: {found}\nreport: {report}"
+
+
+@main.command()
+@click.argument("path", metavar="INPUT", type=existing)
+@outdir_option
+@id_option
+@label_option
+@batch_option
+@integrate_option
+@read_options
+@click.option(
+    "--memory-gb",
+    type=click.FloatRange(min=1),
+    default=4.0,
+    show_default=True,
+    help="Memory to use, about; an h5ad, zarr or 10x .h5 that needs more is prepared in blocks of cells.",
+)
+@qc_options
+@prepare_config_options
+def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
+    """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
+    from ..runtime.checksums import combined, input_sums, write_sums
+    from ..steps.prepare import prepare_to_file
+
+    config = read_config(preset, options)
+    limits = read_limits(options)
+    sample = sample_id(path, given_id)
+    outfile = outdir / f"{sample}.prepared.h5ad"
+    sums = input_sums(path) if path.exists() else []
+    settings = {"config": config, "limits": limits, "memory_gb": memory_gb, "input_sha256": combined(sums)}
+    prepare_to_file(path, sample, outfile, **settings, **options)
+    write_sums(sample, sums, outdir)
+
+
+@main.command()
+@click.argument("path", metavar="PREPARED", type=existing)
+@outdir_option
+@id_option
+@run_options
+@history_option
+@checkpoint_options
+@preset_option
+@fit_config_options
+def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
+    """Train on a prepared sample: writes <id>.fit.pt.
+
+    On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
+    """
+    from ..io import model_file
+    from ..io.backed_counts import in_memory_if_small
+    from ..model.distributed import World, join_world, leave_world
+    from ..steps.fit import as_prepared, fit_beside_others, fit_sample, open_checkpoint, parse_numbers
+
+    asked = read_training(options)
+    device = join_world(asked.device)
+    is_first = World().is_first
+    prepared = in_memory_if_small(_read_step_file(path, "prepare", backed=True))
+    config = as_prepared(asked.config, prepared)
+    n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
+    settings = {"config": config, "seed": asked.seed, "device": device}
+    more = {"others": others, "evolution": options.pop("evolution")}
+    folder, minutes = options.pop("checkpoint_dir") or outdir, options.pop("checkpoint_minutes")
+    if not is_first:
+        fit_beside_others(prepared, n_clusters, **settings, **more)
+        leave_world()
+        return
+    checkpoint = open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
+    more |= {"checkpoint": checkpoint, "warnings": asked.warnings}
+    with checkpoint.signals():
+        fitted = fit_sample(prepared, n_clusters, **settings, **more)
+    leave_world()
+    model_file.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
+    checkpoint.remove()
+
+
+@main.command()
+@click.argument("path", metavar="PREPARED", type=existing)
+@click.option("--fit", "fit_file", type=existing, required=True, help="The <id>.fit.pt of the same sample.")
+@click.option(
+    "--n-clusters", default="auto", show_default=True, help="Another number of clusters than the training used."
+)
+@click.option("--label-col", help="Column of obs whose labels the model keeps for mapping; used for nothing else.")
+@outdir_option
+@id_option
+def cluster(
+    path: Path, fit_file: Path, n_clusters: str, label_col: str | None, outdir: Path, given_id: str | None
+) -> None:
+    """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
+    from ..io import model_file
+    from ..io.read import check_columns
+    from ..io.write_h5ad import write_h5ad
+    from ..steps.cluster import _write_clusters, cluster_sample
+    from ..steps.fit import parse_n_clusters
+
+    fitted = model_file.load(fit_file, "fit")
+    prepared = _read_step_file(path, "prepare")
+    check_columns(prepared, label_col=label_col)
+    model = cluster_sample(prepared, fitted, n_clusters=parse_n_clusters(n_clusters, prepared.n_obs))
+    sample = sample_id(path, given_id)
+    _write_clusters(prepared, model, outdir, sample, label_col)
+    write_h5ad(prepared, outdir / f"{sample}.clustered.h5ad")
+
+
+@main.command()
+@click.argument("path", metavar="CLUSTERED", type=existing)
+@label_option
+@outdir_option
+@id_option
+def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None) -> None:
+    """Score the clusters: writes <id>.metrics.json.
+
+    It has ARI, NMI and AMI where labels are known, the silhouette, and seconds and peak memory of every step.
+    """
+    from ..runtime.files import write_json
+    from ..steps.score import score_sample
+
+    metrics = score_sample(_read_step_file(path, "k"), label_col=label_col)
+    write_json(metrics, outdir / f"{sample_id(path, given_id)}.metrics.json")
+
+
+@main.command()
+@click.argument("path", metavar="CLUSTERED", type=existing)
+@click.option(
+    "--metrics", "metrics_file", type=existing, help="The <id>.metrics.json, for the MultiQC file and titles."
+)
+@click.option("--markers", "markers_file", type=existing, help="The <id>.markers.json of step markers.")
+@click.option("--annotation", "annotation_file", type=existing, help="The <id>.annotation.json of step annotate.")
+@label_option
+@batch_option
+@outdir_option
+@id_option
+def plot(
+    path: Path,
+    metrics_file: Path | None,
+    markers_file: Path | None,
+    annotation_file: Path | None,
+    label_col: str | None,
+    batch_col: str | None,
+    outdir: Path,
+    given_id: str | None,
+) -> None:
+    """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
+    from ..downstream.records import attach_records
+    from ..io.read import check_columns
+    from ..steps.plot import _plot
+
+    sample = sample_id(path, given_id)
+    target = outdir / f"{sample}.h5ad"
+    if not (target.is_file() and target.samefile(path)):  # a finished sample can be drawn again
+        _check_replaceable(target, path)
+    adata = _read_step_file(path, "k")
+    check_columns(adata, label_col=label_col, batch_col=batch_col)
+    metrics = _read_metrics(metrics_file) if metrics_file else None
+    attach_records(adata, markers_file, annotation_file)
+    _plot(adata, outdir, sample, label_col, batch_col, metrics)
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=existing)
+@click.option("--title", default="CICL report", show_default=True, help="Title of the report.")
+@outdir_option
+def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
+    """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json."""
+    from ..report.page import write_report
+
+    metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
+    samples = []
+    for file in sorted(file for file in files if file.suffix != ".json"):
+        adata = _read_step_file(file, "k", backed=True)
+        name = str(adata.uns["cicl"]["id"])
+        adata.file.close()  # the samples of a run do not fit into memory together
+        if name not in metrics:
+            raise InputError(
+                f"{file}: there is no metrics file of sample '{name}' among the files; add {name}.metrics.json"
+            )
+        if name in (metrics_of["id"] for _, metrics_of in samples):
+            raise InputError(f"{file}: there is another h5ad of sample '{name}' among the files; give one of each")
+        samples.append((file, metrics[name]))
+    if not samples:
+        raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
+    write_report(samples, outdir / "cicl_report.html", title=title)
+
+
+@main.command(name="map")
+@click.argument("path", metavar="INPUT", type=existing)
+@click.option("--model", "model_file", type=existing, required=True, help="The <id>.model.pt of an earlier run.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
+)
+@outdir_option
+@id_option
+def map_cells(
+    path: Path, model_file: Path, device: str, counts_layer: str | None, outdir: Path, given_id: str | None
+) -> None:
+    """Label new cells with the clusters of a saved model: writes <id>.mapped.csv."""
+    import pandas as pd
+
+    from ..io import model_file
+    from ..io.read import read_counts
+    from ..runtime.files import atomic_path
+    from ..steps.map import map_sample
+
+    model = model_file.load(model_file, "model")
+    adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
+    labels, confidence = map_sample(adata, model, device=_device(device, None))
+    for warning in adata.uns["cicl"].get("warnings", []):
+        click.echo(f"WARNING: {warning}", err=True)
+    table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
+    with atomic_path(outdir / f"{sample_id(path, given_id)}.mapped.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.4f")
+
+
+@main.command()
+@click.argument("path", metavar="RESULT", type=existing)
+@click.option("--input", "original", type=existing, help="The original counts; by default those that RESULT holds.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU cores to use; by default as many as RESULT was made with."
+)
+@outdir_option
+def rerun(path: Path, original: Path | None, device: str, threads: int | None, outdir: Path) -> None:
+    """Make a finished <id>.h5ad once more from its own record, and compare the clusters.
+
+    Counts, parameters, seed and number of threads are those that RESULT holds. Writes the files that `run` writes. The
+    exit status is 1 where a cell has another cluster than before.
+    """
+    from ..steps import rerun as again
+    from ..steps.cluster import cluster_sample
+    from ..steps.fit import fit_sample, parse_n_clusters, parse_numbers
+    from ..steps.run import _write_sample
+
+    before = _read_step_file(path, "k")
+    how = again.recipe(before, str(path))
+    chosen = _device(device, threads or how.threads)
+    _check_replaceable(outdir / f"{how.id}.h5ad", path)
+    prepared = again.prepare_again(before, how, original)
+    n_clusters, others = parse_numbers(how.n_clusters, prepared.n_obs)
+    fitted = fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)
+    reclustered = parse_n_clusters(how.reclustered, prepared.n_obs)
+    model = cluster_sample(prepared, fitted, n_clusters=reclustered)
+    metrics = _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
+    click.echo(_summary(metrics, outdir / "cicl_report.html"))
+    found = again.compare(before, prepared)
+    click.echo(f"{how.id}: {found}")
+    if found.n_different:
+        click.get_current_context().exit(1)
+
+
+@main.command(name="demo-data")
+@outdir_option
+def demo_data(outdir: Path) -> None:
+    """Write 700 PBMC that need no download, a subset without labels, and the samplesheet for both."""
+    from ..steps.demo import write_demo_data
+
+    write_demo_data(outdir)

@@ -1,0 +1,113 @@
+"""The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import Config, InputKind
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from ..preprocess.qc import Limits
+
+
+def prepare_counts(counts: "AnnData", input_kind: InputKind, config: Config) -> "AnnData":
+    """Prepare validated counts as `config` says."""
+    from ..preprocess.prepare import prepare
+
+    return prepare(
+        counts,
+        input_kind=input_kind,
+        n_genes=config.n_genes,
+        max_value=config.max_value,
+        gene_selection=config.gene_selection,
+    )
+
+
+def prepare_sample(
+    path: str | Path,
+    sample_id: str,
+    *,
+    config: Config,
+    limits: "Limits | None" = None,
+    input_kind: InputKind = "counts",
+    counts_layer: str | None = None,
+    label_col: str | None = None,
+    batch_col: str | None = None,
+    integrate: bool = False,
+) -> "AnnData":
+    """Read, check and prepare one sample; the columns are checked here so that a wrong name costs no training.
+
+    Cells outside `limits` are left out, unless an earlier step has done its quality control.
+    """
+    from ..io.gene_names import add_symbols_column
+    from ..io.read import check_columns, read_counts, take_record
+    from ..preprocess.batch_correction import prepare_jointly
+    from ..preprocess.qc import quality_control
+    from ..runtime.profiling import stage
+
+    stages: dict[str, dict[str, float]] = {}
+    with stage("prepare", stages):
+        adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+        take_record(adata, Path(path))
+        add_symbols_column(adata)
+        if limits is not None and "qc" not in adata.uns["cicl"]:
+            adata = quality_control(adata, limits, input_kind=input_kind)
+        prepared = prepare_counts(adata, input_kind, config)
+        if integrate and batch_col is None:
+            raise InputError("--integrate needs the obs column of the batches: name it with --batch-col")
+        check_columns(prepared, label_col=label_col, batch_col=batch_col)
+        if integrate:
+            prepare_jointly(prepared, batch_col, config)
+    record = prepared.uns["cicl"]
+    record["id"] = sample_id
+    record["stages"] = stages
+    for column, name in (("label_col", label_col), ("batch_col", batch_col)):
+        if name is not None:
+            record["prepare"][column] = name
+    return prepared
+
+
+def prepare_to_file(
+    path: Path,
+    sample_id: str,
+    outfile: Path,
+    *,
+    config: Config,
+    memory_gb: float,
+    input_sha256: str,
+    **options: Any,
+) -> None:
+    """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory.
+
+    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks and neither
+    quality control nor integration is asked for, which look at all cells at once. The checksum of the input is kept in
+    `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
+    """
+    from ..io.read_backed import stored_matrix
+    from ..io.write_h5ad import write_h5ad
+    from ..preprocess.prepare_backed import fits_in_memory, write_prepared
+    from ..runtime.progress import log
+
+    max_bytes = int(memory_gb * 2**30)
+    in_blocks = {name: options[name] for name in options if name not in ("limits", "integrate")}
+    with ExitStack() as stack:
+        try:
+            matrix = stack.enter_context(stored_matrix(path, options.get("counts_layer")))
+        except Exception:  # whatever is wrong with the file, the reader of whole files says it best
+            matrix = None
+        if matrix is not None and not fits_in_memory(matrix, config, max_bytes):
+            if options.get("limits") is None and not options.get("integrate"):
+                record = {"input_sha256": input_sha256}
+                write_prepared(
+                    matrix, path, outfile, sample_id, record, config=config, max_bytes=max_bytes, **in_blocks
+                )
+                return
+            log(
+                f"{path} takes more than {memory_gb:g} GB; for its quality control or integration it is read as a whole"
+            )
+    prepared = prepare_sample(path, sample_id, config=config, **options)
+    prepared.uns["cicl"]["prepare"]["input_sha256"] = input_sha256
+    write_h5ad(prepared, outfile)

@@ -1,0 +1,42 @@
+"""Step run: all steps of a sample after its training."""
+
+from pathlib import Path
+from typing import Any
+
+from .annotate import save_annotation
+from .cluster import _write_clusters
+from .markers import save_markers
+from .plot import _plot
+
+
+def _write_sample(
+    adata: Any,
+    model: dict[str, Any],
+    outdir: Path,
+    sample: str,
+    label_col: str | None,
+    batch_col: str | None,
+    annotation: dict[str, Any],
+) -> dict[str, Any]:
+    """Score, describe and draw the clustered sample, write all its files and the report; returns the metrics."""
+    from ..report.page import write_report
+    from ..runtime.files import write_json
+    from .score import score_sample
+
+    _write_clusters(adata, model, outdir, sample, label_col)
+    metrics = score_sample(adata, label_col=label_col)
+    describe_clusters(adata, outdir, sample, **annotation)
+    _plot(adata, outdir, sample, label_col, batch_col, metrics)
+    write_json(metrics, outdir / f"{sample}.metrics.json")
+    write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
+    return metrics
+
+
+def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
+    """Markers, and annotation where asked for: files written, and what was found put into `adata`."""
+    from ..downstream.annotation import attach_annotation
+    from ..downstream.markers import attach_markers, find_markers
+
+    attach_markers(adata, save_markers(adata, find_markers(adata), outdir, sample))
+    if any(annotation.get(name) for name in ("celltypist_model", "marker_list", "reference_model")):
+        attach_annotation(adata, save_annotation(adata, outdir, sample, **annotation))
