@@ -14,6 +14,10 @@ PALETTE = (
 MISSING = "#B4B4B4"
 CONFIDENCE = "viridis"
 
+# Grounds of the report, and the contrast that points have on them at least (WCAG 2.1 asks for 3 of graphics; on white
+# orange and sky blue of Okabe and Ito have 2.2, and darker ones would no longer differ for all readers).
+GROUNDS = {"light": ("#FFFFFF", 2.2), "dark": ("#181F24", 3.0)}
+
 
 def colours(n: int) -> list[str]:
     """`n` colours as "#RRGGBB"; after the 40th they come round again."""
@@ -42,3 +46,38 @@ def matched_colours(overlap: np.ndarray) -> list[str]:
     chosen = [partner.get(label) for label in range(n_labels)]
     # A partner that shares no cell was only filled in by the assignment.
     return [wheel[c] if c is not None and overlap[c, i] > 0 else wheel[next(spare)] for i, c in enumerate(chosen)]
+
+
+def readable_colours(ground: str) -> dict[str, str]:
+    """Colours of the palette that lack contrast on a `light` or `dark` page: the same hue, darkened or lightened."""
+    paper, least = GROUNDS[ground]
+    towards, found = 0.0 if ground == "light" else 1.0, {}
+    for colour in (*PALETTE, MISSING):
+        step, changed = 0, colour
+        while contrast(changed, paper) < least:
+            step += 1
+            changed = _mixed(colour, towards, step / 100)
+        if changed != colour:
+            found[colour] = changed
+    return found
+
+
+def contrast(first: str, second: str) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2.1)."""
+    brighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def _channels(colour: str) -> np.ndarray:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+
+
+def _luminance(colour: str) -> float:
+    value = _channels(colour)
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def _mixed(colour: str, towards: float, share: float) -> str:
+    value = _channels(colour)
+    return "#" + "".join(f"{round(255 * channel):02X}" for channel in value + (towards - value) * share)

@@ -8,23 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..downstream.annotation import TITLES
-from ..downstream.palette import colours
+from ..downstream.palette import colours, readable_colours
 from ..runtime.files import atomic_path
-from .marker_expression import MOST_COLOURED
+from .answer import Answer, answer
 from .methods_text import methods_text, references
-from .notes import _observations
-from .page_data import _colourings, _data, _drawn_cells
-from .qc_section import origin, origin_data
+from .notes import notes
+from .page_data import colourings, gene_text, layouts, page_data, tree
+from .qc_section import cluster_quality, origin, origin_data
 from .sample import Categories, Result, read_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-# A browser draws this many points without stutter; a run of many samples shares a total that keeps the file near 25 MB.
-MAX_POINTS = 100_000
+# Points of a map, and of all maps of a run: these keep the file below some 40 MB, which browsers open in seconds.
+MAX_POINTS = 200_000
 MAX_POINTS_RUN = 400_000
 MIN_POINTS = 2_000
+# Bytes of gene values in single cells, of all samples of a run (a third more in the file, as base64)
+MAX_GENE_BYTES = 16_000_000
+MIN_GENE_BYTES = 200_000
+SCRIPTS = ("core.js", "map.js", "charts.js", "sample.js", "page.js")
 MARKERS_IN_TABLE = 10
 
 
@@ -35,6 +39,7 @@ def write_report(
     *,
     label_col: str | None = None,
     batch_col: str | None = None,
+    files_at: str = "",
 ) -> Path:
     """Write the report of a run as one HTML file that loads nothing from anywhere.
 
@@ -48,11 +53,13 @@ def write_report(
     title
         Heading of the page.
     label_col, batch_col
-        Columns of `obs` for every sample; default: as each sample's metrics say (see `result.read_result`).
+        Columns of `obs` for every sample; default: as each sample's metrics say (see `sample.read_result`).
+    files_at
+        Where the files of a sample lie, seen from the page, such as `../{id}/`; the page links to them.
 
     Returns
     -------
-    The file written. Above 100,000 cells per sample, or 400,000 per run, a seeded random part of the cells is drawn,
+    The file written. Above 200,000 cells per sample, or 400,000 per run, a seeded random part of the cells is drawn,
     and the page says so; all numbers are of all cells.
 
     Raises
@@ -61,27 +68,28 @@ def write_report(
         If a sample has no clusters or a column does not exist.
     """
     import jinja2
-    from plotly.offline import get_plotlyjs
 
+    samples = list(samples)
+    limit = int(min(MAX_POINTS, max(MIN_POINTS, MAX_POINTS_RUN // max(len(samples), 1))))
+    room = int(max(MIN_GENE_BYTES, MAX_GENE_BYTES // max(len(samples), 1)))
     results = [
-        read_result(source, metrics, label_col=label_col, batch_col=batch_col, n_coloured=MOST_COLOURED)
+        read_result(source, metrics, label_col=label_col, batch_col=batch_col, drawn=limit, room=room)
         for source, metrics in samples
     ]
-    limit = int(min(MAX_POINTS, max(MIN_POINTS, MAX_POINTS_RUN // max(len(results), 1))))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(_templates())), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["number"] = _number
+    environment.filters["code"] = _code
     page = environment.get_template("report.html").render(
         title=title,
-        samples=[_sample(index, result, limit) for index, result in enumerate(results)],
+        samples=[_sample(index, result, files_at) for index, result in enumerate(results)],
         any_labels=any(result.metrics.get("ari") is not None for result in results),
         methods=methods_text(results),
         references=references(results),
         style=_source("report.css"),
-        script=_source("report.js"),
-        # The one thing that would end the element early.
-        plotly=_markup(get_plotlyjs().replace("</script", "<\\/script")),
+        readable=_markup(embed({ground: readable_colours(ground) for ground in ("light", "dark")})),
+        script=_markup("(() => {\n" + "\n".join(_source(name) for name in SCRIPTS) + "})();"),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -108,6 +116,16 @@ def embed(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
+def _code(text: str) -> Any:
+    """Text with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 and i < len(parts) - 1 else part for i, part in enumerate(parts)
+    )
+
+
 def _number(value: Any, digits: int = 3) -> str:
     return "–" if _unknown(value) else f"{float(value):.{digits}f}"
 
@@ -116,16 +134,18 @@ def _unknown(value: Any) -> bool:
     return value is None or not math.isfinite(value)
 
 
-def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
+def _sample(index: int, result: Result, files_at: str) -> dict[str, Any]:
     """What the template says about a sample; `data` is what the script draws."""
     metrics, uns = result.metrics, result.uns
     stages = uns.get("stages", {})
     seconds = metrics.get("seconds") or {name: stage.get("seconds") for name, stage in stages.items()}
     memory = metrics.get("peak_memory_mb") or {name: stage.get("peak_memory_mb") for name, stage in stages.items()}
-    shown = _drawn_cells(result, limit)
+    found = answer(result)
+    genes = result.genes
     return {
         "anchor": f"sample-{index}",
         "id": result.id,
+        "answer": found,
         "n_cells": result.n_cells,
         "n_genes": result.n_genes,
         "n_clusters": len(result.clusters.names),
@@ -137,31 +157,37 @@ def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
         "memory": {name: value for name, value in memory.items() if not _unknown(value)},
         "duration": _duration(sum(value for value in seconds.values() if not _unknown(value))),
         "device": metrics.get("device") or uns.get("device") or "–",
-        "notes": [*result.warnings, *_observations(result)],
+        "notes": notes(result, found),
         "strip": _strip(result.clusters),
-        "clusters": _cluster_rows(result),
-        "n_drawn": len(shown),
-        "overlap_height": max(19, 5 + 1.4 * len(result.labels.names)) if result.labels is not None else 0,
-        "layouts": list(result.layouts),
-        "colourings": [item["title"] for item in _colourings(result)],
-        "genes": _gene_options(result),
+        "clusters": _cluster_rows(result, found),
+        "n_drawn": len(result.drawn),
+        "layouts": list(layouts(result, found)),
+        "colourings": [item["title"] for item in colourings(result)],
+        "n_stored": len(genes.stored) if genes else 0,
+        "n_searched": len(genes.symbols) if genes else 0,
+        "gene_mb": f"{sum(map(len, genes.levels)) * 4 / 3e6:.1f}" if genes else "0",
+        "gene_text": _markup(gene_text(result)),
+        "has_dots": bool(genes and genes.dots),
         "origin": origin(result),
+        "quality": cluster_quality(result),
         "ilisi": metrics.get("ilisi"),
         "annotations": _annotation_sources(result),
         "has_stability": result.stability is not None,
         "markers": _marker_rows(result),
-        "marker_height": max(19, 6 + 1.5 * len(result.clusters.names)),
+        "file": files_at.format(id=result.id) if files_at else None,
+        "batch_col": result.batches.column if result.batches else None,
         "has": {
             "history": any(key != "label_change" for key in result.history),
             "change": "label_change" in result.history,
             "evidence": result.k_evidence[2] if result.k_evidence else None,
             "agreement": result.k_agreement is not None,
             "labels": result.labels is not None,
+            "tree": tree(result) is not None,
             "ranks": origin_data(result)["ranks"] is not None,
         },
         "parameters": {**_flat(uns.get("prepare", {})), **_flat(uns.get("params", {})), **_flat(_seed(uns))},
         "versions": _flat(metrics.get("versions") or uns.get("versions") or {}),
-        "data": _markup(embed(_data(result, shown))),
+        "data": _markup(embed(page_data(result, found))),
     }
 
 
@@ -185,13 +211,21 @@ def _duration(seconds: float) -> str:
 def _strip(clusters: Categories) -> list[dict[str, Any]]:
     total = max(clusters.counts.sum(), 1)
     shades = colours(len(clusters.names))
+    grounds = [readable_colours(ground) for ground in ("light", "dark")]
     return [
-        {"name": name, "size": int(size), "width": f"{100 * size / total:.3f}", "colour": shade}
+        {
+            "name": name,
+            "size": int(size),
+            "width": f"{100 * size / total:.3f}",
+            "style": ";".join(
+                f"--{ground}:{readable.get(shade, shade)}" for ground, readable in zip(("l", "d"), grounds, strict=True)
+            ),
+        }
         for name, size, shade in zip(clusters.names, clusters.counts, shades, strict=True)
     ]
 
 
-def _cluster_rows(result: Result) -> list[dict[str, Any]]:
+def _cluster_rows(result: Result, found: Answer) -> list[dict[str, Any]]:
     confidence, overlap, stability = result.mean_confidence, result.overlap, result.stability
     rows = []
     for i, item in enumerate(_strip(result.clusters)):
@@ -201,7 +235,8 @@ def _cluster_rows(result: Result) -> list[dict[str, Any]]:
             "confidence": None if confidence is None else confidence[i],
             "stability": None if stability is None else stability[i],
             "annotations": [_label_of(result, title, item["name"]) for title in result.annotations],
-            "markers": ", ".join(result.markers_of(item["name"], 5)),
+            "markers": result.markers_of(item["name"], 3),
+            "reasons": None if found.reasons is None else found.reasons[item["name"]],
         }
         if overlap is not None and overlap[i].sum():
             best = int(overlap[i].argmax())
@@ -214,18 +249,6 @@ def _cluster_rows(result: Result) -> list[dict[str, Any]]:
 def _label_of(result: Result, title: str, cluster: str) -> dict[str, Any]:
     row = result.annotation_of(title).get(cluster)
     return {"label": "–", "share": ""} if row is None else {"label": row["label"], "share": f"{100 * row['share']:.0f}"}
-
-
-def _gene_options(result: Result) -> list[dict[str, Any]]:
-    """Clusters with the genes that the map can be coloured by: places in the data's list of levels."""
-    if result.genes is None:
-        return []
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for place, gene in enumerate(result.genes.coloured):
-        groups.setdefault(result.genes.clusters[gene], []).append(
-            {"place": place, "symbol": result.genes.symbols[gene]}
-        )
-    return [{"cluster": cluster, "genes": genes} for cluster, genes in groups.items()]
 
 
 def _marker_rows(result: Result) -> list[dict[str, Any]]:
@@ -243,12 +266,13 @@ def _annotation_sources(result: Result) -> list[dict[str, str]]:
         source = result.uns.get("annotation", {}).get(method)
         if source is None:
             continue
-        genes = "{file} ({n_types} cell types), of whose {n_features} genes {n_genes} are in the sample"
+        genes = "{file}: {n_types} cell types, {n_genes} of {n_features} genes detected"
         told = {
-            "celltypist": f"model {genes}; a cluster takes the label of most of its cells",
-            "marker_list": f"list {genes}; a cluster takes the type with the best mean score",
-            "reference": "model {file}, {n_cells} cells with {n_types} labels ({column}); {n_unknown} cells below a "
-            "confidence of {min_confidence} are unknown",
+            "celltypist": f"{genes}. Each cluster gets the label of most of its cells.",
+            "marker_list": f"{genes}. Each cluster gets the best-scoring type.",
+            "reference": "{file}: {n_cells} cells with {n_types} labels ({column}). {n_unknown} cells with a confidence "
+            "below {min_confidence} are unknown.",
+            "names": "{file}: names given by hand.",
         }[method]
         try:
             found.append({"title": title, "text": told.format_map(source)})

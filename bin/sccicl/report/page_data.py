@@ -1,84 +1,58 @@
-"""Data of the report's page: maps, colourings and gene values as JSON."""
+"""Data of the report's page as JSON: maps, colourings, gene values, charts."""
 
 import base64
+import json
 import math
+import zlib
 from typing import Any
 
 import numpy as np
 
 from ..downstream.palette import MISSING, colours, matched_colours
-from .qc_section import origin_data
+from .answer import Answer
+from .qc_section import LOGARITHMIC, origin_data
 from .sample import Categories, Result, overlap_of
 
-# Of a cluster this many cells stay when points are left out.
-KEPT_PER_CLUSTER = 50
+TRAINED_NOTE = (
+    "This map is drawn from the embedding that was trained on these clusters, so it exaggerates gaps: white space "
+    "between two clusters is no evidence that they differ. Distances between far groups mean little."
+)
+UNTRAINED_NOTE = (
+    "This map is drawn from principal components of the expression, to which the clusters are unknown. Where cells run "
+    "from one cluster into another, there is no clear border. Distances between far groups mean little."
+)
+QC_TITLES = {
+    "counts": ("Counts", "Counts per cell (logarithmic scale)."),
+    "genes": ("Genes", "Genes detected per cell (logarithmic scale)."),
+    "mito": ("Mitochondrial %", "Share of the counts that come from mitochondrial genes. High values suggest damaged cells."),
+    "doublet_score": ("Doublet score", "Scrublet's score: high where a cell looks like two cells measured as one."),
+}
+CONFIDENCE_NOTE = (
+    "How clearly a cell belongs to its cluster: 1 is certain, 0 is no closer to its own cluster than to the others."
+)
 
 
-def _colourings(result: Result) -> list[dict[str, Any]]:
-    """What the map can be coloured by, in the order of the buttons; `values` is None for the confidence."""
-    before = [
-        *result.annotations.items(),
-        *([(result.labels.column, result.labels)] if result.labels is not None else []),
-    ]
-    after = [(f"{len(item.names)} clusters", item) for item in result.clusterings]
-
-    def alike(title: str, values: Categories) -> dict[str, Any]:
-        shades = matched_colours(overlap_of(result.clusters, values))
-        return {"title": title, "values": values, "colours": shades}
-
-    batch = result.batches
-    return [
-        {"title": "Cluster", "values": result.clusters, "colours": colours(len(result.clusters.names))},
-        *(alike(title, values) for title, values in before),
-        *([{"title": "Confidence", "values": None}] if result.confidence is not None else []),
-        *(alike(title, values) for title, values in after),
-        *([{"title": batch.column, "values": batch, "colours": colours(len(batch.names))}] if batch else []),
-    ]
-
-
-def _drawn_cells(result: Result, limit: int) -> np.ndarray:
-    """Indices of the cells to draw, in random order so that no cluster covers another; small clusters stay whole."""
-    order = np.random.default_rng(0).permutation(result.n_cells)
-    if result.n_cells <= limit:
-        return order
-    codes = result.clusters.codes[order]
-    first = np.zeros(len(order), dtype=bool)
-    for code in np.unique(codes):
-        first[np.flatnonzero(codes == code)[:KEPT_PER_CLUSTER]] = True
-    kept = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])[:limit]
-    return order[np.sort(kept)]
-
-
-def _packed(values: np.ndarray, dtype: str) -> str:
-    # Little-endian, which is what the typed arrays of every present browser read.
-    return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")
-
-
-def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
-    confidence, evidence, overlap = result.mean_confidence, result.k_evidence, result.overlap
-    agreement = result.k_agreement
+def page_data(result: Result, found: Answer) -> dict[str, Any]:
+    """What the script of the page draws; large arrays are packed, see `packed` and `deflated`."""
+    evidence, agreement, overlap = result.k_evidence, result.k_agreement, result.overlap
     return {
         "id": result.id,
-        "barcodes": "\n".join(barcode.replace("\n", " ") for barcode in result.barcodes[shown]),
-        "layouts": {
-            name: [_packed(xy[shown, 0], "<f4"), _packed(xy[shown, 1], "<f4")] for name, xy in result.layouts.items()
-        },
-        "confidence": None if result.confidence is None else _packed(result.confidence[shown], "<f4"),
+        "barcodes": deflated("\n".join(barcode.replace("\n", " ") for barcode in result.barcodes[result.drawn]).encode()),
+        "layouts": [_layout(title, xy[result.drawn]) for title, xy in layouts(result, found).items()],
         "colourings": [
-            {"title": item["title"]}
-            if item["values"] is None
-            else _colouring(item["title"], item["values"], item["colours"], shown)
-            for item in _colourings(result)
+            _coloured(item, result.drawn) if "values" in item else _categories(item, result.drawn)
+            for item in colourings(result)
         ],
-        "genes": _gene_data(result, shown),
-        **origin_data(result),
         "missing": MISSING,
-        "top": result.top_confidence,
-        "sizes": {
+        "clusters": {
             "names": result.clusters.names,
             "counts": result.clusters.counts.tolist(),
-            "confidence": None if confidence is None else _finite(confidence),
+            "colours": colours(len(result.clusters.names)),
         },
+        "genes": _dotplot(result),
+        "search": _search(result),
+        "markers": _markers(result),
+        **origin_data(result),
         "history": {key: _finite(values) for key, values in result.history.items()},
         "evidence": None
         if evidence is None
@@ -90,33 +64,169 @@ def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
             "chosen": len(result.clusters.names),
         },
         "overlap": None if overlap is None else _overlap(result, overlap),
+        "composition": _composition(result),
+        "tree": tree(result),
     }
 
 
-def _colouring(title: str, categories: Categories, shades: list[str], shown: np.ndarray) -> dict[str, Any]:
+def layouts(result: Result, found: Answer) -> dict[str, np.ndarray]:
+    """Maps by title, the first one first: one that no clusters went into where clusters are not separated by a gap."""
+    first, then = (result.untrained, result.layouts) if found.merges else (result.layouts, result.untrained)
+    return {**first, **then}
+
+
+def colourings(result: Result) -> list[dict[str, Any]]:
+    """What the map can be coloured by, in the order of the buttons: `categories`, or `values` of the cells."""
+    before = [
+        *result.annotations.items(),
+        *([(result.labels.column, result.labels)] if result.labels is not None else []),
+    ]
+    after = [(f"{len(item.names)} clusters", item) for item in result.clusterings]
+
+    def alike(title: str, values: Categories) -> dict[str, Any]:
+        shades = matched_colours(overlap_of(result.clusters, values))
+        # "unknown" is no cell type: it has the colour of what is not given, not that of a cluster.
+        shades = [MISSING if name == "unknown" else shade for name, shade in zip(values.names, shades, strict=True)]
+        return {"title": title, "categories": values, "colours": shades, "labelled": True}
+
+    batch = result.batches
+    return [
+        {
+            "title": "Cluster",
+            "categories": result.clusters,
+            "colours": colours(len(result.clusters.names)),
+            "labelled": True,
+        },
+        *(alike(title, values) for title, values in before),
+        *(alike(title, values) for title, values in after),
+        *([{"title": batch.column, "categories": batch, "colours": colours(len(batch.names))}] if batch else []),
+        *_values(result),
+    ]
+
+
+def _values(result: Result) -> list[dict[str, Any]]:
+    found = []
+    if result.confidence is not None:
+        top = result.top_confidence
+        found.append({"title": "Confidence", "values": result.confidence, "range": (0.0, top), "help": CONFIDENCE_NOTE})
+    for name, (title, told) in QC_TITLES.items():
+        values = result.qc_values.get(name)
+        if values is None or not np.isfinite(values).any():
+            continue
+        finite = values[np.isfinite(values)]
+        log = name in LOGARITHMIC
+        high = float(np.quantile(finite, 0.99)) if not log else float(finite.max())
+        low = float(max(finite.min(), 1)) if log else 0.0
+        found.append({"title": title, "values": values, "range": (low, max(high, low + 1e-9)), "log": log, "help": told})
+    return found
+
+
+def packed(values: np.ndarray, dtype: str) -> str:
+    """Base64 of the values, little-endian, which is what the typed arrays of every present browser read."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")
+
+
+def deflated(data: bytes) -> str:
+    """Base64 of the deflated bytes, for what the page looks up later."""
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+
+
+def _layout(title: str, xy: np.ndarray) -> dict[str, Any]:
+    low, high = (xy.min(axis=0), xy.max(axis=0)) if len(xy) else (np.zeros(2), np.ones(2))
+    width = np.maximum(high - low, 1e-9)
+    places = np.round((xy - low) / width * 65535)
     return {
-        "title": title or categories.column,
-        "names": categories.names,
-        "colours": shades,
-        "counts": categories.counts.tolist(),
-        "unknown": int((categories.codes < 0).sum()),
-        "codes": _packed(categories.codes[shown], "<i4"),
+        "name": title,
+        "note": UNTRAINED_NOTE if "rincipal" in title else TRAINED_NOTE,
+        "bounds": [float(low[0]), float(low[0] + width[0]), float(low[1]), float(low[1] + width[1])],
+        "x": packed(places[:, 0], "<u2"),
+        "y": packed(places[:, 1], "<u2"),
     }
 
 
-def _gene_data(result: Result, shown: np.ndarray) -> dict[str, Any] | None:
+def _categories(item: dict[str, Any], drawn: np.ndarray) -> dict[str, Any]:
+    values: Categories = item["categories"]
+    wide = len(values.names) > 254
+    codes = np.where(values.codes < 0, len(values.names), values.codes)[drawn]
+    return {
+        "title": item["title"],
+        "names": values.names,
+        "colours": item["colours"],
+        "counts": values.counts.tolist(),
+        "unknown": int((values.codes < 0).sum()),
+        "labelled": item.get("labelled", False),
+        "wide": wide,
+        "codes": packed(codes, "<u2" if wide else "u1"),
+    }
+
+
+def _coloured(item: dict[str, Any], drawn: np.ndarray) -> dict[str, Any]:
+    low, high = item["range"]
+    values = np.nan_to_num(item["values"][drawn].astype(float), nan=low)
+    scale = (lambda v: np.log10(np.maximum(v, 1))) if item.get("log") else (lambda v: v)
+    span = max(float(scale(high) - scale(low)), 1e-9)
+    levels = np.clip(np.round((scale(values) - scale(low)) / span * 255), 0, 255)
+    return {
+        "title": item["title"],
+        "z": deflated(levels.astype(np.uint8).tobytes()),
+        "low": low,
+        "high": high,
+        "log": bool(item.get("log")),
+        "help": item["help"],
+    }
+
+
+def _dotplot(result: Result) -> dict[str, Any] | None:
+    genes = result.genes
+    if genes is None or not genes.dots:
+        return None
+    return {
+        "symbols": [genes.symbols[i] for i in genes.dots],
+        "clusters": genes.dot_clusters,
+        "mean": [_finite(row) for row in genes.mean[genes.dots].T],
+        "fraction": [_finite(row) for row in genes.fraction[genes.dots].T],
+    }
+
+
+def _search(result: Result) -> dict[str, Any] | None:
+    """Every gene with its mean in each cluster; `stored` are those whose values in the cells the page holds."""
     genes = result.genes
     if genes is None:
         return None
+    top = np.maximum(genes.mean.max(axis=1), 1e-9)
+    ends = np.cumsum([len(base64.b64encode(level)) for level in genes.levels])
     return {
-        "symbols": genes.symbols,
-        "clusters": genes.clusters,
-        "mean": [_finite(row) for row in genes.mean],
-        "fraction": [_finite(row) for row in genes.fraction],
-        "coloured": genes.coloured,
-        "top": _finite(genes.top),
-        "levels": [_packed(column, "u1") for column in genes.levels[shown].T],
+        "symbols": deflated("\n".join(symbol.replace("\n", " ") for symbol in genes.symbols).encode()),
+        "mean": deflated(np.round(genes.mean / top[:, None] * 255).astype(np.uint8).tobytes()),
+        "fraction": deflated(np.round(genes.fraction * 255).astype(np.uint8).tobytes()),
+        "top": deflated(top.astype("<f4").tobytes()),
+        "stored": genes.stored,
+        "ends": ends.astype(int).tolist(),
+        "tops": _finite(genes.tops),
     }
+
+
+def gene_text(result: Result) -> str:
+    """Values of the stored genes one after another, each deflated by itself; `ends` in the data says where each ends."""
+    return "".join(base64.b64encode(level).decode("ascii") for level in result.genes.levels) if result.genes else ""
+
+
+def _markers(result: Result) -> str | None:
+    """All markers that the h5ad holds, by column."""
+    if result.markers is None or not len(result.markers):
+        return None
+    table = result.markers
+    columns = {
+        "cluster": table["cluster"].astype(str).tolist(),
+        "rank": table["rank"].astype(int).tolist(),
+        "gene": table["gene"].astype(str).tolist(),
+        "symbol": table["symbol"].astype(str).tolist(),
+        "change": _finite(table["log2_fold_change"].to_numpy(float)),
+        "p": _finite(table["p_adjusted"].to_numpy(float)),
+        "inside": _finite(table["fraction_in"].to_numpy(float)),
+        "outside": _finite(table["fraction_out"].to_numpy(float)),
+    }
+    return deflated(json.dumps(columns, allow_nan=False).encode())
 
 
 def _overlap(result: Result, overlap: np.ndarray) -> dict[str, Any]:
@@ -128,6 +238,47 @@ def _overlap(result: Result, overlap: np.ndarray) -> dict[str, Any]:
         "clusters": result.clusters.names,
         "labels": [result.labels.names[i] for i in order],
         "counts": overlap[:, order].T.tolist(),
+    }
+
+
+def _composition(result: Result) -> dict[str, Any] | None:
+    """Cells of each sample or batch in each cluster."""
+    if result.batches is None:
+        return None
+    table = overlap_of(result.clusters, result.batches).T
+    return {"rows": result.batches.names, "clusters": result.clusters.names, "counts": table.tolist()}
+
+
+def tree(result: Result) -> dict[str, Any] | None:
+    """Partitions into several numbers of clusters, fewest first, and how many cells go from each cluster to the next.
+
+    From the columns `cicl_8` that were asked for, or the partitions in `uns["cicl"]["partitions"]`.
+    """
+    found = {len(item.names): item.codes for item in result.clusterings}
+    compared = result.uns.get("partitions")
+    if not found and compared is not None and len(compared.get("labels", [])):
+        table = np.asarray(compared["labels"])
+        found = {int(k): table[:, i].astype(int) for i, k in enumerate(np.atleast_1d(compared["numbers"]))}
+    found[len(result.clusters.names)] = result.clusters.codes
+    if len(found) < 2:
+        return None
+    numbers = sorted(found)
+    sizes = [np.bincount(found[k][found[k] >= 0], minlength=k) for k in numbers]
+    moves, order = [], [list(range(numbers[0]))]
+    for fewer, more in zip(numbers, numbers[1:], strict=False):
+        table = np.zeros((fewer, more), dtype=int)
+        known = (found[fewer] >= 0) & (found[more] >= 0)
+        np.add.at(table, (found[fewer][known], found[more][known]), 1)
+        moves.append(table)
+        # Each cluster stands below the one that most of its cells come from.
+        above = {cluster: place for place, cluster in enumerate(order[-1])}
+        centre = [(table[:, c] * [above[i] for i in range(fewer)]).sum() / max(table[:, c].sum(), 1) for c in range(more)]
+        order.append([int(c) for c in np.argsort(centre, kind="stable")])
+    return {
+        "numbers": numbers,
+        "sizes": [size.tolist() for size in sizes],
+        "moves": [table.tolist() for table in moves],
+        "parents": order,
     }
 
 

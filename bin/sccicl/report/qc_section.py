@@ -38,7 +38,34 @@ READS = (
     "Reads Mapped to GeneFull: Unique GeneFull",
     "Sequencing Saturation",
 )
+# Limits of counts, which are whole numbers
+WHOLE = ("min_counts", "min_genes", "min_cells")
 LOGARITHMIC = ("counts", "genes")
+
+
+QUALITY = {
+    "counts": "Median counts",
+    "genes": "Median genes",
+    "mito": "Median mitochondrial %",
+    "doublet_score": "Mean doublet score",
+}
+
+
+def cluster_quality(result: Result) -> dict[str, Any]:
+    """Quality of each cluster: `titles` of the columns, `rows` of cluster, cells and values as text."""
+    there = {name: title for name, title in QUALITY.items() if name in result.qc_values}
+    rows = []
+    for code, (cluster, size) in enumerate(zip(result.clusters.names, result.clusters.counts, strict=True)):
+        inside = result.clusters.codes == code
+        values = []
+        for name in there:
+            found = result.qc_values[name][inside]
+            found = found[np.isfinite(found)]
+            centre = np.mean if name == "doublet_score" else np.median
+            digits = {"doublet_score": 3, "mito": 1}.get(name, 0)
+            values.append(f"{centre(found):,.{digits}f}" if len(found) else "–")
+        rows.append([cluster, f"{size:,}", *values])
+    return {"titles": list(there.values()), "rows": rows if there else []}
 
 
 def origin(result: Result) -> dict[str, Any]:
@@ -92,9 +119,19 @@ def _qc(result: Result) -> dict[str, Any]:
         # Doublets that were only marked; removed ones are among the reasons.
         "doublets": int(qc["doublets"]) if "doublets" in qc and REASONS["doublets"] not in removed else None,
         "genes_removed": int(qc.get("genes_in", 0)) - int(qc.get("genes_out", 0)),
-        "limits": [(LIMITS.get(str(name), str(name)), _number(value)) for name, value in _limits(qc).items()],
+        "limits": [_limit(name, value, "doublets" in qc.get("removed", {})) for name, value in _limits(qc).items()],
         "histograms": {name: HISTOGRAMS.get(name, name) for name in _histograms(result)},
     }
+
+
+def _limit(name: str, value: float, doublets_removed: bool) -> tuple[str, str]:
+    """Title and value of a limit; counts are whole numbers, and doublets may only be marked."""
+    if name == "doublet_score":
+        title = "Doublets removed above a score of" if doublets_removed else "Doublets flagged above (not removed)"
+        return title, f"{value:.3g}"
+    if name == "max_mito":
+        return LIMITS[name], f"{value:.3g}"
+    return LIMITS.get(name, name), f"{np.ceil(value):,.0f}" if name in WHOLE else _number(value)
 
 
 def _limits(qc: dict[str, Any]) -> dict[str, float]:
@@ -110,7 +147,7 @@ def _in_order(table: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
 def _histograms(result: Result) -> dict[str, Any]:
     """Numbers of cells `kept` and `removed` between the `edges`, with the limits as `lines`, by name."""
     found = {}
-    limits = _limits(result.qc)
+    limits = {key: float(np.ceil(v)) if key in WHOLE else v for key, v in _limits(result.qc).items()}
     for name, table in _in_order(result.qc.get("histograms", {}), HISTOGRAMS):
         edges, every, kept = (np.ravel(table.get(key, [])).astype(float) for key in ("edges", "all", "kept"))
         if not len(edges) - 1 == len(every) == len(kept) > 0:

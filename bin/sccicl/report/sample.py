@@ -12,13 +12,23 @@ import pandas as pd
 from ..downstream.annotation import TITLES
 from ..errors import InputError
 from ..io.validate import quoted
-from .marker_expression import ShownGenes, shown_genes
+from .gene_values import GeneValues, read_gene_values
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 LAYOUTS = {"X_umap": "UMAP", "X_tsne": "t-SNE"}
+# Maps that no clusters went into; the second one serves where there is no first one.
+UNTRAINED_LAYOUTS = {"X_umap_pca": "UMAP of principal components", "X_pca": "Principal components 1 and 2"}
+QC_VALUES = {
+    "counts": "cicl_qc_counts",
+    "genes": "cicl_qc_genes",
+    "mito": "cicl_qc_mito",
+    "doublet_score": "cicl_qc_doublet_score",
+}
+# Of a cluster this many cells stay when points are left out.
+KEPT_PER_CLUSTER = 50
 HISTORY = ("loss", "instance_loss", "cluster_loss", "label_change")
 
 
@@ -65,7 +75,12 @@ class Result:
     # The same cells at other numbers of clusters
     clusterings: list[Categories] = field(default_factory=list)
     markers: pd.DataFrame | None = None
-    genes: ShownGenes | None = None
+    genes: GeneValues | None = None
+    # Indices of the cells that a page draws, in its order
+    drawn: np.ndarray | None = None
+    untrained: dict[str, np.ndarray] = field(default_factory=dict)
+    # Values of quality control by the names in `QC_VALUES`, each (cells,)
+    qc_values: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_cells(self) -> int:
@@ -103,21 +118,21 @@ class Result:
             return ""
         separable = int(self.k["separable"])
         if "communities" not in self.k:
-            found = f"separate {separable} clusters, but no better than those of cells that differ by chance"
-            found = "separate no two clusters" if separable == 1 else found
-            return f"No clusters were found: held-out genes {found}. All cells are in one cluster."
+            found = f"support {separable} clusters, but no better than in cells that differ by chance only"
+            found = "do not separate even two clusters" if separable == 1 else found
+            return f"No clusters were found: genes that were not used for clustering {found}. All cells are in one cluster."
         communities = int(self.k["communities"])
         counts = (
-            f"Held-out genes separate {separable} clusters, the graph of shared neighbours has {communities} "
-            f"communit{'y' if communities == 1 else 'ies'}; "
+            f"Genes that were not used for clustering support {separable} clusters, and the shared-neighbour graph has "
+            f"{communities} communit{'y' if communities == 1 else 'ies'}. "
         )
         if self.k_agreement is None:
-            return counts + "the estimate is their geometric mean."
+            return counts + "The estimate is their geometric mean."
         compared = self.k_agreement[0]
         chosen = int(self.k.get("requested", self.k["n_clusters"]))
         return counts + (
-            f"of {compared.min()} to {compared.max()} clusters, different embeddings of the cells are cut most alike, "
-            f"to within 0.01, into {chosen}."
+            f"Among {compared.min()} to {compared.max()} clusters, {chosen} were reproduced most consistently across "
+            "independent embeddings (to within 0.01)."
         )
 
     @property
@@ -185,7 +200,8 @@ def read_result(
     sample_id: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
-    n_coloured: int = 0,
+    drawn: int = 0,
+    room: int = 0,
 ) -> Result:
     """Read a clustered sample from an AnnData or its file; counts are not loaded as a whole.
 
@@ -201,8 +217,10 @@ def read_result(
     label_col, batch_col
         Columns of `obs`. Defaults: those in `metrics`; for the batch also `obs["sample"]` where it holds two or more
         values.
-    n_coloured
-        Marker genes whose expression is read for every cell; 0 reads no expression at all.
+    drawn
+        Most cells that a page draws; 0 reads no expression at all.
+    room
+        Most bytes of gene values of these cells, see `gene_values.read_gene_values`.
 
     Raises
     ------
@@ -210,12 +228,12 @@ def read_result(
         If the sample has no clusters or a column does not exist.
     """
     if not isinstance(source, str | os.PathLike):
-        return _from_adata(source, metrics or {}, sample_id, label_col, batch_col, "sample", n_coloured)
+        return _from_adata(source, metrics or {}, sample_id, label_col, batch_col, "sample", drawn, room)
     import anndata
 
     adata = anndata.read_h5ad(source, backed="r")
     try:
-        return _from_adata(adata, metrics or {}, sample_id, label_col, batch_col, Path(source).stem, n_coloured)
+        return _from_adata(adata, metrics or {}, sample_id, label_col, batch_col, Path(source).stem, drawn, room)
     finally:
         adata.file.close()
 
@@ -227,7 +245,8 @@ def _from_adata(
     label_col: str | None,
     batch_col: str | None,
     default_id: str,
-    n_coloured: int,
+    drawn: int,
+    room: int,
 ) -> Result:
     uns = dict(adata.uns.get("cicl", {}))
     name = str(sample_id or metrics.get("id") or uns.get("id") or default_id)
@@ -239,11 +258,19 @@ def _from_adata(
     history = dict(uns.get("history", {}))
     batches = _categories(adata.obs, batch_col, name) if batch_col else None
     markers = uns.get("markers", {}).get("table")
+    clusters = _categories(adata.obs, "cicl", name)
+    cells = drawn_cells(clusters, drawn) if drawn else None
+    genes = None
+    if cells is not None and adata.n_vars and adata.X is not None:
+        genes = read_gene_values(adata, clusters.codes, len(clusters.names), cells, markers, room)
+    qc_values = {key: adata.obs[column].to_numpy(float) for key, column in QC_VALUES.items() if column in adata.obs}
+    if genes is not None and genes.counts is not None:
+        qc_values = {"counts": genes.counts, "genes": genes.detected, **qc_values}
     return Result(
         id=name,
         barcodes=adata.obs_names.to_numpy(dtype=str),
         n_genes=int(metrics.get("n_genes") or adata.n_vars),
-        clusters=_categories(adata.obs, "cicl", name),
+        clusters=clusters,
         confidence=adata.obs["cicl_confidence"].to_numpy(np.float64) if "cicl_confidence" in adata.obs else None,
         labels=_categories(adata.obs, label_col, name) if label_col else None,
         batches=batches if batches and len(batches.names) > 1 else None,
@@ -263,8 +290,31 @@ def _from_adata(
         },
         clusterings=[_categories(adata.obs, column, name) for column in _other_clusterings(adata.obs)],
         markers=markers,
-        genes=shown_genes(adata, markers, n_coloured) if n_coloured and markers is not None else None,
+        genes=genes,
+        drawn=cells,
+        untrained=_untrained(adata),
+        qc_values=qc_values,
     )
+
+
+def _untrained(adata: "AnnData") -> dict[str, np.ndarray]:
+    for key, title in UNTRAINED_LAYOUTS.items():
+        if key in adata.obsm and adata.obsm[key].shape[1] > 1:
+            return {title: np.asarray(adata.obsm[key], dtype=np.float32)[:, :2]}
+    return {}
+
+
+def drawn_cells(clusters: Categories, limit: int) -> np.ndarray:
+    """Indices of the cells to draw, in random order so that no cluster covers another; small clusters stay whole."""
+    order = np.random.default_rng(0).permutation(len(clusters.codes))
+    if len(order) <= limit:
+        return order
+    codes = clusters.codes[order]
+    first = np.zeros(len(order), dtype=bool)
+    for code in np.unique(codes):
+        first[np.flatnonzero(codes == code)[:KEPT_PER_CLUSTER]] = True
+    kept = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])[:limit]
+    return order[np.sort(kept)]
 
 
 def _other_clusterings(obs: pd.DataFrame) -> list[str]:
