@@ -21,10 +21,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    # maps are drawn by WebGL: in software, as test machines have no GPU
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
+    "--disable-gpu",
     "--remote-debugging-pipe",
 )
 
@@ -37,7 +34,7 @@ def find_chromium() -> str | None:
 class Page:
     """One open page; `errors` collects what its console complains of and `requests` every address it asks for."""
 
-    def __init__(self, width: int = 1280, height: int = 900, *, dark: bool = False) -> None:
+    def __init__(self, width: int = 1280, height: int = 900, *, dark: bool = False, touch: bool = False) -> None:
         self.errors: list[str] = []
         self.requests: list[str] = []
         self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
@@ -71,6 +68,8 @@ class Page:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
+        if touch:
+            self._call("Emulation.setTouchEmulationEnabled", enabled=True)
         if dark:
             self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
 
@@ -109,6 +108,30 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             text = {"text": " "} if key == " " and kind == "keyDown" else {}
             self._call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
+
+    def mouse(self, kind: str, x: float, y: float, *, down: bool = False) -> None:
+        """Move, press or release the mouse at a place in the window: `mouseMoved`, `mousePressed`, `mouseReleased`."""
+        button = {"button": "left", "buttons": 1, "clickCount": 1} if down or kind != "mouseMoved" else {}
+        self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+    def drag(self, places: list[tuple[float, float]]) -> None:
+        """Press the mouse at the first place, move over the others, release it at the last one."""
+        self.mouse("mousePressed", *places[0])
+        for place in places[1:]:
+            self.mouse("mouseMoved", *place, down=True)
+        self.mouse("mouseReleased", *places[-1])
+
+    def swipe(self, x: float, y: float, distance: float) -> None:
+        """Swipe up with one finger."""
+        self._call("Input.synthesizeScrollGesture", x=x, y=y, yDistance=-distance, gestureSourceType="touch")
+
+    def type(self, text: str) -> None:
+        """Type text into the field that has the focus."""
+        self._call("Input.insertText", text=text)
+
+    def pdf(self, path: Path) -> None:
+        """Print the page to a PDF, as a person would."""
+        Path(path).write_bytes(base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"]))
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Save what is visible, or the whole page, as PNG."""

@@ -57,13 +57,20 @@ def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdi
 @main.command()
 @click.argument("path", metavar="CLUSTERED", type=existing)
 @annotation_options
+@click.option(
+    "--cluster-names", type=existing, help="CSV with the columns cluster and label, as downloaded from the report."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1; for --reference-model.")
 @outdir_option
 @id_option
 def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     """Name the cell types of cells and clusters: writes <id>.annotation.csv and .json."""
-    if not any(options[name] for name in ("celltypist_model", "marker_list", "reference_model")):
-        raise InputError("nothing to annotate with: give --celltypist-model, --marker-list or --reference-model")
+    from ..steps.run import SOURCES
+
+    if not any(options[name] for name in SOURCES):
+        raise InputError(
+            "nothing to annotate with: give --celltypist-model, --marker-list, --reference-model or --cluster-names"
+        )
     from ..runtime.files import write_json
     from ..steps.annotate import save_annotation
 

@@ -81,18 +81,10 @@ def run(
     with checkpoint.signals():
         fitted = fit_sample(prepared, n_clusters, **settings, **more)
     model = cluster_sample(prepared, fitted)
-    metrics = _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
+    found = _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
     checkpoint.remove()
-    click.echo(_summary(metrics, outdir / "cicl_report.html"))
-
-
-def _summary(metrics: dict[str, Any], report: Path) -> str:
-    n = metrics["n_clusters"]
-    how = "given" if metrics["k_given"] else "estimated"
-    clusters = "no clusters found" if n == 1 and how == "estimated" else f"{n} cluster{'s' * (n != 1)} ({how})"
-    scores = "".join(f", {name.upper()} {metrics[name]:.3f}" for name in ("ari", "nmi", "ami") if name in metrics)
-    found = f"{metrics['n_cells']} cells, {clusters}{scores}"
-    return f"{metrics['id']}: {found}\nreport: {report}"
+    click.echo(f"report: {outdir / 'cicl_report.html'}")
+    click.echo(found)
 
 
 @main.command()
@@ -253,9 +245,17 @@ def plot(
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=existing)
 @click.option("--title", default="CICL report", show_default=True, help="Title of the report.")
+@click.option(
+    "--files-at",
+    default="",
+    help="Folder of a sample's files, as the report links to them: '../{id}/', say. Default: no links.",
+)
 @outdir_option
-def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
-    """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json."""
+def report(files: tuple[Path, ...], title: str, files_at: str, outdir: Path) -> None:
+    """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json: cicl_report.html.
+
+    Writes cicl_summary.txt too: what was found, one line for each sample.
+    """
     from ..report.page import write_report
 
     metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
@@ -273,7 +273,9 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
         samples.append((file, metrics[name]))
     if not samples:
         raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
-    write_report(samples, outdir / "cicl_report.html", title=title)
+    write_report(
+        samples, outdir / "cicl_report.html", title, files_at=files_at, summary=outdir / "cicl_summary.txt"
+    )
 
 
 @main.command(name="map")
@@ -334,8 +336,9 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     fitted = fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)
     reclustered = parse_n_clusters(how.reclustered, prepared.n_obs)
     model = cluster_sample(prepared, fitted, n_clusters=reclustered)
-    metrics = _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
-    click.echo(_summary(metrics, outdir / "cicl_report.html"))
+    summary = _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
+    click.echo(f"report: {outdir / 'cicl_report.html'}")
+    click.echo(summary)
     found = again.compare(before, prepared)
     click.echo(f"{how.id}: {found}")
     if found.n_different:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = "unknown"
-TITLES = {"celltypist": "CellTypist", "marker_list": "Marker list", "reference": "Reference"}
+TITLES = {"names": "Your names", "celltypist": "CellTypist", "marker_list": "Marker list", "reference": "Reference"}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ COLUMNS = (
     "fraction_in",
     "fraction_out",
 )
+# What `uns["rank_genes_groups"]` is made from
+RANKED = ("cluster", "gene", "score", "log2_fold_change", "p_value", "p_adjusted")
 MAX_P = 0.05
 MIN_FRACTION = 0.1
 MAX_CELLS = 20_000
@@ -101,6 +103,7 @@ def find_markers(
             )
         parts = [_of_cluster(expression, name, change[name], max_p, min_fraction) for name in tested]
         table = pd.concat([part for part in parts if len(part)] or [table], ignore_index=True)
+        settings["ranked"] = _ranked(expression, change)
     table.attrs = settings
     return table
 
@@ -158,6 +161,20 @@ def _of_cluster(expression: "AnnData", name: str, change: pd.Series, max_p: floa
     return found[list(COLUMNS)]
 
 
+def _ranked(expression: "AnnData", change: dict[str, pd.Series]) -> dict[str, list]:
+    """By column, the best genes of each cluster by their score, whether they are markers or not: as scanpy ranks them."""
+    found, n = expression.uns["rank_genes_groups"], min(KEPT, expression.n_vars)
+    columns: dict[str, list] = {name: [] for name in RANKED}
+    for cluster in found["names"].dtype.names:
+        genes = [str(gene) for gene in found["names"][cluster][:n]]
+        columns["cluster"] += [cluster] * n
+        columns["gene"] += genes
+        columns["log2_fold_change"] += [round(float(value), 4) for value in change[cluster].reindex(genes)]
+        for name, field in (("score", "scores"), ("p_value", "pvals"), ("p_adjusted", "pvals_adj")):
+            columns[name] += [float(value) for value in found[field][cluster][:n]]
+    return columns
+
+
 def top_markers(table: pd.DataFrame, n: int = SHOWN) -> dict[str, list[str]]:
     """The first `n` genes of each cluster that has any: cluster -> var_names."""
     return {
@@ -177,16 +194,27 @@ def write_markers(table: pd.DataFrame, path: str | os.PathLike) -> None:
 def markers_record(table: pd.DataFrame, sample_id: str) -> dict[str, Any]:
     """What later steps need of the markers: settings, and the first 50 genes of each cluster by column."""
     top = table[table["rank"].astype(int) <= KEPT] if len(table) else table
-    return {"id": sample_id, "settings": dict(table.attrs), "table": {name: list(top[name]) for name in COLUMNS}}
+    settings = {name: value for name, value in table.attrs.items() if name != "ranked"}
+    ranked = table.attrs.get("ranked", {name: [] for name in RANKED})
+    return {
+        "id": sample_id,
+        "settings": settings,
+        "table": {name: list(top[name]) for name in COLUMNS},
+        "ranked": ranked,
+    }
 
 
 def attach_markers(adata: "AnnData", record: dict[str, Any]) -> None:
-    """Put a record of markers to `uns["cicl"]["markers"]`: the settings and `table`, a DataFrame."""
+    """Put a record of markers to `uns["cicl"]["markers"]` (settings and `table`) and `uns["rank_genes_groups"]`."""
+    from .scanpy_slots import add_rank_genes_groups
+
     settings = {name: value for name, value in record["settings"].items() if value not in ([], None)}
     table = pd.DataFrame(record["table"], columns=list(COLUMNS))
     table = table.astype({"cluster": str, "gene": str, "symbol": str, "rank": int})
     table.index = table.index.astype(str)
     adata.uns["cicl"]["markers"] = {**settings, "table": table}
+    if len(record.get("ranked", {}).get("cluster", [])):
+        add_rank_genes_groups(adata, pd.DataFrame(record["ranked"]))
 
 
 def plot_markers(adata: "AnnData", table: pd.DataFrame, outdir: str | os.PathLike, sample_id: str) -> list[Path]:

@@ -40,6 +40,7 @@ def write_report(
     label_col: str | None = None,
     batch_col: str | None = None,
     files_at: str = "",
+    summary: str | os.PathLike | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file that loads nothing from anywhere.
 
@@ -56,6 +57,8 @@ def write_report(
         Columns of `obs` for every sample; default: as each sample's metrics say (see `sample.read_result`).
     files_at
         Where the files of a sample lie, seen from the page, such as `../{id}/`; the page links to them.
+    summary
+        A text file to write as well: what was found, one line for each sample.
 
     Returns
     -------
@@ -93,6 +96,9 @@ def write_report(
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    if summary is not None:
+        with atomic_path(summary) as temporary:
+            temporary.write_text("".join(f"{answer(result).sentence}\n" for result in results), encoding="utf-8")
     return Path(path)
 
 
@@ -138,8 +144,11 @@ def _sample(index: int, result: Result, files_at: str) -> dict[str, Any]:
     """What the template says about a sample; `data` is what the script draws."""
     metrics, uns = result.metrics, result.uns
     stages = uns.get("stages", {})
-    seconds = metrics.get("seconds") or {name: stage.get("seconds") for name, stage in stages.items()}
-    memory = metrics.get("peak_memory_mb") or {name: stage.get("peak_memory_mb") for name, stage in stages.items()}
+    # The metrics were written before the figures were drawn, whose time is in the h5ad.
+    seconds, memory = (
+        {name: stage[key] for name, stage in stages.items() if key in stage} | dict(metrics.get(key) or {})
+        for key in ("seconds", "peak_memory_mb")
+    )
     found = answer(result)
     genes = result.genes
     return {

@@ -9,7 +9,11 @@ from ..runtime.device import _device
 
 
 def check_annotation(
-    celltypist_model: Path | None, marker_list: Path | None, reference_model: Path | None, **_: Any
+    celltypist_model: Path | None,
+    marker_list: Path | None,
+    reference_model: Path | None,
+    cluster_names: Path | None = None,
+    **_: Any,
 ) -> None:
     """Raise InputError where a file for the annotation cannot be read: before the training, not after it."""
     if celltypist_model:
@@ -24,6 +28,10 @@ def check_annotation(
         from ..downstream.annotate_reference import load_reference
 
         load_reference(reference_model)
+    if cluster_names:
+        from ..downstream.annotate_reference import read_labels
+
+        read_labels(cluster_names)
 
 
 def save_annotation(
@@ -34,6 +42,7 @@ def save_annotation(
     celltypist_model: Path | None = None,
     marker_list: Path | None = None,
     reference_model: Path | None = None,
+    cluster_names: Path | None = None,
     min_confidence: float = 0.5,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -41,6 +50,10 @@ def save_annotation(
     from ..downstream.annotation import annotation_record, write_annotation
 
     found = []
+    if cluster_names:
+        from ..downstream.annotate_names import annotate_by_names
+
+        found.append(annotate_by_names(adata, cluster_names))
     if celltypist_model:
         from ..downstream.annotate_celltypist import annotate_by_celltypist
 

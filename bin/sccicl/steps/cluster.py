@@ -97,6 +97,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     del prepared.obsm["X_cicl_input"]
     labels, confidence = order.back(found.labels), order.back(found.confidence)
     add_clusters(prepared, labels, confidence, fitted["embedding"].numpy(), len(found.centroids))
+    prepared.obsm["X_pca"] = order.back(scores)
     record = prepared.uns["cicl"]
     k["n_clusters"] = len(found.centroids)
     if k["n_clusters"] < asked:

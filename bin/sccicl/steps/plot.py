@@ -3,11 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+# A UMAP of principal components takes as long as that of the embedding; above, the report shows two components.
+MOST_CELLS_OF_A_SECOND_UMAP = 50_000
+# Of the numbers of clusters that were compared, those next to the chosen one are shown as a tree.
+MOST_PARTITIONS = 7
+
 
 def _plot(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
     from ..downstream import umap_tsne
+    from ..downstream.scanpy_slots import add_colours, add_neighbours
     from ..io.write_h5ad import write_h5ad
     from ..numerics.ordering import canonical_order, inverse
     from ..report.figures import plot_sample
@@ -22,6 +30,11 @@ def _plot(
         adata.obsm["X_umap"] = umap_tsne.umap(embedding, seed)[back]
         if (tsne := umap_tsne.tsne(embedding, seed)) is not None:
             adata.obsm["X_tsne"] = tsne[back]
+        if "X_pca" in adata.obsm and adata.n_obs <= MOST_CELLS_OF_A_SECOND_UMAP:
+            adata.obsm["X_umap_pca"] = umap_tsne.umap(adata.obsm["X_pca"][order], seed)[back]
+        _add_partitions(adata, embedding, back, seed)
+        add_colours(adata)
+        add_neighbours(adata, seed=seed)
         plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
     adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
     if metrics is not None:
@@ -29,3 +42,25 @@ def _plot(
             metrics.setdefault(quantity, {})["plot"] = stages["plot"][quantity]
         write_multiqc(adata, metrics, outdir / f"{sample}_mqc.json")
     write_h5ad(adata, outdir / f"{sample}.h5ad")
+
+
+def _add_partitions(adata: Any, embedding: np.ndarray, back: np.ndarray, seed: int) -> None:
+    """Set `uns["cicl"]["partitions"]`: the cells divided into the numbers of clusters that were compared."""
+    import torch
+
+    from ..clustering.assign import cluster
+
+    record = adata.uns["cicl"]
+    record.pop("partitions", None)
+    chosen = len(adata.obs["cicl"].cat.categories)
+    compared = [int(k) for k in np.atleast_1d(record.get("k", {}).get("compared", [])) if 1 < k < adata.n_obs]
+    numbers = sorted(sorted(set(compared) - {chosen}, key=lambda k: (abs(k - chosen), k))[: MOST_PARTITIONS - 1])
+    if not numbers or chosen < 2:
+        return
+    h = torch.from_numpy(np.ascontiguousarray(embedding))
+    found = [cluster(h, k, seed=seed).labels[back] for k in numbers]
+    # Fewer clusters than asked for come of identical cells: such a partition repeats another one.
+    kept = [i for i, labels in enumerate(found) if labels.max() + 1 == numbers[i]]
+    if kept:
+        labels = np.column_stack([found[i] for i in kept]).astype(np.uint8 if numbers[-1] < 256 else np.uint16)
+        record["partitions"] = {"numbers": np.array([numbers[i] for i in kept]), "labels": labels}

@@ -9,6 +9,10 @@ from .markers import save_markers
 from .plot import _plot
 
 
+# Options that name what cell types come from
+SOURCES = ("celltypist_model", "marker_list", "reference_model", "cluster_names")
+
+
 def _write_sample(
     adata: Any,
     model: dict[str, Any],
@@ -17,9 +21,11 @@ def _write_sample(
     label_col: str | None,
     batch_col: str | None,
     annotation: dict[str, Any],
-) -> dict[str, Any]:
-    """Score, describe and draw the clustered sample, write all its files and the report; returns the metrics."""
+) -> str:
+    """Score, describe and draw the clustered sample, write all its files and the report; returns what was found."""
+    from ..report.answer import answer
     from ..report.page import write_report
+    from ..report.sample import read_result
     from ..runtime.files import write_json
     from .score import score_sample
 
@@ -28,8 +34,8 @@ def _write_sample(
     describe_clusters(adata, outdir, sample, **annotation)
     _plot(adata, outdir, sample, label_col, batch_col, metrics)
     write_json(metrics, outdir / f"{sample}.metrics.json")
-    write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
-    return metrics
+    write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}", files_at="./")
+    return answer(read_result(adata, metrics)).sentence
 
 
 def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
@@ -38,5 +44,5 @@ def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) 
     from ..downstream.markers import attach_markers, find_markers
 
     attach_markers(adata, save_markers(adata, find_markers(adata), outdir, sample))
-    if any(annotation.get(name) for name in ("celltypist_model", "marker_list", "reference_model")):
+    if any(annotation.get(name) for name in SOURCES):
         attach_annotation(adata, save_annotation(adata, outdir, sample, **annotation))
