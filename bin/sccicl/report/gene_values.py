@@ -72,7 +72,7 @@ def read_gene_values(
         raw = sparse.csr_matrix(adata.X[start : start + BLOCK_CELLS])
         rows = slice(start, start + raw.shape[0])
         counts[rows], detected[rows] = np.asarray(raw.sum(axis=1)).ravel(), np.diff(raw.indptr)
-        block = log_normalise(raw, kind)
+        block = _log_normalised(raw, kind)
         own = clusters[rows]
         inside = np.flatnonzero(own >= 0)
         member = sparse.csr_matrix((np.ones(len(inside)), (own[inside], inside)), shape=(n_clusters, raw.shape[0]))
@@ -96,6 +96,14 @@ def read_gene_values(
         dots=[int(place) for place in adata.var_names.get_indexer(chosen["gene"])],
         dot_clusters=list(chosen["cluster"].astype(str)),
     )
+
+
+def _log_normalised(values: sparse.csr_matrix | np.ndarray, kind: str) -> sparse.csr_matrix:
+    """As `log_normalise`; what is no count, such as a negative value, is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        block = log_normalise(values, kind)
+    block.data = np.nan_to_num(block.data, nan=0.0, posinf=0.0, neginf=0.0)
+    return block
 
 
 def _dots(adata: "AnnData", markers: pd.DataFrame | None) -> pd.DataFrame:
@@ -132,7 +140,7 @@ def _levels(
     for start in range(0, adata.n_obs, BLOCK_CELLS):
         rows = np.flatnonzero(place[start : start + BLOCK_CELLS] >= 0)
         if len(rows):
-            block = log_normalise(adata.X[start : start + BLOCK_CELLS], kind)[rows][:, wanted].tocoo()
+            block = _log_normalised(adata.X[start : start + BLOCK_CELLS], kind)[rows][:, wanted].tocoo()
             parts.append((block.data, place[start + rows][block.row], block.col))
     values, row, column = (np.concatenate([part[i] for part in parts]) for i in range(3))
     matrix = sparse.csc_matrix((values, (row, column)), shape=(len(cells), len(wanted)))

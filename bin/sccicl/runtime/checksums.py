@@ -22,7 +22,7 @@ def input_sums(path: str | Path) -> list[FileSum]:
     """Of the file `path`, or of every file below the folder `path`, in the order of their names."""
     path = Path(path)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return [FileSum(_name(file, path), file.stat().st_size, _sha256(file)) for file in files]
+    return [FileSum(_name(file, path), file.stat().st_size, _sha256_of(file)) for file in files]
 
 
 def combined(sums: list[FileSum]) -> str:
@@ -60,7 +60,7 @@ def _name(file: Path, top: Path) -> str:
     return name.encode("unicode_escape").decode() if not name.isprintable() else name
 
 
-def _sha256(file: Path) -> str:
+def _sha256_of(file: Path) -> str:
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -67,7 +67,7 @@ class CellMap {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    this.paint(this.canvas.getContext("2d"), width, height, ratio);
+    this.paint(this.canvas.getContext("2d", { willReadFrequently: true }), width, height, ratio);
     this.drawOver();
     this.grid = null;
     this.drawn = true;

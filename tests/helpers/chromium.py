@@ -123,7 +123,11 @@ class Page:
 
     def swipe(self, x: float, y: float, distance: float) -> None:
         """Swipe up with one finger."""
-        self._call("Input.synthesizeScrollGesture", x=x, y=y, yDistance=-distance, gestureSourceType="touch")
+        for step in range(11):
+            kind = "touchStart" if step == 0 else "touchMove"
+            self._call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y - distance * step / 10}])
+            time.sleep(0.02)
+        self._call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def type(self, text: str) -> None:
         """Type text into the field that has the focus."""

@@ -38,6 +38,11 @@ def places(page: Page, layout: dict) -> np.ndarray:
     return np.column_stack([width / 2 + scale * (xy[:, 0] - (x0 + x1) / 2), height / 2 - scale * (xy[:, 1] - (y0 + y1) / 2)])
 
 
+def without_names(page: Page) -> None:
+    """Take the names off the map: they lie over cells."""
+    page.run("void (document.querySelector('.labels').checked && document.querySelector('.labels').click())")
+
+
 def pixels(page: Page, at: np.ndarray) -> np.ndarray:
     """Colours of the map at these places: (places, 3), once it has been drawn."""
     page.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 250))")

@@ -1,1 +1,0 @@
-"""The samples that the page shows are those of the unit tests."""
