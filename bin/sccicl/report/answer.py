@@ -126,7 +126,7 @@ def _merges(result: Result) -> list[Merge]:
         if len(members) < 2:
             continue
         inside = [(i, j, value) for i, j, value in pairs if i in members]
-        gaps = ", ".join(f"{100 * value:.0f} % ({names[i]} and {names[j]})" for i, j, value in inside[:4])
+        gaps = ", ".join(f"{100 * value:.0f}\u00a0% ({names[i]} and {names[j]})" for i, j, value in inside[:4])
         more = f" and {len(inside) - 4} more pairs" if len(inside) > 4 else ""
         evidence = f"half-way between their centres, cells are {gaps}{more} as dense as at the centres"
         if shared := _shared_markers(result, [names[i] for i in members]):
@@ -197,7 +197,7 @@ def _checks(result: Result) -> list[str]:
             continue
         shown = ", ".join(
             f"{result.clusters.names[i]} ({values[i]:.2f})" if name == "doublet_score" else
-            f"{result.clusters.names[i]} ({values[i]:.0f} %)"
+            f"{result.clusters.names[i]} ({values[i]:.0f}\u00a0%)"
             for i in high[:MOST_NAMED]
         )
         many = "s" * (len(high) > 1)
@@ -208,7 +208,7 @@ def _checks(result: Result) -> list[str]:
             )
         else:
             found.append(
-                f"High mitochondrial share in cluster{many} {shown}; typical is {typical:.0f} %. These may be damaged cells."
+                f"High mitochondrial share in cluster{many} {shown}; typical is {typical:.0f}\u00a0%. These may be damaged cells."
             )
     return found
 

@@ -149,7 +149,7 @@ def _levels(
         own = slice(matrix.indptr[j], matrix.indptr[j + 1])
         data = matrix.data[own]
         # One extreme cell must not pale all others.
-        top = float(np.quantile(data, 0.99)) if len(data) else 1.0
+        top = (float(np.quantile(data, 0.99)) if len(data) else 0.0) or 1.0
         dense = np.zeros(len(cells), dtype=np.uint8)
         steps = np.clip(np.round(data / top * STEPS), 0, STEPS)
         dense[matrix.indices[own]] = np.round(steps * (255 / STEPS)).astype(np.uint8)

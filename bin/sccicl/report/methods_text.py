@@ -122,13 +122,13 @@ def _pseudo_labels(params: dict[str, Any]) -> str:
     return {
         "minibatch": "Pseudo-labels were those of K-means of each minibatch in the embedding.",
         "pool": (
-            f"{int(params.get('pool_runs', 0)) or 'Several'} encoders of the same form were first trained by the "
-            "instance-wise loss alone, on several sets of variable genes. Each embedding was cut, in "
-            "distances from Euclidean to cosine, by linkage between centroid and Ward linkage (Ward 1963), the one "
-            "nearest to centroid linkage that explained at least 90 % of the variance that K-means explained, and the "
-            "partition with the highest mean adjusted Rand index with the "
-            "others gave the first pseudo-labels; K-means in the embedding, from the centroids before, renewed them at "
-            "every epoch."
+            f"{int(params.get('pool_runs', 0)) or 'Several'} encoders of the same architecture were first trained with "
+            "the instance-wise loss alone, on several sets of variable genes. Each embedding was clustered "
+            "hierarchically, with distances from Euclidean to cosine and a linkage intermediate between centroid and "
+            "Ward (Ward 1963); we used the one closest to centroid linkage that still explained at least 90 % of the "
+            "variance explained by K-means. The partition with the highest mean adjusted Rand index with the others "
+            "gave the first pseudo-labels. K-means in the embedding, started from the previous centroids, updated them "
+            "in every epoch."
         ),
     }.get(str(params.get("pseudo_labels")), "")
 
@@ -170,28 +170,29 @@ def _clusters(results: list[Result], params: dict[str, Any]) -> str:
     by = ""
     if any("separable" in result.k for result in results):
         by = (
-            " as the number near to the geometric mean of the number of clusters that held-out genes separate and the "
-            "number of Leiden communities of the graph of shared neighbours (Traag et al. 2019) in embeddings that "
-            "know no clusters, into which these embeddings are cut most alike (adjusted Rand index)"
+            " in two steps: the geometric mean of the number of clusters separable by held-out genes and the number of "
+            "Leiden communities of the shared-neighbour graph (Traag et al. 2019) gave a starting value; near it, the "
+            "number was chosen at which partitions of independently trained embeddings agreed best (mean adjusted Rand "
+            "index)"
         )
     number = {
-        (True,): ", with the number of clusters set beforehand",
-        (False,): f", with the number of clusters estimated from the data{by}",
+        (True,): " The number of clusters was set beforehand.",
+        (False,): f" The number of clusters was estimated from the data{by}.",
     }.get(tuple(given), "")
     if given == {True, False}:
-        number = f", with the number of clusters set beforehand for some samples and estimated{by} for the others"
+        number = f" The number of clusters was set beforehand for some samples and estimated{by} for the others."
     seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
-    start = " from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "pool" else ""
+    start = ", started from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "pool" else ""
     seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
-    return f"The embedded cells were grouped by K-means{start}{number}{seed}."
+    return f"The embedded cells were clustered by K-means{start}{seed}.{number}"
 
 
 def _scores(results: list[Result]) -> str:
     if not any(result.metrics.get("ari") is not None for result in results):
         return ""
     return (
-        "Agreement with known labels, which were used for nothing else, was measured by the adjusted Rand index and by "
-        "normalised and adjusted mutual information."
+        "Agreement with known labels was measured by the adjusted Rand index and by normalised and adjusted mutual "
+        "information. The labels were not used for clustering."
     )
 
 
@@ -202,8 +203,8 @@ def _markers(results: list[Result]) -> str:
     limits = ""
     if "max_p" in found and "min_fraction" in found:
         limits = (
-            f"; genes with an adjusted p value up to {float(found['max_p']):g} that at least "
-            f"{float(found['min_fraction']):.0%} of a cluster's cells express are reported"
+            f"; we report genes with an adjusted p value of at most {float(found['max_p']):g} that are expressed in at "
+            f"least {float(found['min_fraction']):.0%} of a cluster's cells"
         )
     return (
         "Marker genes were found by the Wilcoxon rank-sum test of each cluster against all other cells, on counts "
@@ -214,24 +215,24 @@ def _markers(results: list[Result]) -> str:
 
 def _annotation(results: list[Result]) -> str:
     used = {method: source for result in results for method, source in result.uns.get("annotation", {}).items()}
-    told = []
+    sources = []
     if "celltypist" in used:
         version = used["celltypist"].get("version")
-        told.append(
+        sources.append(
             f"CellTypist{f' {version}' if version else ''} (Dominguez Conde et al. 2022; model "
             f"{used['celltypist'].get('file')}), each cluster taking the label of most of its cells"
         )
     if "marker_list" in used:
-        told.append(
+        sources.append(
             f"the scores of the marker genes in {used['marker_list'].get('file')} (score_genes of scanpy), each "
             "cluster taking the type with the highest mean score"
         )
     if "reference" in used:
-        told.append(
+        sources.append(
             f"the 15 nearest cells of the reference {used['reference'].get('file')} in its embedding, cells below a "
-            f"confidence of {float(used['reference'].get('min_confidence', 0.5)):g} being called unknown"
+            f"confidence of {float(used['reference'].get('min_confidence', 0.5)):g} being labelled unknown"
         )
-    return f"Cell types were assigned by {'; and by '.join(told)}." if told else ""
+    return f"Cell types were assigned by {'; and by '.join(sources)}." if sources else ""
 
 
 def _layouts(results: list[Result]) -> str:
@@ -244,7 +245,7 @@ def _layouts(results: list[Result]) -> str:
         }.items()
         if key in shown
     ]
-    return f"For display the embedding was laid out by {_list(names)}." if names else ""
+    return f"For visualisation, the embedding was projected to two dimensions with {_list(names)}." if names else ""
 
 
 def _list(items: list[str]) -> str:
