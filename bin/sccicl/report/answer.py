@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..clustering.gaps import without_gap
-from .sample import Result
+from .sample import ClusteredSample
 
 # A smaller cluster may be a rare cell type or an artefact.
 FEW_CELLS = 10
@@ -49,7 +49,7 @@ class Answer:
         return [name for name, why in (self.reasons or {}).items() if why]
 
 
-def answer(result: Result) -> Answer:
+def answer(result: ClusteredSample) -> Answer:
     """What was found in a clustered sample, from what its steps computed; known labels are not used."""
     merges = _merges(result)
     reasons = _reasons(result, merges)
@@ -62,7 +62,7 @@ def answer(result: Result) -> Answer:
     )
 
 
-def _sentence(result: Result, reasons: dict[str, list[str]] | None, merges: list[Merge]) -> str:
+def _sentence(result: ClusteredSample, reasons: dict[str, list[str]] | None, merges: list[Merge]) -> str:
     n = len(result.clusters.names)
     cells = f"{result.n_cells:,} cells"
     if n == 1:
@@ -90,7 +90,7 @@ def _names(names: list[str], most: int = MOST_NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _cell_types(result: Result) -> list[str]:
+def _cell_types(result: ClusteredSample) -> list[str]:
     """Cell types of the clusters by the first way of annotation, those of most cells first."""
     for title in result.annotations:
         rows, size = result.annotation_of(title), {}
@@ -102,7 +102,7 @@ def _cell_types(result: Result) -> list[str]:
     return []
 
 
-def _pairs(result: Result) -> list[tuple[int, int, float]]:
+def _pairs(result: ClusteredSample) -> list[tuple[int, int, float]]:
     valley = result.uns.get("valley")
     if valley is None:
         return []
@@ -112,7 +112,7 @@ def _pairs(result: Result) -> list[tuple[int, int, float]]:
     return [(i, j, float(density[i, j])) for i, j in without_gap(density)]
 
 
-def _merges(result: Result) -> list[Merge]:
+def _merges(result: ClusteredSample) -> list[Merge]:
     """Groups of clusters that are connected by pairs without a gap."""
     pairs, names, counts = _pairs(result), result.clusters.names, result.clusters.counts
     if not pairs:
@@ -139,7 +139,7 @@ def _merges(result: Result) -> list[Merge]:
     return found
 
 
-def _shared_markers(result: Result, clusters: list[str]) -> str:
+def _shared_markers(result: ClusteredSample, clusters: list[str]) -> str:
     if result.markers is None or len(clusters) != 2:
         return ""
     first, second = (set(result.markers_of(cluster, SHARED_MARKERS)) for cluster in clusters)
@@ -147,7 +147,7 @@ def _shared_markers(result: Result, clusters: list[str]) -> str:
     return f"they share {len(first & second)} of {least} marker genes" if least else ""
 
 
-def _reasons(result: Result, merges: list[Merge]) -> dict[str, list[str]] | None:
+def _reasons(result: ClusteredSample, merges: list[Merge]) -> dict[str, list[str]] | None:
     """Why each cluster needs a check; empty lists for the reliable ones. None where nothing was computed."""
     stability, names = result.stability, result.clusters.names
     if len(names) == 1 or (stability is None and result.uns.get("valley") is None):
@@ -165,7 +165,7 @@ def _reasons(result: Result, merges: list[Merge]) -> dict[str, list[str]] | None
     return reasons
 
 
-def _least(result: Result) -> float:
+def _least(result: ClusteredSample) -> float:
     """Cells that a cluster has at least without being called small; in a small sample clusters may be smaller."""
     return min(FEW_CELLS, result.n_cells / len(result.clusters.names) / 2)
 
@@ -175,7 +175,7 @@ def _advice(merge: Merge) -> str:
     return f"Clusters {which} could be one. Evidence: {merge.evidence}. Merged: {merge.result}."
 
 
-def _checks(result: Result) -> list[str]:
+def _checks(result: ClusteredSample) -> list[str]:
     found, stability = [], result.stability
     names, several = np.array(result.clusters.names), len(result.clusters.names) > 1
     if several and stability is not None and (stability < UNSTABLE).any():
@@ -213,7 +213,7 @@ def _checks(result: Result) -> list[str]:
     return found
 
 
-def _cluster_values(result: Result, name: str) -> tuple[np.ndarray, float] | None:
+def _cluster_values(result: ClusteredSample, name: str) -> tuple[np.ndarray, float] | None:
     """Mean value of each cluster, and the median of these means."""
     values = result.qc_values.get(name)
     if values is None or not np.isfinite(values).any():
@@ -225,7 +225,7 @@ def _cluster_values(result: Result, name: str) -> tuple[np.ndarray, float] | Non
     return means, float(np.median(means))
 
 
-def _next_steps(result: Result, reasons: dict[str, list[str]] | None, merges: list[Merge]) -> list[str]:
+def _next_steps(result: ClusteredSample, reasons: dict[str, list[str]] | None, merges: list[Merge]) -> list[str]:
     steps, n = [], len(result.clusters.names)
     if merges:
         which = " + ".join(merges[0].clusters)

@@ -3,13 +3,13 @@
 import numpy as np
 
 from .answer import Answer
-from .sample import Result
+from .sample import ClusteredSample
 
 # Training is called unsettled when more than this share of the pseudo-labels changed in its last epoch.
 UNSETTLED = 0.05
 
 
-def notes(result: Result, found: Answer) -> list[str]:
+def notes(result: ClusteredSample, found: Answer) -> list[str]:
     """Warnings of the steps, then what no step has said."""
     told = list(result.warnings)
     if len(result.clusters.names) == 1 and result.k_explained:

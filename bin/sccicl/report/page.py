@@ -15,7 +15,7 @@ from .methods_text import methods_text, references
 from .notes import notes
 from .page_data import colourings, gene_text, layouts, page_data, tree
 from .qc_section import cluster_quality, origin, origin_data
-from .sample import Categories, Result, read_result
+from .sample import Categories, ClusteredSample, read_sample
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,7 +54,7 @@ def write_report(
     title
         Heading of the page.
     label_col, batch_col
-        Columns of `obs` for every sample; default: as each sample's metrics say (see `sample.read_result`).
+        Columns of `obs` for every sample; default: as each sample's metrics say (see `sample.read_sample`).
     files_at
         Where the files of a sample lie, seen from the page, such as `../{id}/`; the page links to them.
     summary
@@ -76,7 +76,7 @@ def write_report(
     limit = int(min(MAX_POINTS, max(MIN_POINTS, MAX_POINTS_RUN // max(len(samples), 1))))
     room = int(max(MIN_GENE_BYTES, MAX_GENE_BYTES // max(len(samples), 1)))
     results = [
-        read_result(source, metrics, label_col=label_col, batch_col=batch_col, drawn=limit, room=room)
+        read_sample(source, metrics, label_col=label_col, batch_col=batch_col, drawn=limit, room=room)
         for source, metrics in samples
     ]
     environment = jinja2.Environment(
@@ -140,7 +140,7 @@ def _unknown(value: Any) -> bool:
     return value is None or not math.isfinite(value)
 
 
-def _sample(index: int, result: Result, files_at: str) -> dict[str, Any]:
+def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any]:
     """What the template says about a sample; `data` is what the script draws."""
     metrics, uns = result.metrics, result.uns
     stages = uns.get("stages", {})
@@ -234,7 +234,7 @@ def _strip(clusters: Categories) -> list[dict[str, Any]]:
     ]
 
 
-def _cluster_rows(result: Result, found: Answer) -> list[dict[str, Any]]:
+def _cluster_rows(result: ClusteredSample, found: Answer) -> list[dict[str, Any]]:
     confidence, overlap, stability = result.mean_confidence, result.overlap, result.stability
     rows = []
     for i, item in enumerate(_strip(result.clusters)):
@@ -255,12 +255,12 @@ def _cluster_rows(result: Result, found: Answer) -> list[dict[str, Any]]:
     return rows
 
 
-def _label_of(result: Result, title: str, cluster: str) -> dict[str, Any]:
+def _label_of(result: ClusteredSample, title: str, cluster: str) -> dict[str, Any]:
     row = result.annotation_of(title).get(cluster)
     return {"label": "–", "share": ""} if row is None else {"label": row["label"], "share": f"{100 * row['share']:.0f}"}
 
 
-def _marker_rows(result: Result) -> list[dict[str, Any]]:
+def _marker_rows(result: ClusteredSample) -> list[dict[str, Any]]:
     """The first markers of each cluster, for the table."""
     if result.markers is None:
         return []
@@ -268,7 +268,7 @@ def _marker_rows(result: Result) -> list[dict[str, Any]]:
     return first.to_dict("records")
 
 
-def _annotation_sources(result: Result) -> list[dict[str, str]]:
+def _annotation_sources(result: ClusteredSample) -> list[dict[str, str]]:
     """A sentence on where the labels of each way of annotation come from."""
     found = []
     for method, title in TITLES.items():

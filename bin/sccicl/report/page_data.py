@@ -11,7 +11,7 @@ import numpy as np
 from ..downstream.palette import MISSING, colours, matched_colours
 from .answer import Answer
 from .qc_section import LOGARITHMIC, origin_data
-from .sample import Categories, Result, overlap_of
+from .sample import Categories, ClusteredSample, overlap_of
 
 TRAINED_NOTE = (
     "This map is drawn from the embedding that was trained on these clusters, so it exaggerates gaps: white space "
@@ -32,7 +32,7 @@ CONFIDENCE_NOTE = (
 )
 
 
-def page_data(result: Result, found: Answer) -> dict[str, Any]:
+def page_data(result: ClusteredSample, found: Answer) -> dict[str, Any]:
     """What the script of the page draws; large arrays are packed, see `packed` and `deflated`."""
     evidence, agreement, overlap = result.k_evidence, result.k_agreement, result.overlap
     return {
@@ -69,13 +69,13 @@ def page_data(result: Result, found: Answer) -> dict[str, Any]:
     }
 
 
-def layouts(result: Result, found: Answer) -> dict[str, np.ndarray]:
+def layouts(result: ClusteredSample, found: Answer) -> dict[str, np.ndarray]:
     """Maps by title, the first one first: one that no clusters went into where clusters are not separated by a gap."""
     first, then = (result.untrained, result.layouts) if found.merges else (result.layouts, result.untrained)
     return {**first, **then}
 
 
-def colourings(result: Result) -> list[dict[str, Any]]:
+def colourings(result: ClusteredSample) -> list[dict[str, Any]]:
     """What the map can be coloured by, in the order of the buttons: `categories`, or `values` of the cells."""
     before = [
         *result.annotations.items(),
@@ -104,7 +104,7 @@ def colourings(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _values(result: Result) -> list[dict[str, Any]]:
+def _values(result: ClusteredSample) -> list[dict[str, Any]]:
     found = []
     if result.confidence is not None:
         top = result.top_confidence
@@ -176,7 +176,7 @@ def _coloured(item: dict[str, Any], drawn: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _dotplot(result: Result) -> dict[str, Any] | None:
+def _dotplot(result: ClusteredSample) -> dict[str, Any] | None:
     genes = result.genes
     if genes is None or not genes.dots:
         return None
@@ -188,7 +188,7 @@ def _dotplot(result: Result) -> dict[str, Any] | None:
     }
 
 
-def _search(result: Result) -> dict[str, Any] | None:
+def _search(result: ClusteredSample) -> dict[str, Any] | None:
     """Every gene with its mean in each cluster; `stored` are those whose values in the cells the page holds."""
     genes = result.genes
     if genes is None:
@@ -206,12 +206,12 @@ def _search(result: Result) -> dict[str, Any] | None:
     }
 
 
-def gene_text(result: Result) -> str:
+def gene_text(result: ClusteredSample) -> str:
     """Values of the stored genes one after another, each deflated by itself; `ends` in the data says where each ends."""
     return "".join(base64.b64encode(level).decode("ascii") for level in result.genes.levels) if result.genes else ""
 
 
-def _markers(result: Result) -> str | None:
+def _markers(result: ClusteredSample) -> str | None:
     """All markers that the h5ad holds, by column."""
     if result.markers is None or not len(result.markers):
         return None
@@ -229,7 +229,7 @@ def _markers(result: Result) -> str | None:
     return deflated(json.dumps(columns, allow_nan=False).encode())
 
 
-def _overlap(result: Result, overlap: np.ndarray) -> dict[str, Any]:
+def _overlap(result: ClusteredSample, overlap: np.ndarray) -> dict[str, Any]:
     # Labels in the order of the clusters that hold most of them, which brings agreement near the diagonal.
     share = overlap / np.maximum(overlap.sum(0, keepdims=True), 1)
     centre = (share * np.arange(len(overlap))[:, None]).sum(0)
@@ -241,7 +241,7 @@ def _overlap(result: Result, overlap: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _composition(result: Result) -> dict[str, Any] | None:
+def _composition(result: ClusteredSample) -> dict[str, Any] | None:
     """Cells of each sample or batch in each cluster."""
     if result.batches is None:
         return None
@@ -249,7 +249,7 @@ def _composition(result: Result) -> dict[str, Any] | None:
     return {"rows": result.batches.names, "clusters": result.clusters.names, "counts": table.tolist()}
 
 
-def tree(result: Result) -> dict[str, Any] | None:
+def tree(result: ClusteredSample) -> dict[str, Any] | None:
     """Partitions into several numbers of clusters, fewest first, and how many cells go from each cluster to the next.
 
     From the columns `cicl_8` that were asked for, or the partitions in `uns["cicl"]["partitions"]`.

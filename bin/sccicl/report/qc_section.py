@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .sample import Result
+from .sample import ClusteredSample
 
 REASONS = {
     "few_counts": "too few counts",
@@ -51,7 +51,7 @@ QUALITY = {
 }
 
 
-def cluster_quality(result: Result) -> dict[str, Any]:
+def cluster_quality(result: ClusteredSample) -> dict[str, Any]:
     """Quality of each cluster: `titles` of the columns, `rows` of cluster, cells and values as text."""
     there = {name: title for name, title in QUALITY.items() if name in result.qc_values}
     rows = []
@@ -68,17 +68,17 @@ def cluster_quality(result: Result) -> dict[str, Any]:
     return {"titles": list(there.values()), "rows": rows if there else []}
 
 
-def origin(result: Result) -> dict[str, Any]:
+def origin(result: ClusteredSample) -> dict[str, Any]:
     """Rows and numbers for the page: `reads`, `cells` and `qc`, each empty where that step was not done."""
     return {"reads": _reads(result), "cells": _cells(result), "qc": _qc(result)}
 
 
-def origin_data(result: Result) -> dict[str, Any]:
+def origin_data(result: ClusteredSample) -> dict[str, Any]:
     """What the page draws: `ranks` of the barcodes, and `histograms` of quality control by name."""
     return {"ranks": _ranks(result), "histograms": _histograms(result)}
 
 
-def _reads(result: Result) -> list[tuple[str, str]]:
+def _reads(result: ClusteredSample) -> list[tuple[str, str]]:
     reads = dict(result.uns.get("reads", {}))
     summary = dict(reads.pop("summary", {}))
     rows = [("Chemistry", str(reads["protocol"]))] if "protocol" in reads else []
@@ -95,12 +95,12 @@ def _number(value: Any) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
 
 
-def _cells(result: Result) -> dict[str, Any]:
+def _cells(result: ClusteredSample) -> dict[str, Any]:
     cells = {**dict(result.uns.get("cells", {})), **dict(result.metrics.get("cells") or {})}
     return cells if {"barcodes", "cells"} <= set(cells) else {}
 
 
-def _ranks(result: Result) -> dict[str, Any] | None:
+def _ranks(result: ClusteredSample) -> dict[str, Any] | None:
     cells = result.uns.get("cells", {})
     rank, umis = (np.ravel(cells.get(name, [])).astype(float) for name in ("rank", "umis"))
     if len(rank) < 2 or len(rank) != len(umis):
@@ -108,7 +108,7 @@ def _ranks(result: Result) -> dict[str, Any] | None:
     return {"rank": rank.tolist(), "umis": umis.tolist(), "cells": int(cells.get("cells", 0))}
 
 
-def _qc(result: Result) -> dict[str, Any]:
+def _qc(result: ClusteredSample) -> dict[str, Any]:
     qc = result.qc
     if "cells_in" not in qc:
         return {}
@@ -144,7 +144,7 @@ def _in_order(table: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
     return sorted(dict(table).items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
-def _histograms(result: Result) -> dict[str, Any]:
+def _histograms(result: ClusteredSample) -> dict[str, Any]:
     """Numbers of cells `kept` and `removed` between the `edges`, with the limits as `lines`, by name."""
     found = {}
     limits = {key: float(np.ceil(v)) if key in WHOLE else v for key, v in _limits(result.qc).items()}

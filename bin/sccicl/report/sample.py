@@ -55,7 +55,7 @@ def overlap_of(clusters: Categories, others: Categories) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Result:
+class ClusteredSample:
     """One clustered sample; what the file does not hold is None or empty, and so is a batch that all cells share."""
 
     id: str
@@ -193,7 +193,7 @@ class Result:
         return list(dict.fromkeys(found))
 
 
-def read_result(
+def read_sample(
     source: "AnnData | str | os.PathLike",
     metrics: dict[str, Any] | None = None,
     *,
@@ -202,7 +202,7 @@ def read_result(
     batch_col: str | None = None,
     drawn: int = 0,
     room: int = 0,
-) -> Result:
+) -> ClusteredSample:
     """Read a clustered sample from an AnnData or its file; counts are not loaded as a whole.
 
     Parameters
@@ -247,7 +247,7 @@ def _from_adata(
     default_id: str,
     drawn: int,
     room: int,
-) -> Result:
+) -> ClusteredSample:
     uns = dict(adata.uns.get("cicl", {}))
     name = str(sample_id or metrics.get("id") or uns.get("id") or default_id)
     if "cicl" not in adata.obs:
@@ -266,7 +266,7 @@ def _from_adata(
     qc_values = {key: adata.obs[column].to_numpy(float) for key, column in QC_VALUES.items() if column in adata.obs}
     if genes is not None and genes.counts is not None:
         qc_values = {"counts": genes.counts, "genes": genes.detected, **qc_values}
-    return Result(
+    return ClusteredSample(
         id=name,
         barcodes=adata.obs_names.to_numpy(dtype=str),
         n_genes=int(metrics.get("n_genes") or adata.n_vars),

@@ -11,7 +11,7 @@ MOST_CELLS_OF_A_SECOND_UMAP = 50_000
 MOST_PARTITIONS = 7
 
 
-def _plot(
+def plot_to_files(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
     from ..downstream import umap_tsne

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from .annotate import save_annotation
-from .cluster import _write_clusters
+from .cluster import write_clusters
 from .markers import save_markers
-from .plot import _plot
+from .plot import plot_to_files
 
 
 # Options that name what cell types come from
 SOURCES = ("celltypist_model", "marker_list", "reference_model", "cluster_names")
 
 
-def _write_sample(
+def write_sample(
     adata: Any,
     model: dict[str, Any],
     outdir: Path,
@@ -25,17 +25,17 @@ def _write_sample(
     """Score, describe and draw the clustered sample, write all its files and the report; returns what was found."""
     from ..report.answer import answer
     from ..report.page import write_report
-    from ..report.sample import read_result
+    from ..report.sample import read_sample
     from ..runtime.files import write_json
     from .score import score_sample
 
-    _write_clusters(adata, model, outdir, sample, label_col)
+    write_clusters(adata, model, outdir, sample, label_col)
     metrics = score_sample(adata, label_col=label_col)
     describe_clusters(adata, outdir, sample, **annotation)
-    _plot(adata, outdir, sample, label_col, batch_col, metrics)
+    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics)
     write_json(metrics, outdir / f"{sample}.metrics.json")
     write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}", files_at="./")
-    return answer(read_result(adata, metrics)).sentence
+    return answer(read_sample(adata, metrics)).sentence
 
 
 def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
