@@ -19,7 +19,7 @@ from .options import (
     run_options,
     sample_id,
 )
-from .step_files import _check_replaceable, _read_step_file
+from .step_files import check_replaceable, read_step_file
 
 
 @main.command()
@@ -49,7 +49,7 @@ def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdi
     from ..runtime.files import write_json
     from ..steps.markers import save_markers
 
-    adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
+    adata, sample = read_step_file(path, "k"), sample_id(path, given_id)
     table = find_markers(adata, max_p=max_p, min_fraction=min_fraction, max_cells=max_cells)
     write_json(save_markers(adata, table, outdir, sample), outdir / f"{sample}.markers.json")
 
@@ -67,7 +67,7 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
     from ..runtime.files import write_json
     from ..steps.annotate import save_annotation
 
-    adata, sample = _read_step_file(path, "k"), sample_id(path, given_id)
+    adata, sample = read_step_file(path, "k"), sample_id(path, given_id)
     write_json(save_annotation(adata, outdir, sample, **options), outdir / f"{sample}.annotation.json")
 
 
@@ -104,7 +104,7 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
     """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
     from ..downstream.export import export_sample
 
-    adata = _read_step_file(path, "k")
+    adata = read_step_file(path, "k")
     names = [name.strip() for name in tools.split(",") if name.strip()]
     export_sample(adata, outdir, sample_id(path, given_id), names)
 
@@ -127,7 +127,7 @@ def integrate(
 
     asked = read_training(options)
     prefix = sample_id(path, given_id)
-    _check_replaceable(outdir / f"{prefix}.h5ad", path)
+    check_replaceable(outdir / f"{prefix}.h5ad", path)
     adata, model = integrate(
         path,
         prefix,

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from ..runtime.device import _device
+from ..runtime.device import use_device
 from .group import main
 from .options import (
     ANNOTATION_OPTIONS,
@@ -30,7 +30,7 @@ from .options import (
     run_options,
     sample_id,
 )
-from .step_files import _check_replaceable, _read_metrics, _read_step_file
+from .step_files import check_replaceable, read_metrics, read_step_file
 
 
 @main.command()
@@ -60,7 +60,7 @@ def run(
     from ..steps.cluster import cluster_sample
     from ..steps.fit import fit_sample, open_checkpoint, parse_numbers
     from ..steps.prepare import prepare_sample
-    from ..steps.run import _write_sample
+    from ..steps.run import write_sample
 
     annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
     evolution = options.pop("evolution")
@@ -69,7 +69,7 @@ def run(
     checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
     limits = read_limits(options)
     sample = sample_id(path, given_id)
-    _check_replaceable(outdir / f"{sample}.h5ad", path)
+    check_replaceable(outdir / f"{sample}.h5ad", path)
     prepared = prepare_sample(
         path, sample, config=asked.config, limits=limits, label_col=label_col, batch_col=batch_col, **options
     )
@@ -81,7 +81,7 @@ def run(
     with checkpoint.signals():
         fitted = fit_sample(prepared, n_clusters, **settings, **more)
     model = cluster_sample(prepared, fitted)
-    metrics = _write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
+    metrics = write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
     checkpoint.remove()
     click.echo(_summary(metrics, outdir / "cicl_report.html"))
 
@@ -149,7 +149,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     asked = read_training(options)
     device = join_world(asked.device)
     is_first = World().is_first
-    prepared = in_memory_if_small(_read_step_file(path, "prepare", backed=True))
+    prepared = in_memory_if_small(read_step_file(path, "prepare", backed=True))
     config = as_prepared(asked.config, prepared)
     n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
     settings = {"config": config, "seed": asked.seed, "device": device}
@@ -184,15 +184,15 @@ def cluster(
     from ..io import model_file
     from ..io.read import check_columns
     from ..io.write_h5ad import write_h5ad
-    from ..steps.cluster import _write_clusters, cluster_sample
+    from ..steps.cluster import cluster_sample, write_clusters
     from ..steps.fit import parse_n_clusters
 
     fitted = model_file.load(fit_file, "fit")
-    prepared = _read_step_file(path, "prepare")
+    prepared = read_step_file(path, "prepare")
     check_columns(prepared, label_col=label_col)
     model = cluster_sample(prepared, fitted, n_clusters=parse_n_clusters(n_clusters, prepared.n_obs))
     sample = sample_id(path, given_id)
-    _write_clusters(prepared, model, outdir, sample, label_col)
+    write_clusters(prepared, model, outdir, sample, label_col)
     write_h5ad(prepared, outdir / f"{sample}.clustered.h5ad")
 
 
@@ -209,7 +209,7 @@ def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None)
     from ..runtime.files import write_json
     from ..steps.score import score_sample
 
-    metrics = score_sample(_read_step_file(path, "k"), label_col=label_col)
+    metrics = score_sample(read_step_file(path, "k"), label_col=label_col)
     write_json(metrics, outdir / f"{sample_id(path, given_id)}.metrics.json")
 
 
@@ -237,17 +237,17 @@ def plot(
     """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
     from ..downstream.records import attach_records
     from ..io.read import check_columns
-    from ..steps.plot import _plot
+    from ..steps.plot import plot_to_files
 
     sample = sample_id(path, given_id)
     target = outdir / f"{sample}.h5ad"
     if not (target.is_file() and target.samefile(path)):  # a finished sample can be drawn again
-        _check_replaceable(target, path)
-    adata = _read_step_file(path, "k")
+        check_replaceable(target, path)
+    adata = read_step_file(path, "k")
     check_columns(adata, label_col=label_col, batch_col=batch_col)
-    metrics = _read_metrics(metrics_file) if metrics_file else None
+    metrics = read_metrics(metrics_file) if metrics_file else None
     attach_records(adata, markers_file, annotation_file)
-    _plot(adata, outdir, sample, label_col, batch_col, metrics)
+    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics)
 
 
 @main.command()
@@ -258,10 +258,10 @@ def report(files: tuple[Path, ...], title: str, outdir: Path) -> None:
     """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json."""
     from ..report.page import write_report
 
-    metrics = {found["id"]: found for found in map(_read_metrics, (file for file in files if file.suffix == ".json"))}
+    metrics = {found["id"]: found for found in map(read_metrics, (file for file in files if file.suffix == ".json"))}
     samples = []
     for file in sorted(file for file in files if file.suffix != ".json"):
-        adata = _read_step_file(file, "k", backed=True)
+        adata = read_step_file(file, "k", backed=True)
         name = str(adata.uns["cicl"]["id"])
         adata.file.close()  # the samples of a run do not fit into memory together
         if name not in metrics:
@@ -298,7 +298,7 @@ def map_cells(
 
     model = model_file.load(model_file, "model")
     adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
-    labels, confidence = map_sample(adata, model, device=_device(device, None))
+    labels, confidence = map_sample(adata, model, device=use_device(device, None))
     for warning in adata.uns["cicl"].get("warnings", []):
         click.echo(f"WARNING: {warning}", err=True)
     table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
@@ -323,18 +323,18 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     from ..steps import rerun as again
     from ..steps.cluster import cluster_sample
     from ..steps.fit import fit_sample, parse_n_clusters, parse_numbers
-    from ..steps.run import _write_sample
+    from ..steps.run import write_sample
 
-    before = _read_step_file(path, "k")
+    before = read_step_file(path, "k")
     how = again.recipe(before, str(path))
-    chosen = _device(device, threads or how.threads)
-    _check_replaceable(outdir / f"{how.id}.h5ad", path)
+    chosen = use_device(device, threads or how.threads)
+    check_replaceable(outdir / f"{how.id}.h5ad", path)
     prepared = again.prepare_again(before, how, original)
     n_clusters, others = parse_numbers(how.n_clusters, prepared.n_obs)
     fitted = fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)
     reclustered = parse_n_clusters(how.reclustered, prepared.n_obs)
     model = cluster_sample(prepared, fitted, n_clusters=reclustered)
-    metrics = _write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
+    metrics = write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
     click.echo(_summary(metrics, outdir / "cicl_report.html"))
     found = again.compare(before, prepared)
     click.echo(f"{how.id}: {found}")

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..runtime.checksums import check_archive
 from ..runtime.files import atomic_path
+from ..runtime.seal import check_archive
 
 FORMAT = 1
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..downstream.palette import CONFIDENCE, MISSING, colours, matched_colours
 from ..runtime.files import atomic_path
-from .sample import Categories, Result, overlap_of, read_result
+from .sample import Categories, ClusteredSample, overlap_of, read_sample
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -40,7 +40,7 @@ def plot_sample(
     `<id>.umap.png` and `<id>.tsne.png` (cells by cluster, confidence, label and batch), `<id>.training.png` (losses and
     the share of pseudo-labels that changed), `<id>.sizes.png` (cells per cluster, mean confidence, and the scores of
     the numbers of clusters that were compared), `<id>.evolution.png` (UMAP at some epochs). What each needs is read as
-    `result.read_result` describes.
+    `result.read_sample` describes.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def plot_sample(
     InputError
         If the sample has no clusters or a column does not exist.
     """
-    result = read_result(adata, metrics, sample_id=sample_id, label_col=label_col, batch_col=batch_col)
+    result = read_sample(adata, metrics, sample_id=sample_id, label_col=label_col, batch_col=batch_col)
     figures = {
         "umap": _draw_layout(result, "UMAP"),
         "tsne": _draw_layout(result, "t-SNE"),
@@ -70,7 +70,7 @@ def plot_sample(
     return written
 
 
-def _draw_layout(result: Result, layout: str) -> Figure | None:
+def _draw_layout(result: ClusteredSample, layout: str) -> Figure | None:
     if layout not in result.layouts:
         return None
     xy = result.layouts[layout]
@@ -136,7 +136,7 @@ def _middle(xy: np.ndarray) -> np.ndarray:
     return xy[((xy - np.median(xy, axis=0)) ** 2).sum(1).argmin()]
 
 
-def _scatter_confidence(figure: Figure, ax: Axes, xy: np.ndarray, result: Result) -> None:
+def _scatter_confidence(figure: Figure, ax: Axes, xy: np.ndarray, result: ClusteredSample) -> None:
     order = _shuffle(len(xy))
     points = _scatter(ax, xy[order], c=result.confidence[order], cmap=CONFIDENCE, vmin=0, vmax=result.top_confidence)
     bar = figure.colorbar(points, ax=ax, shrink=0.6, aspect=18, pad=0.02)
@@ -181,7 +181,7 @@ def _bare(ax: Axes, layout: str) -> None:
         side.set_visible(False)
 
 
-def _draw_training(result: Result) -> Figure | None:
+def _draw_training(result: ClusteredSample) -> Figure | None:
     losses = {
         name: result.history[key]
         for key, name in {"loss": "total", "instance_loss": "instance", "cluster_loss": "cluster-aware"}.items()
@@ -216,7 +216,7 @@ def _curve(ax: Axes, values: np.ndarray, **kwargs: Any) -> None:
     ax.plot(np.arange(1, len(values) + 1), values, linewidth=1.6, **few, **kwargs)
 
 
-def _draw_evolution(result: Result) -> Figure | None:
+def _draw_evolution(result: ClusteredSample) -> Figure | None:
     """Snapshots of the training, each laid out from where the one before ended: clusters stay where they were."""
     if "evolution" not in result.uns:
         return None
@@ -243,7 +243,7 @@ def _draw_evolution(result: Result) -> Figure | None:
     return figure
 
 
-def _draw_sizes(result: Result) -> Figure:
+def _draw_sizes(result: ClusteredSample) -> Figure:
     sizes, confidence, evidence = result.clusters.counts, result.mean_confidence, result.k_evidence
     n = len(sizes)
     widths = [max(4.5, 0.28 * n + 1.5)] + ([4.0] if evidence else [])

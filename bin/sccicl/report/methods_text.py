@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .sample import Result
+from .sample import ClusteredSample
 
 CICL = (
     "Jiang W, Wang J, Guan J, Zhou S. scRNA-seq data clustering by cluster-aware iterative contrastive learning. "
@@ -35,7 +35,7 @@ TSNE = (
 )
 
 
-def methods_text(results: list[Result]) -> str:
+def methods_text(results: list[ClusteredSample]) -> str:
     """Methods of a run in a few sentences; numbers in which the samples differ are left to the table of parameters."""
     if not results:
         return ""
@@ -55,7 +55,7 @@ def methods_text(results: list[Result]) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def references(results: list[Result]) -> list[str]:
+def references(results: list[ClusteredSample]) -> list[str]:
     """Works to cite for what the report shows."""
     text = methods_text(results)
     cited = {"Ward 1963": WARD, "Khosla et al.": KHOSLA, "Traag et al.": TRAAG, "McInnes": UMAP, "Maaten": TSNE}
@@ -63,7 +63,7 @@ def references(results: list[Result]) -> list[str]:
     return [CICL, *(work for authors, work in cited.items() if authors in text)]
 
 
-def _prepare(result: Result) -> dict[str, Any]:
+def _prepare(result: ClusteredSample) -> dict[str, Any]:
     return result.uns.get("prepare", {})
 
 
@@ -72,7 +72,7 @@ def _shared(tables: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in first.items() if all(str(table.get(key)) == str(value) for table in others)}
 
 
-def _software(results: list[Result]) -> str:
+def _software(results: list[ClusteredSample]) -> str:
     versions = _shared([r.metrics.get("versions") or r.uns.get("versions", {}) for r in results])
     version = f", version {versions['cicl']}" if "cicl" in versions else ""
     tools = [f"{name} {versions[key]}" for key, name in LIBRARIES.items() if key in versions]
@@ -82,7 +82,7 @@ def _software(results: list[Result]) -> str:
     )
 
 
-def _preparation(results: list[Result], params: dict[str, Any], prepare: dict[str, Any]) -> str:
+def _preparation(results: list[ClusteredSample], params: dict[str, Any], prepare: dict[str, Any]) -> str:
     n_genes = prepare.get("n_genes", params.get("n_genes"))
     genes = f"the {int(n_genes):,} most variable genes" if n_genes is not None else "the most variable genes"
     takes_all = n_genes is not None and all(int(n_genes) >= result.n_genes for result in results)
@@ -133,7 +133,7 @@ def _pseudo_labels(params: dict[str, Any]) -> str:
     }.get(str(params.get("pseudo_labels")), "")
 
 
-def _epochs(results: list[Result], params: dict[str, Any]) -> str:
+def _epochs(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     """What was run, as small samples get more epochs than the parameter says."""
     if "epochs" not in params:
         return ""
@@ -148,7 +148,7 @@ def _times(params: dict[str, Any], name: str) -> str:
     return f"{float(params[name]):g} times " if float(params.get(name, 1)) != 1 else ""
 
 
-def _training(results: list[Result], params: dict[str, Any]) -> str:
+def _training(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     layers = f" of {int(params['n_layers'])} layers" if "n_layers" in params else ""
     if params.get("encoder") == "pca":
         layers += " that starts as the principal components"
@@ -165,7 +165,7 @@ def _training(results: list[Result], params: dict[str, Any]) -> str:
     )
 
 
-def _clusters(results: list[Result], params: dict[str, Any]) -> str:
+def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     given = {result.k_given for result in results}
     by = ""
     if any("separable" in result.k for result in results):
@@ -186,7 +186,7 @@ def _clusters(results: list[Result], params: dict[str, Any]) -> str:
     return f"The embedded cells were grouped by K-means{start}{number}{seed}."
 
 
-def _scores(results: list[Result]) -> str:
+def _scores(results: list[ClusteredSample]) -> str:
     if not any(result.metrics.get("ari") is not None for result in results):
         return ""
     return (
@@ -195,7 +195,7 @@ def _scores(results: list[Result]) -> str:
     )
 
 
-def _markers(results: list[Result]) -> str:
+def _markers(results: list[ClusteredSample]) -> str:
     found = _shared([result.uns.get("markers", {}) for result in results])
     if not any("markers" in result.uns for result in results):
         return ""
@@ -212,7 +212,7 @@ def _markers(results: list[Result]) -> str:
     )
 
 
-def _annotation(results: list[Result]) -> str:
+def _annotation(results: list[ClusteredSample]) -> str:
     used = {method: source for result in results for method, source in result.uns.get("annotation", {}).items()}
     told = []
     if "celltypist" in used:
@@ -234,7 +234,7 @@ def _annotation(results: list[Result]) -> str:
     return f"Cell types were assigned by {'; and by '.join(told)}." if told else ""
 
 
-def _layouts(results: list[Result]) -> str:
+def _layouts(results: list[ClusteredSample]) -> str:
     shown = {name for result in results for name in result.layouts}
     names = [
         name

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..downstream.palette import colours
 from ..runtime.files import write_json
-from .sample import Result, read_result
+from .sample import ClusteredSample, read_sample
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -66,7 +66,7 @@ def write_multiqc(adata: "AnnData", metrics: dict[str, Any], path: str | os.Path
     Parameters
     ----------
     adata
-        Clustered sample, see `result.read_result`.
+        Clustered sample, see `result.read_sample`.
     metrics
         Contents of its metrics file.
     path
@@ -86,7 +86,7 @@ def write_multiqc(adata: "AnnData", metrics: dict[str, Any], path: str | os.Path
     path = Path(path)
     if not path.name.endswith(SUFFIX):
         raise ValueError(f"MultiQC finds files that end in {SUFFIX}, and {path.name} does not")
-    result = read_result(adata, metrics)
+    result = read_sample(adata, metrics)
     stem = path.name.removesuffix(SUFFIX)
     contents = {"": _statistics(result), ".sizes": _sizes(result), ".clusters": _clusters(result)}
     if "UMAP" in result.layouts:
@@ -99,7 +99,7 @@ def write_multiqc(adata: "AnnData", metrics: dict[str, Any], path: str | os.Path
     return written
 
 
-def _statistics(result: Result) -> dict[str, Any]:
+def _statistics(result: ClusteredSample) -> dict[str, Any]:
     metrics, seconds = result.metrics, result.metrics.get("seconds") or {}
     values = {
         "cells": result.n_cells,
@@ -118,7 +118,7 @@ def _statistics(result: Result) -> dict[str, Any]:
     }
 
 
-def _sizes(result: Result) -> dict[str, Any]:
+def _sizes(result: ClusteredSample) -> dict[str, Any]:
     sizes = zip(result.clusters.names, result.clusters.counts.tolist(), strict=True)
     shades = colours(max(MAX_CLUSTERS, len(result.clusters.names)))
     return {
@@ -136,7 +136,7 @@ def _sizes(result: Result) -> dict[str, Any]:
     }
 
 
-def _clusters(result: Result) -> dict[str, Any]:
+def _clusters(result: ClusteredSample) -> dict[str, Any]:
     confidence, stability, rows = result.mean_confidence, result.stability, {}
     for i, (name, size) in enumerate(zip(result.clusters.names, result.clusters.counts.tolist(), strict=True)):
         types = {title: result.annotation_of(title).get(name, {}).get("label") for title in result.annotations}
@@ -165,7 +165,7 @@ def _clusters(result: Result) -> dict[str, Any]:
     }
 
 
-def _umap(result: Result) -> dict[str, Any]:
+def _umap(result: ClusteredSample) -> dict[str, Any]:
     xy = result.layouts["UMAP"]
     cells = np.sort(np.random.default_rng(0).permutation(len(xy))[:MAX_SCATTER])
     shades, points = colours(len(result.clusters.names)), {}
@@ -183,7 +183,7 @@ def _umap(result: Result) -> dict[str, Any]:
         "description": f"{drawn}, coloured by cluster. The run's HTML report has more of them, and more colourings.",
         "plot_type": "scatter",
         "pconfig": {
-            "id": f"cicl_umap_{stem}_plot",
+            "id": f"cicl_umap_{stem}plot_to_files",
             "title": f"CICL: UMAP of {result.id}",
             "xlab": "UMAP 1",
             "ylab": "UMAP 2",
@@ -193,7 +193,7 @@ def _umap(result: Result) -> dict[str, Any]:
     }
 
 
-def _training(result: Result) -> dict[str, Any]:
+def _training(result: ClusteredSample) -> dict[str, Any]:
     # Pairs, because the keys of a JSON object are strings and MultiQC would sort 10 before 2.
     loss = [[epoch, float(value)] for epoch, value in enumerate(result.history["loss"], 1) if np.isfinite(value)]
     return {

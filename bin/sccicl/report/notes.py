@@ -4,13 +4,13 @@ import numpy as np
 from scipy import sparse
 
 from ..clustering.gaps import without_gap
-from .sample import Result
+from .sample import ClusteredSample
 
 MOST_SHOWN = 6
 
 
 def continuum_note(valley: np.ndarray | None) -> list[str]:
-    """A sentence for the reader where clusters pass into each other, by the result of `valley_density`."""
+    """A sentence for the reader where clusters pass into each other, by the result of `gap_density`."""
     pairs = [] if valley is None else without_gap(np.atleast_2d(valley))
     if not pairs:
         return []
@@ -41,7 +41,7 @@ UNSETTLED = 0.05
 UNSTABLE = 0.6
 
 
-def _observations(result: Result) -> list[str]:
+def _observations(result: ClusteredSample) -> list[str]:
     """What a reader should know and no step has said."""
     notes = [result.k_explained] if len(result.clusters.names) == 1 and result.k_explained else []
     small = [

@@ -15,7 +15,7 @@ from .methods_text import methods_text, references
 from .notes import _observations
 from .page_data import _colourings, _data, _drawn_cells
 from .qc_section import origin, origin_data
-from .sample import Categories, Result, read_result
+from .sample import Categories, ClusteredSample, read_sample
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,7 +48,7 @@ def write_report(
     title
         Heading of the page.
     label_col, batch_col
-        Columns of `obs` for every sample; default: as each sample's metrics say (see `result.read_result`).
+        Columns of `obs` for every sample; default: as each sample's metrics say (see `result.read_sample`).
 
     Returns
     -------
@@ -64,7 +64,7 @@ def write_report(
     from plotly.offline import get_plotlyjs
 
     results = [
-        read_result(source, metrics, label_col=label_col, batch_col=batch_col, n_coloured=MOST_COLOURED)
+        read_sample(source, metrics, label_col=label_col, batch_col=batch_col, n_coloured=MOST_COLOURED)
         for source, metrics in samples
     ]
     limit = int(min(MAX_POINTS, max(MIN_POINTS, MAX_POINTS_RUN // max(len(results), 1))))
@@ -116,7 +116,7 @@ def _unknown(value: Any) -> bool:
     return value is None or not math.isfinite(value)
 
 
-def _sample(index: int, result: Result, limit: int) -> dict[str, Any]:
+def _sample(index: int, result: ClusteredSample, limit: int) -> dict[str, Any]:
     """What the template says about a sample; `data` is what the script draws."""
     metrics, uns = result.metrics, result.uns
     stages = uns.get("stages", {})
@@ -191,7 +191,7 @@ def _strip(clusters: Categories) -> list[dict[str, Any]]:
     ]
 
 
-def _cluster_rows(result: Result) -> list[dict[str, Any]]:
+def _cluster_rows(result: ClusteredSample) -> list[dict[str, Any]]:
     confidence, overlap, stability = result.mean_confidence, result.overlap, result.stability
     rows = []
     for i, item in enumerate(_strip(result.clusters)):
@@ -211,12 +211,12 @@ def _cluster_rows(result: Result) -> list[dict[str, Any]]:
     return rows
 
 
-def _label_of(result: Result, title: str, cluster: str) -> dict[str, Any]:
+def _label_of(result: ClusteredSample, title: str, cluster: str) -> dict[str, Any]:
     row = result.annotation_of(title).get(cluster)
     return {"label": "–", "share": ""} if row is None else {"label": row["label"], "share": f"{100 * row['share']:.0f}"}
 
 
-def _gene_options(result: Result) -> list[dict[str, Any]]:
+def _gene_options(result: ClusteredSample) -> list[dict[str, Any]]:
     """Clusters with the genes that the map can be coloured by: places in the data's list of levels."""
     if result.genes is None:
         return []
@@ -228,7 +228,7 @@ def _gene_options(result: Result) -> list[dict[str, Any]]:
     return [{"cluster": cluster, "genes": genes} for cluster, genes in groups.items()]
 
 
-def _marker_rows(result: Result) -> list[dict[str, Any]]:
+def _marker_rows(result: ClusteredSample) -> list[dict[str, Any]]:
     """The first markers of each cluster, for the table."""
     if result.markers is None:
         return []
@@ -236,7 +236,7 @@ def _marker_rows(result: Result) -> list[dict[str, Any]]:
     return first.to_dict("records")
 
 
-def _annotation_sources(result: Result) -> list[dict[str, str]]:
+def _annotation_sources(result: ClusteredSample) -> list[dict[str, str]]:
     """A sentence on where the labels of each way of annotation come from."""
     found = []
     for method, title in TITLES.items():

@@ -8,13 +8,13 @@ import numpy as np
 
 from ..downstream.palette import MISSING, colours, matched_colours
 from .qc_section import origin_data
-from .sample import Categories, Result, overlap_of
+from .sample import Categories, ClusteredSample, overlap_of
 
 # Of a cluster this many cells stay when points are left out.
 KEPT_PER_CLUSTER = 50
 
 
-def _colourings(result: Result) -> list[dict[str, Any]]:
+def _colourings(result: ClusteredSample) -> list[dict[str, Any]]:
     """What the map can be coloured by, in the order of the buttons; `values` is None for the confidence."""
     before = [
         *result.annotations.items(),
@@ -36,7 +36,7 @@ def _colourings(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _drawn_cells(result: Result, limit: int) -> np.ndarray:
+def _drawn_cells(result: ClusteredSample, limit: int) -> np.ndarray:
     """Indices of the cells to draw, in random order so that no cluster covers another; small clusters stay whole."""
     order = np.random.default_rng(0).permutation(result.n_cells)
     if result.n_cells <= limit:
@@ -54,7 +54,7 @@ def _packed(values: np.ndarray, dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")
 
 
-def _data(result: Result, shown: np.ndarray) -> dict[str, Any]:
+def _data(result: ClusteredSample, shown: np.ndarray) -> dict[str, Any]:
     confidence, evidence, overlap = result.mean_confidence, result.k_evidence, result.overlap
     agreement = result.k_agreement
     return {
@@ -104,7 +104,7 @@ def _colouring(title: str, categories: Categories, shades: list[str], shown: np.
     }
 
 
-def _gene_data(result: Result, shown: np.ndarray) -> dict[str, Any] | None:
+def _gene_data(result: ClusteredSample, shown: np.ndarray) -> dict[str, Any] | None:
     genes = result.genes
     if genes is None:
         return None
@@ -119,7 +119,7 @@ def _gene_data(result: Result, shown: np.ndarray) -> dict[str, Any] | None:
     }
 
 
-def _overlap(result: Result, overlap: np.ndarray) -> dict[str, Any]:
+def _overlap(result: ClusteredSample, overlap: np.ndarray) -> dict[str, Any]:
     # Labels in the order of the clusters that hold most of them, which brings agreement near the diagonal.
     share = overlap / np.maximum(overlap.sum(0, keepdims=True), 1)
     centre = (share * np.arange(len(overlap))[:, None]).sum(0)

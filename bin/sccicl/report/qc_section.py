@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .sample import Result
+from .sample import ClusteredSample
 
 REASONS = {
     "few_counts": "too few counts",
@@ -41,17 +41,17 @@ READS = (
 LOGARITHMIC = ("counts", "genes")
 
 
-def origin(result: Result) -> dict[str, Any]:
+def origin(result: ClusteredSample) -> dict[str, Any]:
     """Rows and numbers for the page: `reads`, `cells` and `qc`, each empty where that step was not done."""
     return {"reads": _reads(result), "cells": _cells(result), "qc": _qc(result)}
 
 
-def origin_data(result: Result) -> dict[str, Any]:
+def origin_data(result: ClusteredSample) -> dict[str, Any]:
     """What the page draws: `ranks` of the barcodes, and `histograms` of quality control by name."""
     return {"ranks": _ranks(result), "histograms": _histograms(result)}
 
 
-def _reads(result: Result) -> list[tuple[str, str]]:
+def _reads(result: ClusteredSample) -> list[tuple[str, str]]:
     reads = dict(result.uns.get("reads", {}))
     summary = dict(reads.pop("summary", {}))
     rows = [("Chemistry", str(reads["protocol"]))] if "protocol" in reads else []
@@ -68,12 +68,12 @@ def _number(value: Any) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
 
 
-def _cells(result: Result) -> dict[str, Any]:
+def _cells(result: ClusteredSample) -> dict[str, Any]:
     cells = {**dict(result.uns.get("cells", {})), **dict(result.metrics.get("cells") or {})}
     return cells if {"barcodes", "cells"} <= set(cells) else {}
 
 
-def _ranks(result: Result) -> dict[str, Any] | None:
+def _ranks(result: ClusteredSample) -> dict[str, Any] | None:
     cells = result.uns.get("cells", {})
     rank, umis = (np.ravel(cells.get(name, [])).astype(float) for name in ("rank", "umis"))
     if len(rank) < 2 or len(rank) != len(umis):
@@ -81,7 +81,7 @@ def _ranks(result: Result) -> dict[str, Any] | None:
     return {"rank": rank.tolist(), "umis": umis.tolist(), "cells": int(cells.get("cells", 0))}
 
 
-def _qc(result: Result) -> dict[str, Any]:
+def _qc(result: ClusteredSample) -> dict[str, Any]:
     qc = result.qc
     if "cells_in" not in qc:
         return {}
@@ -107,7 +107,7 @@ def _in_order(table: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
     return sorted(dict(table).items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
-def _histograms(result: Result) -> dict[str, Any]:
+def _histograms(result: ClusteredSample) -> dict[str, Any]:
     """Numbers of cells `kept` and `removed` between the `edges`, with the limits as `lines`, by name."""
     found = {}
     limits = _limits(result.qc)

@@ -45,7 +45,7 @@ def overlap_of(clusters: Categories, others: Categories) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Result:
+class ClusteredSample:
     """One clustered sample; what the file does not hold is None or empty, and so is a batch that all cells share."""
 
     id: str
@@ -178,7 +178,7 @@ class Result:
         return list(dict.fromkeys(found))
 
 
-def read_result(
+def read_sample(
     source: "AnnData | str | os.PathLike",
     metrics: dict[str, Any] | None = None,
     *,
@@ -186,7 +186,7 @@ def read_result(
     label_col: str | None = None,
     batch_col: str | None = None,
     n_coloured: int = 0,
-) -> Result:
+) -> ClusteredSample:
     """Read a clustered sample from an AnnData or its file; counts are not loaded as a whole.
 
     Parameters
@@ -228,7 +228,7 @@ def _from_adata(
     batch_col: str | None,
     default_id: str,
     n_coloured: int,
-) -> Result:
+) -> ClusteredSample:
     uns = dict(adata.uns.get("cicl", {}))
     name = str(sample_id or metrics.get("id") or uns.get("id") or default_id)
     if "cicl" not in adata.obs:
@@ -239,7 +239,7 @@ def _from_adata(
     history = dict(uns.get("history", {}))
     batches = _categories(adata.obs, batch_col, name) if batch_col else None
     markers = uns.get("markers", {}).get("table")
-    return Result(
+    return ClusteredSample(
         id=name,
         barcodes=adata.obs_names.to_numpy(dtype=str),
         n_genes=int(metrics.get("n_genes") or adata.n_vars),

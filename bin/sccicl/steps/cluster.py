@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
+def write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
+    """Write the tables of clusters and of the embedding, and the model with the labels that it hands on."""
     import pandas as pd
 
     from ..downstream.annotate_reference import with_reference
@@ -57,7 +58,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     import torch
 
     from ..clustering.assign import by_size, cluster
-    from ..clustering.gaps import valley_density
+    from ..clustering.gaps import gap_density
     from ..clustering.stability import bootstrap_stability
     from ..model.snapshots import as_record
     from ..numerics.ordering import order_of
@@ -93,7 +94,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         )
         scores = principal_components(order.scores(prepared.obsm["X_cicl_input"]), 20, seed=fitted["seed"])
         stability = bootstrap_stability(scores, found.labels, seed=fitted["seed"])
-        valley = valley_density(scores, found.labels)
+        valley = gap_density(scores, found.labels)
     del prepared.obsm["X_cicl_input"]
     labels, confidence = order.back(found.labels), order.back(found.confidence)
     add_clusters(prepared, labels, confidence, fitted["embedding"].numpy(), len(found.centroids))

@@ -119,7 +119,7 @@ def fit_sample(
     from ..clustering.fit import fit
     from ..numerics.ordering import order_of
     from ..preprocess.batch_correction import batch_codes
-    from ..preprocess.features import OrderedEvidence
+    from ..preprocess.features import SortedFeatures
     from ..runtime.device import device_name, hardware
     from ..runtime.profiling import stage, versions
 
@@ -132,7 +132,7 @@ def fit_sample(
             batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy())[order.cells]
         found = fit(
             order.scores(prepared.obsm["X_cicl_input"]),
-            OrderedEvidence(prepared.X, order.cells, order.genes, made["input_kind"], batches),
+            SortedFeatures(prepared.X, order.cells, order.genes, made["input_kind"], batches),
             n_clusters,
             config,
             seed=seed,

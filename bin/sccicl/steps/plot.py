@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 
-def _plot(
+def plot_to_files(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
+    """Compute UMAP and t-SNE, draw the figures, and write the final h5ad and, with `metrics`, the MultiQC file."""
     from ..downstream import umap_tsne
     from ..io.write_h5ad import write_h5ad
     from ..numerics.ordering import canonical_order, inverse

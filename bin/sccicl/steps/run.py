@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from .annotate import save_annotation
-from .cluster import _write_clusters
+from .cluster import write_clusters
 from .markers import save_markers
-from .plot import _plot
+from .plot import plot_to_files
 
 
-def _write_sample(
+def write_sample(
     adata: Any,
     model: dict[str, Any],
     outdir: Path,
@@ -23,10 +23,10 @@ def _write_sample(
     from ..runtime.files import write_json
     from .score import score_sample
 
-    _write_clusters(adata, model, outdir, sample, label_col)
+    write_clusters(adata, model, outdir, sample, label_col)
     metrics = score_sample(adata, label_col=label_col)
     describe_clusters(adata, outdir, sample, **annotation)
-    _plot(adata, outdir, sample, label_col, batch_col, metrics)
+    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics)
     write_json(metrics, outdir / f"{sample}.metrics.json")
     write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}")
     return metrics

@@ -21,7 +21,7 @@ def trained(checkpoint=None, **options):
     cells = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32))
     config = preset_config("default").changed(epochs=8, min_steps=1, batch_size=20)
     labels = torch.arange(60) % 3
-    return train(cells, 3, config, labels=labels, seed=1, quiet=True, checkpoint=checkpoint, **options)
+    return train(cells, 3, config, pseudo_labels=labels, seed=1, quiet=True, checkpoint=checkpoint, **options)
 
 
 def test_snapshots_change_nothing():

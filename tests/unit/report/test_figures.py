@@ -7,7 +7,7 @@ from PIL import Image
 from sccicl.downstream.palette import PALETTE, colours, matched_colours
 from sccicl.errors import InputError
 from sccicl.report.figures import plot_sample
-from sccicl.report.sample import read_result
+from sccicl.report.sample import read_sample
 
 ALL = {"pbmc.umap.png", "pbmc.tsne.png", "pbmc.training.png", "pbmc.sizes.png"}
 # Machado et al. 2009, full deficiency, on linear RGB
@@ -112,11 +112,11 @@ def test_labels_of_any_type(tmp_path):
 def test_colour_scale_fits_the_confidence():
     adata = clustered()
     adata.obs["cicl_confidence"] = np.linspace(0, 0.17, adata.n_obs)
-    assert read_result(adata).top_confidence == pytest.approx(0.2)
-    assert read_result(bare(adata)).top_confidence == 1
+    assert read_sample(adata).top_confidence == pytest.approx(0.2)
+    assert read_sample(bare(adata)).top_confidence == 1
 
 
 def test_one_batch_is_no_batch():
     adata = clustered()
     adata.obs["sample"] = "donor 1"
-    assert read_result(adata, batch_col="sample").batches is None
+    assert read_sample(adata, batch_col="sample").batches is None

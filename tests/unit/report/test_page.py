@@ -12,7 +12,7 @@ from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.report.methods_text import methods_text, references
 from sccicl.report.page import write_report
-from sccicl.report.sample import read_result
+from sccicl.report.sample import read_sample
 
 EVIL = '</script><script>alert("x")</script><img src=x onerror=alert(1)>\'"&'
 
@@ -205,7 +205,7 @@ def test_same_input_same_page(tmp_path):
 def test_methods_paragraph():
     first, second = clustered("a"), clustered("b")
     second.uns["cicl"]["params"]["epochs"] = 7
-    text = methods_text([read_result(first, metrics(first)), read_result(second, metrics(second))])
+    text = methods_text([read_sample(first, metrics(first)), read_sample(second, metrics(second))])
     assert "version 0.1.0, using PyTorch 2.10.0" in text
     assert "500 most variable genes" in text
     assert "0.1 times a cluster-aware" in text
@@ -213,7 +213,7 @@ def test_methods_paragraph():
     # a number in which the samples differ is not stated for all
     assert "epochs" not in text
     assert methods_text([]) == ""
-    assert "K-means" in methods_text([read_result(bare(first))])
+    assert "K-means" in methods_text([read_sample(bare(first))])
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_methods_paragraph_is_true_to_the_preset(preset, told, untold):
     for name in ("gene_selection", "max_value"):
         if getattr(config, name) is not None:
             adata.uns["cicl"]["prepare"][name] = getattr(config, name)
-    result = read_result(adata, metrics(adata))
+    result = read_sample(adata, metrics(adata))
     text, works = methods_text([result]), " ".join(references([result]))
     assert [part for part in told if part not in text] == [] and not any(part in text for part in untold)
     assert ("Supervised contrastive" in works) == ("Hierarchical grouping" in works) == (preset == "default")
@@ -278,7 +278,7 @@ def test_no_clusters_found(tmp_path, separable, told):
 def test_methods_paragraph_is_true_to_the_preparation():
     adata = clustered()
     adata.uns["cicl"]["prepare"] |= {"n_genes": adata.n_vars, "input_kind": "normalised", "gene_selection": "seurat"}
-    text = methods_text([read_result(adata, metrics(adata))])
+    text = methods_text([read_sample(adata, metrics(adata))])
     assert (
         "Normalised values were scaled to the same sum in every cell and log-transformed, all genes were kept" in text
     )
@@ -329,10 +329,10 @@ def test_expression_of_markers_is_that_of_the_cells(full):
 
 
 def test_methods_tell_of_markers_and_cell_types(full):
-    result = read_result(full[1])
+    result = read_sample(full[1])
     text = methods_text([result])
     assert (
         "Wilcoxon rank-sum test" in text and "CellTypist 1.7.1 (Dominguez Conde et al. 2022; model Blood.pkl)" in text
     )
     assert any("eabl5197" in work for work in references([result]))
-    assert "Wilcoxon" not in methods_text([read_result(clustered())])
+    assert "Wilcoxon" not in methods_text([read_sample(clustered())])
