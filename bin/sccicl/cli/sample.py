@@ -141,7 +141,6 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
 
     On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
     """
-    from ..io import model_file
     from ..io.backed_counts import in_memory_if_small
     from ..model.distributed import World, join_world, leave_world
     from ..steps.fit import as_prepared, fit_beside_others, fit_sample, open_checkpoint, parse_numbers
@@ -164,7 +163,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     with checkpoint.signals():
         fitted = fit_sample(prepared, n_clusters, **settings, **more)
     leave_world()
-    model_file.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
+    fitted.save(outdir / f"{sample_id(path, given_id)}.fit.pt")
     checkpoint.remove()
 
 
@@ -181,13 +180,13 @@ def cluster(
     path: Path, fit_file: Path, n_clusters: str, label_col: str | None, outdir: Path, given_id: str | None
 ) -> None:
     """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
-    from ..io import model_file
+    from ..io.model_file import FitFile
     from ..io.read import check_columns
     from ..io.write_h5ad import write_h5ad
     from ..steps.cluster import cluster_sample, write_clusters
     from ..steps.fit import parse_n_clusters
 
-    fitted = model_file.load(fit_file, "fit")
+    fitted = FitFile.load(fit_file)
     prepared = read_step_file(path, "prepare")
     check_columns(prepared, label_col=label_col)
     model = cluster_sample(prepared, fitted, n_clusters=parse_n_clusters(n_clusters, prepared.n_obs))
@@ -292,12 +291,13 @@ def map_cells(
     import pandas as pd
 
     from ..io import model_file
+    from ..io.model_file import ModelFile
     from ..io.read import read_counts
     from ..runtime.files import atomic_path
     from ..steps.map import map_sample
 
-    model = model_file.load(model_file, "model")
-    adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
+    model = ModelFile.load(model_file)
+    adata = read_counts(path, input_kind=model.input_kind, counts_layer=counts_layer)
     labels, confidence = map_sample(adata, model, device=use_device(device, None))
     for warning in adata.uns["cicl"].get("warnings", []):
         click.echo(f"WARNING: {warning}", err=True)

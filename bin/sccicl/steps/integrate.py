@@ -15,6 +15,7 @@ from ..runtime.files import atomic_path, write_json
 if TYPE_CHECKING:
     import torch
 
+    from ..io.model_file import ModelFile
     from .fit import Auto
 
 
@@ -32,7 +33,7 @@ def integrate(
     batch_col: str | None = None,
     counts_layer: str | None = None,
     warnings: Sequence[str] = (),
-) -> tuple[Any, dict[str, Any]]:
+) -> "tuple[Any, ModelFile]":
     """Embed and cluster the cells of an h5ad and keep everything else that it holds.
 
     Parameters
@@ -91,14 +92,12 @@ def integrate(
     return adata, model
 
 
-def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: str) -> None:
+def write_integration(adata: Any, model: "ModelFile", outdir: Path, prefix: str) -> None:
     """Write what pipelines that compare integration methods collect.
 
     `<prefix>.h5ad`; `X_<prefix>.parquet` and `X_<prefix>.pkl`, the embedding as a DataFrame indexed by cell;
     `<prefix>.parquet`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
     """
-    from ..io import model_file
-
     cells = adata.obs_names.astype(object)
     embedding = pd.DataFrame(adata.obsm["X_emb"], index=cells).rename(columns=str)
     labels = pd.DataFrame({prefix: adata.obs[prefix].astype(object).to_numpy()}, index=cells)
@@ -109,7 +108,7 @@ def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: s
     }.items():
         with atomic_path(outdir / name) as temporary:
             write(temporary)
-    model_file.save(model, outdir / f"{prefix}.model.pt", "model")
+    model.save(outdir / f"{prefix}.model.pt")
     write_json(_sizes(labels[prefix], prefix), outdir / f"{prefix}_mqc.json")
     write_h5ad(adata, outdir / f"{prefix}.h5ad")
 
