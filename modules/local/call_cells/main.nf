@@ -3,7 +3,7 @@ process CALL_CELLS {
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     tuple val(meta), path(counts, stageAs: 'counts/*'), path(reads), path(summary, stageAs: 'summary/*'), path(genes, stageAs: 'genes/*')

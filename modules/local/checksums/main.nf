@@ -3,7 +3,7 @@ process CHECKSUMS {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     tuple val(meta), path(files, stageAs: '?/*')

@@ -2,7 +2,7 @@ process DEMO_DATA {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     output:
     path "demo/samplesheet.csv", emit: samplesheet

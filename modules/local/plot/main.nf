@@ -3,7 +3,7 @@ process PLOT {
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory and time by it
     ext input_mb: { megabytes(clustered.toRealPath()) as int }

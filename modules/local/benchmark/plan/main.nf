@@ -6,7 +6,7 @@ process BENCHMARK_PLAN {
     debug true
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     path(folder, stageAs: 'data')

@@ -2,7 +2,7 @@ process BENCHMARK_REPORT {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     path(tables, stageAs: 'tables/*')
