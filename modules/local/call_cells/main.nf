@@ -12,6 +12,9 @@ process CALL_CELLS {
     tuple val(meta), path("${prefix}.cells.h5ad"), emit: h5ad
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     def args = task.ext.args ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"

@@ -12,6 +12,9 @@ process CHECKSUMS {
     tuple val(meta), path("${prefix}.inputs.tsv"), emit: checksums
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     prefix = task.ext.prefix ?: "${meta.id}"
     def paths = (files instanceof List ? files : [files]).collect { path -> "${path}" }.join(' ')

@@ -9,6 +9,9 @@ process DEMO_DATA {
     path "demo/*.h5ad", emit: h5ad
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     """
     cicl.py demo-data --outdir demo

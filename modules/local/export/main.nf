@@ -1,3 +1,5 @@
+include { quoted } from '../functions'
+
 process EXPORT {
     tag "${meta.id}"
     label 'process_low'
@@ -19,6 +21,9 @@ process EXPORT {
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('seurat'), eval("Rscript -e 'cat(as.character(packageVersion(\"Seurat\")))' 2> /dev/null || echo none"), topic: versions, emit: versions_seurat
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     def args = task.ext.args ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
@@ -35,9 +40,4 @@ process EXPORT {
     mkdir -p '${prefix}/export/seurat'
     touch '${prefix}/export/${prefix}'.{cellxgene.h5ad,loupe.csv} '${prefix}/export/seurat/matrix.mtx.gz'
     """
-}
-
-// A word for the shell: names of files and columns may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

@@ -1,3 +1,5 @@
+include { quoted } from '../functions'
+
 process MARKERS {
     tag "${meta.id}"
     label 'process_low'
@@ -18,6 +20,9 @@ process MARKERS {
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     def args = task.ext.args ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
@@ -36,9 +41,4 @@ process MARKERS {
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.markers.csv' '${prefix}.markers.json' '${prefix}/${prefix}'.markers_{dotplot,heatmap}.png
     """
-}
-
-// A word for the shell: names of files and columns may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

@@ -16,6 +16,9 @@ process BENCHMARK_PLAN {
     path "left_out.tsv", emit: left_out
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     def args = task.ext.args ?: ''
     """

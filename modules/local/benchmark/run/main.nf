@@ -13,6 +13,9 @@ process BENCHMARK_RUN {
     tuple val(meta), path("${prefix}.tsv"), emit: table
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     def args = task.ext.args ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
