@@ -20,7 +20,9 @@ MODULES = ROOT / "modules" / "local"
 PYTHON = "3.11"
 # conda-forge's names where they are not PyPI's. igraph alone is the C library there.
 CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
-BIOCONDA = {"celltypist", "loompy", "multiqc"}
+BIOCONDA = {"celltypist", "multiqc"}
+# Declared, and imported nowhere
+UNUSED = {"loompy"}
 # torch for CUDA 12, whose drivers (525 to 575) most clusters have; Triton builds its launcher with a C compiler at run time.
 GPU = ["conda-forge::c-compiler=1.11.0", "conda-forge::cuda-version=12"]
 # Programs that the lock has not
@@ -28,8 +30,9 @@ ALIGNERS = {
     "gffread": ["bioconda::gffread=0.12.7"],
     "star/genomegenerate": ["bioconda::star=2.7.10b"],
     "star/starsolo": ["bioconda::star=2.7.10b"],
-    "simpleaf/index": ["bioconda::salmon=1.10.3"],
-    "simpleaf/quant": ["bioconda::alevin-fry=0.11.2", "bioconda::salmon=1.10.3"],
+    # which brings salmon and alevin-fry
+    "simpleaf/index": ["bioconda::simpleaf=0.19.5"],
+    "simpleaf/quant": ["bioconda::simpleaf=0.19.5"],
     "reference": ["conda-forge::gawk=5.3.1", "conda-forge::gzip=1.13"],
     "transcripts": ["conda-forge::gawk=5.3.1"],
 }
@@ -57,7 +60,7 @@ def locked() -> dict[str, str]:
 def engine_packages() -> list[str]:
     """What the engine is declared to need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [Requirement(text).name for text in project["dependencies"]]
+    return [name for text in project["dependencies"] if (name := Requirement(text).name) not in UNUSED]
 
 
 def pinned(names: list[str], gpu: bool = False) -> list[str]:

@@ -89,6 +89,10 @@ def checkAndRecord(parameters) {
         checkParameters(parameters)
     }
     writeParameters(parameters)
+    if (parameters.checkpoint_dir && !"${parameters.checkpoint_dir}".contains('://')) {
+        // Containers can mount only what is there
+        file(parameters.checkpoint_dir, glob: false).mkdirs()
+    }
 }
 
 // The samples of --input or --scrnaseq_results; where these are wrong the run stops with status 2, as the engine does on bad input
