@@ -21,9 +21,7 @@ PYTHON = "3.11"
 # conda-forge's names where they are not PyPI's. igraph alone is the C library there.
 CONDA_NAMES = {"igraph": "python-igraph", "matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
 BIOCONDA = {"celltypist", "multiqc"}
-# Declared, and imported nowhere
-UNUSED = {"loompy"}
-# torch for CUDA 12, whose drivers (525 to 575) most clusters have; Triton builds its launcher with a C compiler at run time.
+# torch for CUDA 12, whose drivers (525 to 575) most clusters have. Triton builds its launcher with a C compiler.
 GPU = ["conda-forge::c-compiler=1.11.0", "conda-forge::cuda-version=12"]
 # Programs that the lock has not
 ALIGNERS = {
@@ -60,7 +58,7 @@ def locked() -> dict[str, str]:
 def engine_packages() -> list[str]:
     """What the engine is declared to need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [name for text in project["dependencies"] if (name := Requirement(text).name) not in UNUSED]
+    return [Requirement(text).name for text in project["dependencies"]]
 
 
 def pinned(names: list[str], gpu: bool = False) -> list[str]:

@@ -43,7 +43,7 @@ workflow CICL_PIPELINE {
     PREPARE(ch_counts.single.mix(JOIN.out.h5ad))
 
     // Training, clusters and their score; on a GPU where the process has one
-    CICL(PREPARE.out.h5ad)
+    CICL(PREPARE.out.h5ad.map { meta, prepared -> [meta, prepared, meta.n_clusters ?: '', meta.label_col ?: ''] })
 
     // Marker genes of the clusters, and the names of their cell types
     ch_markers = CICL.out.h5ad.map { meta, _h5ad -> [meta, []] }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "modules").rglob("environment*.yml"))
 # Import names that are not the package's on conda-forge
 PACKAGES = {"igraph": "python-igraph", "sklearn": "scikit-learn", "umap": "umap-learn", "matplotlib": "matplotlib-base"}
-# What others bring: triton comes with torch for GPUs, numba with umap-learn, markupsafe with jinja2, threadpoolctl with scikit-learn
+# What others bring: triton comes with torch for GPUs, numba with umap-learn, the others with jinja2 and scikit-learn
 BROUGHT = {"triton", "numba", "packaging", "markupsafe", "threadpoolctl"}
 # Rivals and tools that the engine tries to import, and does without
 OPTIONAL = {"celltypist", "harmonypy", "scvi", "hnswlib", "joblib", "psutil"}

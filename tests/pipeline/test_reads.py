@@ -117,13 +117,21 @@ def test_the_reads_have_checksums(run, reads):
 
 
 def test_each_step_is_run_once(run):
-    for process in ("FASTQ_CHECK (pbmc)", "STAR_GENOMEGENERATE (genome.fa)", "STAR_STARSOLO (pbmc)", "CALL_CELLS (pbmc)"):
+    for process in (
+        "FASTQ_CHECK (pbmc)",
+        "STAR_GENOMEGENERATE (genome.fa)",
+        "STAR_STARSOLO (pbmc)",
+        "CALL_CELLS (pbmc)",
+    ):
         assert run.tasks.count(process) == 1
 
 
 def test_the_counts_are_kept(run):
     counts = run.outdir / "counts"
-    assert {path.name for path in (counts / "pbmc.Solo.out" / "Gene" / "raw").iterdir()} >= {"matrix.mtx.gz", "features.tsv.gz"}
+    assert {path.name for path in (counts / "pbmc.Solo.out" / "Gene" / "raw").iterdir()} >= {
+        "matrix.mtx.gz",
+        "features.tsv.gz",
+    }
     assert (counts / "pbmc.Solo.out" / "Gene" / "Summary.csv").exists()
     assert anndata.read_h5ad(counts / "pbmc.cells.h5ad").n_obs == 300
 

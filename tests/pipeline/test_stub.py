@@ -42,7 +42,13 @@ def stub(launch, pipeline):
 def test_tasks(stub):
     samples = ("a", "s_2.x-1", "c", "r", "g")
     expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
-    of_reads = ["FASTQ_CHECK (r)", "REFERENCE (genome)", "STAR_GENOMEGENERATE (genome.fa)", "STAR_STARSOLO (r)", "CALL_CELLS (r)"]
+    of_reads = [
+        "FASTQ_CHECK (r)",
+        "REFERENCE (genome)",
+        "STAR_GENOMEGENERATE (genome.fa)",
+        "STAR_STARSOLO (r)",
+        "CALL_CELLS (r)",
+    ]
     sums = [f"CHECKSUMS ({sample})" for sample in ("r", "d1", "d2")]
     assert sorted(stub.tasks) == sorted([*expected, *of_reads, *sums, "JOIN (g)", "REPORT", "MULTIQC (run)"])
 

@@ -14,7 +14,7 @@ def usedParameters(parameters) {
 // YAML of process -> tool -> version, for people and for MultiQC; tools that a process does without are left out
 def versionsYaml(versions) {
     def own = [['Workflow', pipelineTitle(), workflow.manifest.version], ['Workflow', 'Nextflow', workflow.nextflow.version]]
-    return (versions.findAll { _process, _tool, version -> version != 'none' } + own)
+    return (versions.findAll { _process, _tool, version -> !(version in ['none', 'no CUDA available']) } + own)
         .groupBy { process, _tool, _version -> process.tokenize(':').last() }
         .sort()
         .collect { process, tools ->
