@@ -49,6 +49,7 @@ format: setup ## lay out code; write meta.yml of the modules and nf-test files a
 	@scripts/lint/setup.sh
 	ruff check --fix --quiet . ; ruff format --quiet .
 	.tools/lint/bin/python scripts/lint/nf_tests.py --write
+	python scripts/conda_environments.py --write
 	-.tools/lint/bin/python scripts/lint/module_meta.py --write
 	.tools/lint/bin/python scripts/lint/ro_crate.py --write
 	if [ -x .tools/prettier/prettier ]; then .tools/prettier/prettier --write --log-level warn .; fi

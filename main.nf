@@ -3,26 +3,27 @@
 // CICL for Nextflow: clusters of single cells by cluster-aware iterative contrastive learning
 //
 
-include { CICL_PIPELINE                                                                           } from './workflows/cicl'
-include { BENCHMARK                                                                               } from './subworkflows/local/benchmark'
-include { PIPELINE_INITIALISATION ; PIPELINE_COMPLETION ; checkAndRecord ; help ; referencesOf ; versionText } from './subworkflows/local/utils_cicl_pipeline'
+include { CICL_PIPELINE } from './workflows/cicl'
+include { BENCHMARK     } from './subworkflows/local/benchmark'
+include { PIPELINE_INITIALISATION ; PIPELINE_COMPLETION ; checkAndRecord ; filesOf ; help ; parametersOf ; versionText } from './subworkflows/local/utils_cicl_pipeline'
 
 workflow {
     main:
-    if (params.help) {
-        print(help(params))
+    def parameters = parametersOf(params)
+    if (parameters.help) {
+        print(help(parameters))
     }
-    else if (params.version) {
+    else if (parameters.version) {
         println(versionText())
     }
-    else if (params.benchmark) {
-        checkAndRecord(params)
-        BENCHMARK(file(params.benchmark, type: 'dir', glob: false, checkIfExists: true))
-        PIPELINE_COMPLETION("${params.outdir}/report.html")
+    else if (parameters.benchmark) {
+        checkAndRecord(parameters)
+        BENCHMARK(file(parameters.benchmark, type: 'dir', glob: false, checkIfExists: true))
+        PIPELINE_COMPLETION("${parameters.outdir}/report.html")
     }
     else {
-        PIPELINE_INITIALISATION(params)
-        CICL_PIPELINE(PIPELINE_INITIALISATION.out.samples, referencesOf(params))
-        PIPELINE_COMPLETION("${params.outdir}/report/cicl_report.html")
+        PIPELINE_INITIALISATION(parameters)
+        CICL_PIPELINE(PIPELINE_INITIALISATION.out.samples, filesOf(parameters), parameters)
+        PIPELINE_COMPLETION("${parameters.outdir}/report/cicl_report.html")
     }
 }

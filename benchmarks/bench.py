@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "bin"), str(ROOT / "benchmarks")]
 
 from sccicl.config import PRESETS  # noqa: E402
-from sccicl.model.cell_loader import Cells  # noqa: E402
+from sccicl.model.cell_loader import CellLoader  # noqa: E402
 from sccicl.model.kmeans import kmeans, lloyd  # noqa: E402
 from sccicl.model.loss import contrastive_loss  # noqa: E402
 from sccicl.runtime.device import choose_device, device_name  # noqa: E402
@@ -47,7 +47,7 @@ def our_step(x: torch.Tensor, device: torch.device, products: torch.dtype | str 
     from sccicl.model.train_step import Stepper
 
     config = PRESETS["paper"].changed(batch_size=len(x))
-    data = Cells(x, device)
+    data = CellLoader(x, device)
     state = training._start(data, None, config, 0)
     take_step = Stepper(state.modules, state.optimiser, config, device, World())
     if products != "auto":
@@ -57,7 +57,7 @@ def our_step(x: torch.Tensor, device: torch.device, products: torch.dtype | str 
     def step() -> Any:
         training._label_minibatch(state, take_step.embed(data.x), batch, N_TYPES, 0)
         first, second = (training.draw_view(data.x, config, state.drawing) for _ in range(2))
-        return take_step(torch.cat([first, second]), state.labels)
+        return take_step(torch.cat([first, second]), state.pseudo_labels)
 
     return step
 
@@ -221,7 +221,7 @@ def epoch_of(n: int, device: str) -> str:
             x[:n_cells],
             N_TYPES,
             config,
-            labels=labels[:n_cells],
+            pseudo_labels=labels[:n_cells],
             neighbours=neighbours[:n_cells] % n_cells,
             device=device,
             quiet=True,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build and tag an image: cicl-nextflow:VERSION (cpu) or cicl-nextflow:VERSION-gpu (gpu).
+# Build and tag an image, by the name of containers/name.sh, under which the pipeline looks for it.
 # usage: containers/build.sh cpu|gpu
 #   ENGINE       podman or docker; by default the first that works
 #   BASE         base image; where it cannot be pulled one is made with debootstrap, if that is there
@@ -45,9 +45,10 @@ if ! "$engine" image inspect "$base" >/dev/null 2>&1 && ! "$engine" pull --quiet
 fi
 
 case $kind in
-    cpu) file=containers/Dockerfile tag=cicl-nextflow:$version ;;
-    gpu) file=containers/Dockerfile.gpu tag=cicl-nextflow:$version-gpu ;;
+    cpu) file=containers/Dockerfile ;;
+    gpu) file=containers/Dockerfile.gpu ;;
 esac
+tag=$(containers/name.sh "$kind")
 options=(--build-arg "BASE=$base" --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
 if [[ $kind == cpu && -n ${TORCH_INDEX:-} ]]; then
     options+=(--build-arg "TORCH_INDEX=$TORCH_INDEX")

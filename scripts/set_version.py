@@ -19,8 +19,11 @@ PLACES = {
     "recipes/meta.yaml": [(r'set version = "', r'"')],
     ".nf-core.yml": [(r"^  version: ", r"$")],
     "docs/usage.md": [("cicl-nextflow:", r"(?=[-`\s])")],
-    "modules/**/main.nf": [("'cicl-nextflow:", r"(?:-gpu)?'")],
-    "containers/*.def": [("cicl-nextflow[:-]", r"(?=[-\s.])")],
+    "docs/integration.md": [("cicl-nextflow:", r"(?=[-`'\s])")],
+    "modules/**/main.nf": [("'cicl.localhost/cicl-nextflow:", r"(?:-gpu)?'")],
+    "conf/*.config": [("'cicl.localhost/cicl-nextflow:", r"(?:-gpu)?'")],
+    "containers/*.def": [("cicl-nextflow-", r"(?=[-\s.])")],
+    "tests/pipeline/test_engines.py": [("cicl-nextflow[:-]", r"(?=[-\".])")],
 }
 
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .clustering.assign import assign_clusters, cluster
-from .clustering.features import ArrayEvidence
+from .clustering.features import ArrayFeatures
 from .clustering.fit import fit
 from .config import InputKind, preset_config
 from .errors import InputError
@@ -140,7 +140,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         device = choose_device(self.device)
         found = fit(
             X,
-            ArrayEvidence(X),
+            ArrayFeatures(X),
             parse_n_clusters(self.n_clusters, len(X)),
             self._config,
             seed=self.seed,

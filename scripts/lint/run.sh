@@ -28,6 +28,8 @@ check 'nextflow lint' nextflow lint "${nextflow_code[@]}"
 check 'shellcheck' shellcheck --severity=style "${scripts[@]}"
 check 'hadolint' hadolint --config .hadolint.yml "${dockerfiles[@]}"
 check 'modules: meta.yml' .tools/lint/bin/python scripts/lint/module_meta.py
+check 'modules: environments' .venv/bin/python scripts/conda_environments.py
+check 'modules: nf-core ModuleLint' .tools/lint/bin/python scripts/lint/nfcore_modules.py
 check 'nf-test files' .tools/lint/bin/python scripts/lint/nf_tests.py
 check 'ro-crate' .tools/lint/bin/python scripts/lint/ro_crate.py
 check 'nf-core pipelines lint' .tools/lint/bin/python scripts/lint/nfcore.py

@@ -29,7 +29,7 @@ def has(engine: str, image: str) -> bool:
 @pytest.fixture(scope="session")
 def image() -> tuple[str, str]:
     """Engine and name of the CPU image; without one the test is left out, unless CICL_IMAGE_REQUIRED is set."""
-    name = f"cicl-nextflow:{version()}"
+    name = f"cicl.localhost/cicl-nextflow:{version()}"
     for engine in ("podman", "docker"):
         if has(engine, name):
             return engine, name

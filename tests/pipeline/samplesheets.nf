@@ -2,11 +2,11 @@
 // Reads every samplesheet in --folder and prints what it holds, or what is wrong with it, as one line of JSON
 //
 
-include { readSamplesheet } from '../../subworkflows/local/utils_samplesheet'
+include { readSamplesheet ; samplesheetColumns } from '../../subworkflows/local/utils_samplesheet'
 
 def outcome(sheet) {
     try {
-        return readSamplesheet(sheet, [n_clusters: 'auto', label_col: 'cell_type'])
+        return readSamplesheet(sheet, [n_clusters: 'auto', label_col: 'cell_type'], samplesheetColumns(file("${projectDir}/../../assets/schema_input.json")))
             .collect { meta, files -> meta + [input: files instanceof List ? files.collect { pair -> pair*.name } : files.toString()] }
     }
     catch (Exception e) {

@@ -25,14 +25,15 @@ def test_pipeline(pipeline, case):
 @pytest.mark.parametrize("case", CASES["modules"], ids=lambda case: case["process"])
 def test_module(nextflow, tmp_path, case):
     """As nf-test does: a workflow around the process, which prints how much is in every output."""
-    source = case["input"].replace("file('", f"file('{ROOT}/")
+    inputs = [text.replace("file('", f"file('{ROOT}/") for text in case["inputs"]]
+    source = ", ".join([f"channel.of({inputs[0]})", *inputs[1:]])
     counts = "\n".join(
         f"    {case['process']}.out.{name}.count().view {{ n -> 'OUTPUT {name} ' + n }}" for name in case["outputs"]
     )
     script = tmp_path / "main.nf"
     script.write_text(
         f"include {{ {case['process']} }} from '{ROOT / case['script']}'\n"
-        f"workflow {{\n    {case['process']}(channel.of({source}))\n{counts}\n}}\n"
+        f"workflow {{\n    {case['process']}({source})\n{counts}\n}}\n"
     )
     run = nextflow("run", str(script), "-stub", folder=tmp_path)
     assert run.status == 0, run.text

@@ -35,9 +35,17 @@ def foreign(tmp_path_factory, nextflow):
     adata.layers["soupx"] = adata.X.copy()
     adata.obs["label"] = adata.obs["cell_type"]
     adata.write_h5ad(folder / "merged.h5ad")
+    # Subsets, as of a cell type: of one batch, and with a batch of five cells
+    in_b = (adata.obs["batch"] == "b").to_numpy()
+    adata[in_b].write_h5ad(folder / "one_batch.h5ad")
+    adata[in_b | (np.cumsum(~in_b) <= 5)].write_h5ad(folder / "tiny_batch.h5ad")
     prepare = [str(folder / "bin" / "cicl.py"), "prepare", "merged.h5ad", "--id", "alone"]
     subprocess.run([sys.executable, *prepare], cwd=folder, check=True, capture_output=True)
-    run = nextflow("run", ".", "--merged", "merged.h5ad", "--prepared", "alone.prepared.h5ad", folder=folder)
+    files = {name: f"{name}.h5ad" for name in ("merged", "one_batch", "tiny_batch")} | {
+        "prepared": "alone.prepared.h5ad"
+    }
+    words = [word for name, file in files.items() for word in (f"--{name}", file)]
+    run = nextflow("run", ".", *words, folder=folder)
     assert run.status == 0, run.text
     return anndata.read_h5ad(folder / "merged.h5ad"), folder / "results"
 
@@ -74,6 +82,28 @@ def test_tables_join_by_cell_and_carry_their_key_in_the_name(foreign):
     assert np.array_equal(embedding.to_numpy(), old.to_numpy())
     assert list(labels.columns) == ["cicl"]
     assert sum(json.loads((results / "cicl_mqc.json").read_text())["data"]["cicl"].values()) == 120
+
+
+@pytest.mark.parametrize("ending", ["parquet", "pkl"])
+def test_tables_of_subsets_stand_beside_those_of_all_cells(foreign, ending):
+    """In the form of either revision of scdownstream; one batch only, or a batch of few cells, is no error."""
+    import anndata
+    import numpy as np
+
+    before, results = foreign
+    after = anndata.read_h5ad(results / ending / "final.h5ad")
+    assert after.obs_names.tolist() == before.obs_names.tolist()
+    names = ("cicl", "cicl-one_batch", "cicl-tiny_batch")
+    assert {f"X_{name}" for name in names} <= set(after.obsm) and set(names) <= set(after.obs)
+    in_b = (before.obs["batch"] == "b").to_numpy()
+    assert (
+        np.isfinite(after.obsm["X_cicl-one_batch"][in_b]).all()
+        and np.isnan(after.obsm["X_cicl-one_batch"][~in_b]).all()
+    )
+    assert after.obs["cicl-tiny_batch"].notna().sum() == in_b.sum() + 5
+    told = {name: anndata.read_h5ad(results / f"{name}.h5ad").uns["cicl"]["warnings"] for name in names[1:]}
+    assert "all cells are of one batch ('b'" in " ".join(told["cicl-one_batch"])
+    assert "count as a part of batch 'b': a" in " ".join(told["cicl-tiny_batch"])
 
 
 def test_the_module_of_the_pipeline_runs_alone(foreign):

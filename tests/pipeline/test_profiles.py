@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,27 +15,83 @@ PROFILES = {
     "debug,conda": ["conda.enabled = true"],
     "charliecloud,mamba": ["charliecloud.enabled = true", "conda.useMamba = true"],
     "gpu,podman": ["podman.enabled = true", "maxForks = 1"],
-    "gpu,apptainer,slurm": ["apptainer.enabled = true", "process.executor = 'slurm'", "maxForks = 100", "--gres=gpu:"],
-    "gpu,sge,array": ["process.executor = 'sge'", "process.array = 100", "-l gpu="],
-    "gpu,pbspro": ["process.executor = 'pbspro'", ":ngpus="],
-    "gpu,lsf": ["process.executor = 'lsf'", "executor.perJobMemLimit = true", "-gpu num="],
-    "gpu,k8s": ["process.executor = 'k8s'", "k8s.namespace = 'default'"],
-    "gpu,awsbatch": ["process.executor = 'awsbatch'"],
-    "gpu,google-batch": ["process.executor = 'google-batch'", "google.batch.installGpuDrivers = true"],
+    "gpu,apptainer,slurm": ["apptainer.enabled = true", "process.executor = slurm", "maxForks = 0", "--gres=gpu:"],
+    "gpu,sge,array": ["process.executor = sge", "process.array = 100", "-l gpu="],
+    "gpu,pbspro": ["process.executor = pbspro", ":ngpus="],
+    "gpu,lsf": ["process.executor = lsf", "executor.perJobMemLimit = true", "-gpu num="],
+    "gpu,k8s": ["process.executor = k8s", "k8s.namespace = default"],
+    "gpu,awsbatch": ["process.executor = awsbatch"],
+    "gpu,google-batch": ["process.executor = google-batch", "google.batch.installGpuDrivers = true"],
 }
 QUEUES = {"slurm", "sge", "pbspro", "lsf", "k8s", "awsbatch", "google-batch"}
 
 
+def flat(text):
+    """Settings of `nextflow config -flat`; the parser v1 prints a map as one value, v2 each of its entries."""
+    found = {}
+    for line in re.sub(r"\n(?!(?:[\w.]|'with)+.* = )", " ", text).splitlines():
+        if " = " not in line or line.startswith("WARN") or "trace_report_suffix" in line:
+            continue
+        key, value = line.split(" = ", 1)
+        value = re.sub(r"_\d{4}-\d\d-\d\d_[\d-]+", "", value)
+        entries = re.fullmatch(r"\[(\w+:.*)\]", value.strip())
+        if entries and not key.endswith("resourceLimits"):
+            parts = re.split(r", (?=\w+:)", entries[1])
+            found |= {f"{key}.{name}": value.strip("'") for name, value in (part.split(":", 1) for part in parts)}
+        else:
+            found[key] = re.sub(r"\s+", " ", value.strip().strip("'"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def configs(nextflow, root, tmp_path_factory):
+    """`configs(profile)`: the settings of both parsers; v2 is that of Nextflow 26."""
+    known = {}
+
+    def read(profile):
+        if profile not in known:
+            runs = []
+            for parser in ("v1", "v2"):
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("NXF_SYNTAX_PARSER", parser)
+                    runs.append(nextflow("config", "-flat", "-profile", profile, root))
+                assert runs[-1].status == 0, runs[-1].text
+            known[profile] = [flat(run.text) for run in runs]
+        return known[profile]
+
+    return read
+
+
 @pytest.mark.parametrize("profile", PROFILES)
-def test_profile_loads(nextflow, root, profile):
-    run = nextflow("config", "-flat", "-profile", profile, root)
-    assert run.status == 0, run.text
+def test_profile_loads(configs, profile):
+    old, new = configs(profile)
+    assert old == new
+    text = "\n".join(f"{key} = {value}" for key, value in old.items())
     for setting in PROFILES[profile]:
-        assert setting in run.text
+        assert setting in text
     names = profile.split(",")
-    assert ("accelerator = {" in run.text) == bool({"gpu", "test_gpu"} & set(names))
-    # A queue's nodes are not the machine that starts the run.
-    assert ("process.resourceLimits = []" in run.text) == bool(QUEUES & set(names))
+    assert ("accelerator = {" in text) == bool({"gpu", "test_gpu"} & set(names))
+    if QUEUES & set(names):
+        # A queue's nodes are not the machine that starts the run, and it hands its GPUs out itself.
+        assert old["process.resourceLimits"] == "null" and old["process.'withName:.*'.maxForks"] == "0"
+    else:
+        assert old["process.resourceLimits"].startswith("[cpus:") and "process.'withName:.*'.maxForks" not in old
+
+
+@pytest.mark.parametrize("profile", ["slurm,gpu", "slurm,test", "conda,docker", "singularity,conda"])
+def test_the_order_of_profiles_does_not_matter(configs, profile):
+    """The parser v2 takes the order that was typed, v1 that of the file. Of several engines one is on."""
+    old, new = configs(profile)
+    if "slurm" in profile:
+        assert old == new
+        assert new["process.'withName:.*'.maxForks"] == "0" and new["process.resourceLimits"] == "null"
+        return
+    first, last = profile.split(",")
+    assert (new[f"{first}.enabled"], new[f"{last}.enabled"]) == ("false", "true")
+    assert (
+        len([key for key in old if re.fullmatch(r"(docker|singularity|conda)\.enabled", key) and old[key] == "true"])
+        == 1
+    )
 
 
 def declared(root):
@@ -53,38 +110,50 @@ def test_every_profile_is_documented(root):
     assert [name for name in sorted(declared(root)) if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize("parser", ["v1", "v2"])
-def test_both_parsers_read_all_profiles(nextflow, root, monkeypatch, parser):
-    monkeypatch.setenv("NXF_SYNTAX_PARSER", parser)
-    run = nextflow("config", "-show-profiles", root)
+@pytest.mark.parametrize("profile", ["test,docker", "test,docker,gpu"])
+def test_image_of_the_training(nextflow, root, profile):
+    run = nextflow(
+        "inspect", root, "-profile", profile, "-format", "config", "--outdir", "results", "--validate_params", "false"
+    )
     assert run.status == 0, run.text
-
-
-@pytest.mark.parametrize(
-    ("profile", "image"), [("test,docker", "cicl-nextflow:0.1.0"), ("test,docker,gpu", "cicl-nextflow:0.1.0-gpu")]
-)
-def test_image_of_the_training(nextflow, root, profile, image):
-    run = nextflow("inspect", root, "-profile", profile, "-format", "config", "--outdir", "results")
-    assert run.status == 0, run.text
+    image = f"cicl.localhost/cicl-nextflow:0.1.0{'-gpu' if 'gpu' in profile else ''}"
     assert f"withName: 'CICL' {{ container = '{image}' }}" in re.sub(r"\s+", " ", run.text)
 
 
-@pytest.mark.parametrize("engine", ["singularity", "apptainer"])
-def test_images_of_the_library_are_found(pipeline, tmp_path, engine):
-    """The name that containers/sif.sh gives an image is the one that Nextflow looks for; nothing is pulled.
+def test_the_image_has_one_name(root):
+    """What is built and published, what modules and configuration ask for, and what is made for Singularity."""
+    folder = Path(root)
+    names = {}
+    for kind in ("cpu", "gpu"):
+        done = subprocess.run([folder / "containers" / "name.sh", kind], capture_output=True, text=True, check=True)
+        names[kind] = done.stdout.strip()
+    files = [*folder.glob("modules/**/main.nf"), *folder.glob("conf/*.config")]
+    asked = {word for path in files for word in re.findall(r"'(\S*cicl-nextflow\S*)'", path.read_text())}
+    assert asked == set(names.values())
+    for kind, name in names.items():
+        # The name that Nextflow looks for, as test_engines.py sees
+        assert f"{name.replace('/', '-').replace(':', '-')}.img" in (folder / f"containers/{kind}.def").read_text()
+    texts = [path.read_text() for path in folder.glob("modules/**/main.nf")]
+    labelled = {text.split("process ")[1].split()[0] for text in texts if "label 'process_gpu'" in text}
+    (pattern,) = re.findall(r"withName: '(\S+)' \{\n\s+container", (folder / "conf/gpu.config").read_text())
+    assert all(re.fullmatch(pattern, name) for name in labelled)
 
-    The script of the task is what counts: without the engine it ends with status 127.
-    """
-    script = (Path(__file__).resolve().parents[2] / "containers" / "sif.sh").read_text()
-    assert "containers/images/${tag/:/-}.img" in script
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "cicl-nextflow-0.1.0.img").touch()
-    (tmp_path / "library.config").write_text(f"{engine}.libraryDir = '{tmp_path}/images'\n")
-    (tmp_path / "cells.h5ad").touch()
-    (tmp_path / "sheet.csv").write_text("sample,input\nx,cells.h5ad\n")
-    pipeline("-profile", engine, "-c", "library.config", "-stub", "--input", "sheet.csv", folder=tmp_path)
-    (task,) = (tmp_path / "work").glob("*/*/.command.run")
-    assert f" {tmp_path}/images/cicl-nextflow-0.1.0.img /bin/bash" in task.read_text()
+
+def test_profiles_of_a_site(nextflow, root, tmp_path, monkeypatch):
+    """As those of nf-core/configs, from a folder; an address is left alone where NXF_OFFLINE is set."""
+    (tmp_path / "nfcore_custom.config").write_text(
+        "profiles { uppmax { params.igenomes_base = '/sw'; process.queue = 'core' } }\n"
+    )
+    run = nextflow("config", "-flat", "-profile", "uppmax", root)
+    assert run.status != 0 and "Unknown configuration profile: 'uppmax'" in run.text
+    run = nextflow("run", root, "--help", "-profile", "uppmax", "--custom_config_base", str(tmp_path))
+    assert run.status == 0, run.text
+    arguments = ["--custom_config_base", str(tmp_path), "-profile", "uppmax", "--outdir", "results", "--inptu", "x"]
+    run = nextflow("run", root, *arguments)
+    assert "--inptu" in run.text and "igenomes_base" not in run.text, "what the site sets is no mistake of the user"
+    monkeypatch.setenv("NXF_OFFLINE", "true")
+    run = nextflow("run", root, "--version", "--custom_config_base", "https://configs.example.org")
+    assert run.status == 0, run.text
 
 
 @pytest.mark.parametrize(
@@ -93,6 +162,7 @@ def test_images_of_the_library_are_found(pipeline, tmp_path, engine):
         (["--queue", "short"], ["#SBATCH -p short"]),
         (["--gpu_queue", "gpu", "--gpu_type", "a100"], ["#SBATCH -p gpu", "#SBATCH --gres=gpu:a100:1"]),
         (["--cluster_options=--account=lab42"], ["#SBATCH --account=lab42 --gres=gpu:1"]),
+        (["--gpu_options=--gpus-per-node=1", "--gpu_queue", "gpu"], ["#SBATCH -p gpu", "#SBATCH --gpus-per-node=1"]),
     ],
 )
 def test_slurm_is_asked_for_the_gpu(pipeline, tmp_path, monkeypatch, options, directives):

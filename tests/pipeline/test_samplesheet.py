@@ -84,7 +84,7 @@ REFUSED = {
     ),
     "bam.csv": (
         b"sample,fastq_1,fastq_2\ns1,data.h5ad,a_R2.fastq.gz\n",
-        "column fastq_1: the name of 'data.h5ad' must end in .fastq, .fq, .fastq.gz or .fq.gz",
+        "column fastq_1: 'data.h5ad' must end in .fastq, .fq, .fastq.gz or .fq.gz",
     ),
     "lane_twice.csv": (
         b"sample,fastq_1,fastq_2\ns1,a_R1.fastq.gz,a_R2.fastq.gz\ns1,a_R1.fastq.gz,b_R2.fastq.gz\n",

@@ -41,6 +41,44 @@ LAYOUTS = {
         "cellranger/mtx_conversions/combined_matrix.h5ad",
     ],
     "multi": ["cellrangermulti/count/pool/outs/per_sample_outs/s1/count/sample_filtered_feature_bc_matrix.h5"],
+    # A pool of two samples, as 4.x converts it, and beside it a library of one sample
+    "multi_pool": [
+        *(
+            f"cellrangermulti/count/pool1/outs/per_sample_outs/{name}/count/sample_filtered_feature_bc_matrix.h5"
+            for name in ("donorA", "donorB")
+        ),
+        "cellrangermulti/count/pool1/outs/multi/count/raw_feature_bc_matrix.h5",
+        "cellrangermulti/count/alone/outs/per_sample_outs/alone/count/sample_filtered_feature_bc_matrix.h5",
+        "cellrangermulti/mtx_conversions/pool1/pool1_raw_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/pool1/pool1_cellbender_filter_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/donorA/donorA_filtered_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/donorB/donorB_filtered_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/alone/alone_raw_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/alone/alone_cellbender_filter_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/combined_raw_matrix.h5ad",
+    ],
+    "pools_unseen": [
+        "cellrangermulti/mtx_conversions/pool1/pool1_raw_matrix.h5ad",
+        "cellrangermulti/mtx_conversions/donorA/donorA_filtered_matrix.h5ad",
+    ],
+    "simpleaf_qcatch": [
+        "simpleaf/s1/af_quant/alevin/quants_mat.mtx",
+        "simpleaf/s1/qcatch/s1_filtered_quants.h5ad",
+    ],
+    "odd_names": [
+        "star/mtx_conversions/a b/a b_filtered_matrix.h5ad",
+        "star/mtx_conversions/report/report_filtered_matrix.h5ad",
+    ],
+    "arc": [
+        "cellrangerarc/count/s1/outs/filtered_feature_bc_matrix.h5",
+        "cellrangerarc/mtx_conversions/s1/s1_filtered_matrix.h5ad",
+        "cellrangerarc/mtx_conversions/s1/s1_raw_matrix.h5ad",
+    ],
+    "kallisto_h5ad": [
+        "kallisto/s1.count/counts_unfiltered/cells_x_genes.mtx",
+        "kallisto/mtx_conversions/s1/s1_raw_matrix.h5ad",
+        "kallisto/mtx_conversions/s1/s1_emptydrops_filter_matrix.h5ad",
+    ],
     "simpleaf_now": ["simpleaf/s1/simpleaf_quant/af_quant/alevin/quants_mat.mtx"],
     "alevin_before": ["alevin/s1_alevin_results/alevin/quants_mat.mtx.gz"],
     "kallisto": [
@@ -57,26 +95,37 @@ LAYOUTS = {
 }
 FOUND = {
     "star_h5ad": {
-        "s1": ["star/mtx_conversions/s1/s1_filtered_matrix.h5ad", "false"],
-        "s2": ["star/mtx_conversions/s2/s2_raw_matrix.h5ad", "true"],
+        "s1": ["star/mtx_conversions/s1/s1_filtered_matrix.h5ad", False],
+        "s2": ["star/mtx_conversions/s2/s2_raw_matrix.h5ad", True],
     },
-    "star_mtx": {"s1": ["star/s1/s1.Solo.out/Gene/filtered", "false"]},
-    "cellbender": {"s1": ["cellranger/mtx_conversions/s1_cellbender_filter_matrix.h5ad", "false"]},
-    "cellranger": {"s1": ["cellranger/count/s1/outs/filtered_feature_bc_matrix.h5", "false"]},
-    "cellranger_before": {"s1": ["cellranger/mtx_conversions/s1_matrix.h5ad", "false"]},
-    "multi": {"s1": [LAYOUTS["multi"][0], "false"]},
-    "simpleaf_now": {"s1": ["simpleaf/s1/simpleaf_quant/af_quant/alevin", "true"]},
-    "alevin_before": {"s1": ["alevin/s1_alevin_results/alevin", "true"]},
+    "star_mtx": {"s1": ["star/s1/s1.Solo.out/Gene/filtered", False]},
+    "cellbender": {"s1": ["cellranger/mtx_conversions/s1_cellbender_filter_matrix.h5ad", False]},
+    "cellranger": {"s1": ["cellranger/count/s1/outs/filtered_feature_bc_matrix.h5", False]},
+    "cellranger_before": {"s1": ["cellranger/mtx_conversions/s1_matrix.h5ad", False]},
+    "multi": {"s1": [LAYOUTS["multi"][0], False]},
+    "multi_pool": {
+        "alone": ["cellrangermulti/mtx_conversions/alone/alone_cellbender_filter_matrix.h5ad", False],
+        "donorA": ["cellrangermulti/mtx_conversions/donorA/donorA_filtered_matrix.h5ad", False],
+        "donorB": ["cellrangermulti/mtx_conversions/donorB/donorB_filtered_matrix.h5ad", False],
+    },
+    "pools_unseen_filtered": {"donorA": [LAYOUTS["pools_unseen"][1], False]},
+    "simpleaf_qcatch": {"s1": ["simpleaf/s1/qcatch/s1_filtered_quants.h5ad", False]},
+    "arc": {"s1": ["cellrangerarc/mtx_conversions/s1/s1_filtered_matrix.h5ad", False]},
+    "kallisto_h5ad": {"s1": ["kallisto/mtx_conversions/s1/s1_emptydrops_filter_matrix.h5ad", False]},
+    "simpleaf_now": {"s1": ["simpleaf/s1/simpleaf_quant/af_quant/alevin", True]},
+    "alevin_before": {"s1": ["alevin/s1_alevin_results/alevin", True]},
     "kallisto": {
-        "s1": ["kallisto/s1.count/counts_unfiltered", "true"],
-        "s2": ["kallisto/s2.count/counts_filtered", "false"],
+        "s1": ["kallisto/s1.count/counts_unfiltered", True],
+        "s2": ["kallisto/s2.count/counts_filtered", False],
     },
-    "chosen": {"s1": ["star/mtx_conversions/s1/s1_filtered_matrix.h5ad", "false"]},
-    "raw": {"s1": ["star/mtx_conversions/s1/s1_raw_matrix.h5ad", "true"]},
+    "chosen": {"s1": ["star/mtx_conversions/s1/s1_filtered_matrix.h5ad", False]},
+    "raw": {"s1": ["star/mtx_conversions/s1/s1_raw_matrix.h5ad", True]},
 }
 REFUSED = {
     "two_aligners": "holds counts of several aligners (alevin, star); choose one with --scrnaseq_aligner.",
     "wrong": "holds no counts of kallisto, but of alevin, star; correct --scrnaseq_aligner.",
+    "pools_unseen": "it cannot be seen whether pool1 are samples or pools of the other samples; take the samples with",
+    "odd_names": "has samples whose names cannot name files here: 'a b', 'report'; give a samplesheet with --input",
     "nothing": "holds no counts of nf-core/scrnaseq: none of the folders alevin, cellranger,",
     "no_filtered": "has no filtered matrices of simpleaf; leave --scrnaseq_matrix out",
 }

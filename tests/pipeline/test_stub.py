@@ -42,9 +42,15 @@ def stub(launch, pipeline):
 def test_tasks(stub):
     samples = ("a", "s_2.x-1", "c", "r", "g")
     expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
-    of_reads = ["FASTQ_CHECK (r)", "STAR_GENOMEGENERATE (genome)", "STAR_SOLO (r)", "CALL_CELLS (r)"]
+    of_reads = [
+        "FASTQ_CHECK (r)",
+        "REFERENCE (genome)",
+        "STAR_GENOMEGENERATE (genome.fa)",
+        "STAR_STARSOLO (r)",
+        "CALL_CELLS (r)",
+    ]
     sums = [f"CHECKSUMS ({sample})" for sample in ("r", "d1", "d2")]
-    assert sorted(stub.tasks) == sorted([*expected, *of_reads, *sums, "JOIN (g)", "REPORT", "MULTIQC"])
+    assert sorted(stub.tasks) == sorted([*expected, *of_reads, *sums, "JOIN (g)", "REPORT", "MULTIQC (run)"])
 
 
 def test_unused_column_is_mentioned(stub):
@@ -66,7 +72,7 @@ def test_strict_parser(launch, pipeline, stub, monkeypatch):
     monkeypatch.setenv("NXF_SYNTAX_PARSER", "v2")
     run = pipeline("-stub", *SHEET, "--skip_multiqc", "--skip_markers", folder=launch)
     assert run.status == 0, run.text
-    assert "MULTIQC" not in run.tasks
+    assert "MULTIQC (run)" not in run.tasks
     assert not [task for task in run.tasks if task.startswith("MARKERS")]
 
 
@@ -79,7 +85,7 @@ def test_cell_types_and_exports(launch, pipeline, stub):
     )
     assert run.status == 0, run.text
     started = {task.split(" ")[0] for task in run.tasks}
-    of_reads = {"CHECKSUMS", "FASTQ_CHECK", "STAR_GENOMEGENERATE", "STAR_SOLO", "CALL_CELLS"}
+    of_reads = {"CHECKSUMS", "FASTQ_CHECK", "REFERENCE", "STAR_GENOMEGENERATE", "STAR_STARSOLO", "CALL_CELLS"}
     assert started == {"PREPARE", "CICL", "MARKERS", "ANNOTATE", "PLOT", "EXPORT", "REPORT", "JOIN"} | of_reads
     folder = run.outdir / "a"
     assert (folder / "a.annotation.csv").exists() and (folder / "export" / "a.cellxgene.h5ad").exists()

@@ -1,6 +1,7 @@
 """Every bad input gets one clear sentence: what, where, and the remedy."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
 import h5py
@@ -420,7 +421,7 @@ def test_wrong_numbers_of_clusters(text, told):
 def test_a_fit_of_another_sample(part, culprit):
     prepared = anndata.AnnData(np.ones((3, 2), dtype=np.float32))
     prepared.var["highly_variable"] = True
-    fitted = {"cells": list(prepared.obs_names), "genes": list(prepared.var_names)}
-    fitted[part] = fitted[part][::-1]
+    fitted = SimpleNamespace(cells=list(prepared.obs_names), genes=list(prepared.var_names))
+    setattr(fitted, part, getattr(fitted, part)[::-1])
     with pytest.raises(InputError, match=f"{culprit}.*: give the two files"):
         cluster_sample(prepared, fitted)

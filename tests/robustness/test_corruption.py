@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from formats import small_counts, write_tenx_h5, write_tenx_mtx
-from sccicl.cli.step_files import _read_step_file
+from sccicl.cli.step_files import read_step_file
 from sccicl.errors import InputError
 from sccicl.io import model_file
 from sccicl.io.read import read_counts, take_counts
 from sccicl.io.write_h5ad import write_h5ad
 from sccicl.model.checkpoint import Checkpoint
-from sccicl.runtime.checksums import is_intact
+from sccicl.runtime.seal import is_intact
 
 TRIALS = int(os.environ.get("CICL_TRIALS", 40))
 MANY = 200
@@ -86,7 +86,7 @@ def test_h5ad_of_ours(n, cells, tmp_path):
     def right(found):
         return same(found, cells) and np.array_equal(found.obsm["X_cicl_input"], prepared.obsm["X_cicl_input"])
 
-    assert check(tmp_path / "s.prepared.h5ad", lambda path: _read_step_file(path, "prepare"), right, n) > n / 2
+    assert check(tmp_path / "s.prepared.h5ad", lambda path: read_step_file(path, "prepare"), right, n) > n / 2
     assert check(tmp_path / "s.prepared.h5ad", read_counts, lambda found: same(found, cells), n, seed=1) > n / 2
 
 

@@ -19,7 +19,9 @@ def allowed() -> dict[str, set[str]]:
     """Folder or file of the package -> what it may import, from the table of docs/architecture.md, top layer first."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.]+)/?` +\|[^|\n]*\|([^|\n]*)\|$", text, re.MULTILINE)
-    layers = {name.removesuffix(".py"): re.findall(r"`([\w.]+?)(?:\.py)?/?`|(everything below)", may) for name, may in rows}
+    layers = {
+        name.removesuffix(".py"): re.findall(r"`([\w.]+?)(?:\.py)?/?`|(everything below)", may) for name, may in rows
+    }
     names = list(layers)
     return {
         name: {other for word, below in may for other in (names[names.index(name) + 1 :] if below else [word])}

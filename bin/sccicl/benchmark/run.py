@@ -65,7 +65,7 @@ def run(
         blind = Path(folder) / path.name
         write_blind(path, blind)
         rival = rival_runner(blind, input_kind)
-        pools: dict[tuple[int, str], KnownPool] = {}
+        pools: dict[tuple[int, str], KnownEnsemble] = {}
         slow: set[str] = set()
         for seed, name, setting, track in _runs(methods, settings, tracks, seeds):
             if name in slow:
@@ -116,30 +116,30 @@ def _runs(
             yield seed, name, setting, track
 
 
-class KnownPool(NamedTuple):
-    """Embeddings of a pool, and the seconds that it took to train them."""
+class KnownEnsemble(NamedTuple):
+    """Embeddings of an ensemble, and the seconds that it took to train them."""
 
     embeddings: Any
     seconds: float
 
 
-class SharedPool(Checkpoint):
+class SharedEnsemble(Checkpoint):
     """Keeps the pool of one fit for others with the same; its seconds are counted for each, as in a run by itself."""
 
-    def __init__(self, pools: dict[tuple[int, str], KnownPool], key: tuple[int, str]):
+    def __init__(self, pools: dict[tuple[int, str], KnownEnsemble], key: tuple[int, str]):
         super().__init__(None)
         self._pools, self._pool_key, self.saved_seconds = pools, key, 0.0
 
     def remember(self, name: str, make: Callable[[], Any]) -> Any:
         """See `Checkpoint`."""
-        if name != "pool":
+        if name != "ensemble":
             return super().remember(name, make)
         if self._pool_key in self._pools:
             self.saved_seconds = self._pools[self._pool_key].seconds
         else:
             start = time.perf_counter()
             embeddings = make()
-            self._pools[self._pool_key] = KnownPool(embeddings, time.perf_counter() - start)
+            self._pools[self._pool_key] = KnownEnsemble(embeddings, time.perf_counter() - start)
         return self._pools[self._pool_key].embeddings
 
 
@@ -152,11 +152,11 @@ def run_cicl(
     input_kind: InputKind,
     device: str,
     n_cells: int,
-    pools: dict[tuple[int, str], KnownPool],
+    pools: dict[tuple[int, str], KnownEnsemble],
 ) -> Found:
     """Run the engine's steps in memory, from the file to the clusters."""
-    from ..clustering.fit import pool_config
-    from ..model.pretrain import warm_config
+    from ..clustering.fit import ensemble_config
+    from ..model.pretrain import pretrain_config
     from ..runtime.device import choose_device
     from ..steps.cluster import cluster_sample
     from ..steps.fit import fit_sample
@@ -165,7 +165,7 @@ def run_cicl(
     chosen = choose_device(device)
     config = config_of(method, settings, n_cells=n_cells, on_gpu=chosen.type == "cuda")
     prepared = prepare_sample(blind, blind.stem, config=config, input_kind=input_kind)
-    shared = SharedPool(pools, (seed, repr(warm_config(pool_config(config)))))
+    shared = SharedEnsemble(pools, (seed, repr(pretrain_config(ensemble_config(config)))))
     fitted = fit_sample(prepared, k or "auto", config=config, seed=seed, device=chosen, checkpoint=shared, quiet=True)
     cluster_sample(prepared, fitted)
     stages = prepared.uns["cicl"]["stages"].values()

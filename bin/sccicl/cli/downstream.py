@@ -86,15 +86,11 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
 def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | None) -> None:
     """Name the clusters of a saved model, for --reference-model: writes <id>.labelled.model.pt."""
     from ..downstream.annotate_reference import read_labels, relabel
-    from ..io import model_file
+    from ..io.model_file import ModelFile
 
     sample = sample_id(path.with_name(path.name.removesuffix(".pt")), given_id)
-    model = relabel(model_file.load(path, "model"), read_labels(labels_file), labels_file.name)
-    model_file.save(_content(model), outdir / f"{sample}.labelled.model.pt", "model")
-
-
-def _content(model: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in model.items() if key not in ("cicl", "format")}
+    model = relabel(ModelFile.load(path), read_labels(labels_file), labels_file.name)
+    model.save(outdir / f"{sample}.labelled.model.pt")
 
 
 @main.command()

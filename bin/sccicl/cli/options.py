@@ -12,7 +12,7 @@ import click
 
 from ..config import LARGEST, PRESETS, Config, Doublets, InputKind
 from ..errors import InputError
-from ..runtime.device import _device
+from ..runtime.device import use_device
 
 if TYPE_CHECKING:
     from ..preprocess.qc import Limits
@@ -246,7 +246,7 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     """
     name, threads = options.pop("device"), options.pop("threads")
     if not options.pop("allow_cpu_fallback"):
-        return _device(name, threads), []
+        return use_device(name, threads), []
     from ..runtime.device import device_or_cpu, set_threads
 
     set_threads(threads)

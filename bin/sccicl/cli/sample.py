@@ -133,7 +133,6 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
 
     On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
     """
-    from ..io import model_file
     from ..io.backed_counts import in_memory_if_small
     from ..model.distributed import World, join_world, leave_world
     from ..steps.fit import as_prepared, fit_beside_others, fit_sample, open_checkpoint, parse_numbers
@@ -156,7 +155,7 @@ def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
     with checkpoint.signals():
         fitted = fit_sample(prepared, n_clusters, **settings, **more)
     leave_world()
-    model_file.save(fitted, outdir / f"{sample_id(path, given_id)}.fit.pt", "fit")
+    fitted.save(outdir / f"{sample_id(path, given_id)}.fit.pt")
     checkpoint.remove()
 
 
@@ -173,7 +172,7 @@ def cluster(
     path: Path, fit_file: Path, n_clusters: str, label_col: str | None, outdir: Path, given_id: str | None
 ) -> None:
     """Cluster the embedded cells: writes <id>.clustered.h5ad, .clusters.csv, .embedding.parquet, .model.pt."""
-    from ..io import model_file
+    from ..io.model_file import FitFile
     from ..io.read import check_columns
     from ..io.write_h5ad import write_h5ad
     from ..steps.cluster import write_clusters, cluster_sample
@@ -294,6 +293,7 @@ def map_cells(
     import pandas as pd
 
     from ..io import model_file
+    from ..io.model_file import ModelFile
     from ..io.read import read_counts
     from ..runtime.files import atomic_path
     from ..steps.map import map_sample

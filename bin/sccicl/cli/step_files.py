@@ -9,11 +9,11 @@ from ..errors import InputError
 from .group import CHANGED_FILES
 
 
-def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
+def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
     import anndata
 
-    from ..runtime.checksums import is_intact, is_sealed
+    from ..runtime.seal import is_intact, is_sealed
 
     try:
         if not is_intact(path):
@@ -35,7 +35,7 @@ def _read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     return adata
 
 
-def _check_replaceable(target: Path, source: Path) -> None:
+def check_replaceable(target: Path, source: Path) -> None:
     """Refuse to replace the file that is read, or an h5ad that is no result of CICL: it may be all there is of it."""
     if not target.exists():
         return
@@ -53,7 +53,8 @@ def _check_replaceable(target: Path, source: Path) -> None:
     raise InputError(f"{target} exists and is no result of CICL, so it is not replaced: {remedy}")
 
 
-def _read_metrics(path: Path) -> dict[str, Any]:
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The metrics of a sample, from the <id>.metrics.json of step score."""
     import json
 
     try:

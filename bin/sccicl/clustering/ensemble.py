@@ -12,26 +12,26 @@ import torch
 from ..config import Config
 from ..model.checkpoint import Checkpoint
 from ..model.kmeans import assign, means
-from ..model.pretrain import warm_embedding
+from ..model.pretrain import pretrained_embedding
 from ..numerics.sampling import random_sample
 from ..runtime.progress import log
 from .distance import MIDDLE, length_noise, measures
-from .features import Evidence
-from .linkage import shrunk_to_sphere, tempered_cut
+from .features import Features
+from .linkage import shrunk_to_sphere, tempered_ward
 
-POOL_CELLS = 10_000
+ENSEMBLE_CELLS = 10_000
 # Whether partitions agree shows in fewer cells than it takes to make them.
 AGREEMENT_CELLS = 2_500
 
 
-class Pool:
+class Ensemble:
     """Embeddings of one sample by encoders that know no clusters yet, to look for any number of clusters in.
 
-    Of more than 10,000 cells a random 10,000 make the pool.
+    Of more than 10,000 cells a random 10,000 make the ensemble.
 
     Parameters
     ----------
-    evidence
+    features
         The cells with all that is known of them.
     config
         `pool_runs` encoders of its form are trained, from different genes and seeds.
@@ -39,7 +39,7 @@ class Pool:
 
     def __init__(
         self,
-        evidence: Evidence,
+        features: Features,
         config: Config,
         *,
         seed: int = 0,
@@ -47,39 +47,39 @@ class Pool:
         checkpoint: Checkpoint | None = None,
         quiet: bool = False,
     ):
-        self.n_cells = evidence.n_cells
-        self.chosen = random_sample(evidence.n_cells, POOL_CELLS, seed=seed)
-        self._evidence, self._config, self._seed, self._device = evidence, config, seed, device
+        self.n_cells = features.n_cells
+        self.chosen = random_sample(features.n_cells, ENSEMBLE_CELLS, seed=seed)
+        self._features, self._config, self._seed, self._device = features, config, seed, device
         self._checkpoint, self._quiet = checkpoint or Checkpoint(None), quiet
 
     @cached_property
     def embeddings(self) -> list[np.ndarray]:
-        """(cells of the pool, features) each; the encoders are trained when they are first asked for."""
-        return [h.numpy() for h in self._checkpoint.remember("pool", self._warm_up)]
+        """(cells of the ensemble, features) each; the encoders are trained when they are first asked for."""
+        return [h.numpy() for h in self._checkpoint.remember("ensemble", self._train)]
 
     @cached_property
     def _depth(self) -> np.ndarray | None:
-        """Of the pool's cells; kept, as evidence in a file reads all cells for it."""
-        depth = self._evidence.log_depth()
+        """Of the pool's cells; kept, as features of a file read all cells for it."""
+        depth = self._features.log_depth()
         return None if depth is None else depth[self.chosen]
 
-    def _warm_up(self) -> list[torch.Tensor]:
+    def _train(self) -> list[torch.Tensor]:
         is_whole = len(self.chosen) == self.n_cells
-        evidence = self._evidence if is_whole else self._evidence.subset(self.chosen)
-        sets = list(evidence.gene_sets())
+        features = self._features if is_whole else self._features.subset(self.chosen)
+        sets = list(features.gene_sets())
         found = []
         for run in range(self._config.pool_runs):
             x = sets[run % len(sets)]
-            h = warm_embedding(x, self._config, evidence.neighbours, seed=self._seed + run, device=self._device)
+            h = pretrained_embedding(x, self._config, features.neighbours, seed=self._seed + run, device=self._device)
             found.append(torch.from_numpy(h))
             if not self._quiet:
-                log(f"warm-up: {run + 1} of {self._config.pool_runs} encoders trained")
+                log(f"ensemble: {run + 1} of {self._config.pool_runs} encoders trained")
         return found
 
-    def labels(self, k: int, scores: np.ndarray) -> np.ndarray:
+    def pseudo_labels(self, k: int, scores: np.ndarray) -> np.ndarray:
         """Pseudo-labels (cells,) 0..k-1 that the partitions agree on most; fewer than k where cells are identical.
 
-        Cells outside the pool get the label whose centroid in `scores`, the principal components of all cells
+        Cells outside the ensemble get the label whose centroid in `scores`, the principal components of all cells
         (cells, components), is nearest.
         """
         if k == 1:
@@ -93,7 +93,7 @@ class Pool:
         everywhere[self.chosen] = labels
         return everywhere
 
-    def agreement(self, k: int) -> float:
+    def mean_pairwise_ari(self, k: int) -> float:
         """Mean adjusted Rand index of the pairs of partitions into k, 1 where all are the same.
 
         Of more than 2,500 cells a random 2,500 are cut.
@@ -110,7 +110,7 @@ class Pool:
         embeddings = [h[rows] for h in self.embeddings]
 
         def cut(run: int, power: float) -> np.ndarray:
-            return tempered_cut(shrunk_to_sphere(embeddings[run], power), k, self._seed + run)
+            return tempered_ward(shrunk_to_sphere(embeddings[run], power), k, self._seed + run)
 
         runs = range(len(embeddings))
         noise = np.mean([length_noise(embeddings[run], cut(run, MIDDLE), depth) for run in runs])

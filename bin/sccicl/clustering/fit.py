@@ -13,8 +13,8 @@ from ..model.distributed import World
 from ..model.encoder import Encoder, PCAEncoder, encode
 from ..model.train import train
 from ..numerics.pca import principal_components
-from .ensemble import Pool
-from .features import Evidence
+from .ensemble import Ensemble
+from .features import Features
 from .n_clusters import choose_k
 
 
@@ -22,8 +22,8 @@ class Fit(NamedTuple):
     """A trained encoder, and the embedding (cells, features) and last pseudo-labels (cells,) of its cells.
 
     The pseudo-labels are None where every minibatch had its own. `others` are partitions into further numbers of
-    clusters, number -> (cells,). `history` is that of `train.train`, `k` the choice of
-    the number of clusters of `kchoice.choose_k`, `snapshots` are those of `train.train`.
+    clusters, number -> (cells,). `history` is that of `model.train.train`, `k` the
+    choice of the number of clusters of `choose_k`, `snapshots` are those of `model.train.train`.
     """
 
     encoder: Encoder | PCAEncoder
@@ -37,7 +37,7 @@ class Fit(NamedTuple):
 
 def fit(
     x: np.ndarray,
-    evidence: Evidence,
+    features: Features,
     n_clusters: int | str,
     config: Config,
     *,
@@ -55,18 +55,18 @@ def fit(
     ----------
     x
         Prepared cells, (cells, genes), float32.
-    evidence
+    features
         The same cells with all that is known of them, for k and the first pseudo-labels.
     n_clusters
         Number of clusters, or `auto`.
     others
-        Further numbers of clusters to cut the pool into; nothing is trained for them.
+        Further numbers of clusters to cut the ensemble into; nothing is trained for them.
     checkpoint
         Where each part of the result is kept as soon as it is there, and taken from where it is.
     evolution
         Whether snapshots of the training are kept.
     batches
-        Codes of the batches of the cells, (cells,), where these are clustered jointly: `x` and `evidence` have their
+        Codes of the batches of the cells, (cells,), where these are clustered jointly: `x` and `features` have their
         shifts taken out already, positives are also of other batches, and minibatches hold every batch.
     """
     checkpoint, world = checkpoint or Checkpoint(None), World()
@@ -76,23 +76,27 @@ def fit(
 
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     by_pool = config.pseudo_labels == "pool"
-    pool = Pool(evidence, pool_config(config), seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
-    k = dict(found("k", lambda: choose_k(evidence, n_clusters, pool, seed=seed)))
-    labels = neighbours = None
+    ensemble = Ensemble(features, ensemble_config(config), seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
+    k = dict(found("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed)))
+    pseudo_labels = neighbours = None
     if by_pool or others or config.neighbours:
         scores = found("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
     if by_pool:
-        labels = found("labels", lambda: torch.from_numpy(pool.labels(k["n_clusters"], scores)))
-        if (n_found := int(labels.max()) + 1) < k["n_clusters"]:
+        pseudo_labels = found(
+            "pseudo_labels", lambda: torch.from_numpy(ensemble.pseudo_labels(k["n_clusters"], scores))
+        )
+        if (n_found := int(pseudo_labels.max()) + 1) < k["n_clusters"]:
             k.update(requested=k["n_clusters"], n_clusters=n_found)
-    further = {n: found(f"labels {n}", lambda n=n: torch.from_numpy(pool.labels(n, scores))) for n in others}
+    further = {
+        n: found(f"pseudo_labels {n}", lambda n=n: torch.from_numpy(ensemble.pseudo_labels(n, scores))) for n in others
+    }
     if config.neighbours:
-        neighbours = found("neighbours", lambda: torch.from_numpy(evidence.neighbours(scores, config.neighbours)))
+        neighbours = found("neighbours", lambda: torch.from_numpy(features.neighbours(scores, config.neighbours)))
     trained = train(
         cells,
         k["n_clusters"],
         config,
-        labels=labels,
+        pseudo_labels=pseudo_labels,
         neighbours=neighbours,
         batches=None if batches is None else torch.from_numpy(batches),
         seed=seed,
@@ -106,10 +110,10 @@ def fit(
         trained.encoder.keep_directions(embedding)
         embedding = trained.encoder.on_sphere(embedding)
     embedding = embedding.cpu()
-    last = None if labels is None else trained.labels
+    last = None if pseudo_labels is None else trained.pseudo_labels
     return Fit(trained.encoder, embedding, last, trained.history, k, further, trained.snapshots)
 
 
-def pool_config(config: Config) -> Config:
-    """Form of the pool's encoders: k is looked for in the same ones whatever encoder the preset trains afterwards."""
+def ensemble_config(config: Config) -> Config:
+    """Form of the ensemble's encoders: k is looked for in the same ones whatever encoder a preset trains afterwards."""
     return config if config.encoder == "pca" else preset_config("default")

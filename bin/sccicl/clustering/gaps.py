@@ -15,7 +15,7 @@ HALF_WINDOW = 0.125
 MIN_CELLS = 20
 
 
-def valley_density(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def gap_density(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Density of cells half-way between two centroids, relative to that around the sparser centroid: (k, k).
 
     Cells of two clusters are projected on the line through their centroids, and both clusters count alike, whatever
@@ -57,6 +57,6 @@ def _valley(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def without_gap(valley: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of clusters (the bigger first) that pass into each other, by the result of `valley_density`."""
+    """Pairs of clusters (the bigger first) that pass into each other, by the result of `gap_density`."""
     first, second = np.nonzero(np.triu(np.nan_to_num(valley, nan=0.0) >= NO_GAP, 1))
     return [(int(i), int(j)) for i, j in zip(first, second, strict=True)]

@@ -22,12 +22,12 @@ MIN_CELLS = 2
 MIN_SHARE = 0.0025
 
 
-def kmeans_cut(x: np.ndarray, k: int, seed: int, *, n_init: int = 3) -> np.ndarray:
+def kmeans_labels(x: np.ndarray, k: int, seed: int, *, n_init: int = 3) -> np.ndarray:
     """K-means: even, round clusters. (cells, features) -> labels (cells,)."""
     return kmeans(torch.from_numpy(np.ascontiguousarray(x, np.float32)), k, seed=seed, n_init=n_init).labels.numpy()
 
 
-def tempered_cut(x: np.ndarray, k: int, seed: int, *, tolerance: float = TOLERANCE) -> np.ndarray:
+def tempered_ward(x: np.ndarray, k: int, seed: int, *, tolerance: float = TOLERANCE) -> np.ndarray:
     """Cut into k clusters that are as unequal as they can be while they explain the variance: labels (cells,).
 
     Cells are gathered into micro-clusters, and these are merged by `tempered_linkage`. Of the exponents the smallest is
@@ -39,7 +39,7 @@ def tempered_cut(x: np.ndarray, k: int, seed: int, *, tolerance: float = TOLERAN
     x
         (cells, features).
     """
-    even = kmeans_cut(x, k, seed)
+    even = kmeans_labels(x, k, seed)
     n_micro = min(max(MICRO_PER_CLUSTER * k, MIN_MICRO), len(x) // MIN_CELLS_PER_MICRO)
     if n_micro <= k:
         return even
@@ -57,7 +57,7 @@ def tempered_cut(x: np.ndarray, k: int, seed: int, *, tolerance: float = TOLERAN
 
 
 def _micro_clusters(x: np.ndarray, n: int, seed: int) -> np.ndarray:
-    micro = np.unique(kmeans_cut(x, n, seed, n_init=2), return_inverse=True)[1].ravel()
+    micro = np.unique(kmeans_labels(x, n, seed, n_init=2), return_inverse=True)[1].ravel()
     size = np.bincount(micro)
     is_big = size >= max(MIN_CELLS, MIN_SHARE * len(x))
     if is_big.all() or not is_big.any():

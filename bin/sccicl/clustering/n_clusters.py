@@ -16,9 +16,9 @@ import numpy as np
 from ..numerics.neighbours import neighbour_indices, shared_neighbour_graph
 from ..numerics.pca import principal_components
 from ..numerics.sampling import random_sample
-from .ensemble import Pool
-from .features import Evidence
-from .linkage import kmeans_cut
+from .ensemble import Ensemble
+from .features import Features
+from .linkage import kmeans_labels
 
 MAX_CLUSTERS = 35
 MIN_CELLS_PER_CLUSTER = 8
@@ -61,21 +61,23 @@ class Merges(NamedTuple):
         return float(self.separability[-1]) if len(self.separability) else 0.0
 
 
-def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None, *, seed: int = 0) -> dict[str, Any]:
+def choose_k(
+    features: Features, n_clusters: int | str, ensemble: Ensemble | None = None, *, seed: int = 0
+) -> dict[str, Any]:
     """Number of clusters and the evidence for it.
 
-    Two counts err in different directions: of clusters that held-out genes separate, and of communities of the graph of
-    shared nearest neighbours in an embedding of the pool (Leiden, resolution 0.1; the median over the embeddings). Of
-    the numbers within 30 % of their geometric mean the estimate is the one into which the pool's embeddings are cut
-    most alike; of several, the smallest that is not below both counts.
+    Two counts err in different directions: of clusters that held-out genes separate, and of communities of the
+    graph of shared nearest neighbours in an embedding (Leiden, resolution 0.1; the median over the ensemble). Of
+    the numbers within 30 % of their geometric mean the estimate is the one into which the embeddings are cut most
+    alike; of several, the smallest that is not below both counts.
 
     Parameters
     ----------
-    evidence
+    features
         The cells with all that is known of them.
     n_clusters
         The number, or `auto`.
-    pool
+    ensemble
         Embeddings of the same cells, needed where the number is to be estimated.
 
     Returns
@@ -83,7 +85,7 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
     dict
         `given`, `n_clusters` and, where it was estimated, `criterion`, `candidates` (numbers of clusters) and `score`
         (separability of the least separable pair, the median over the splits), `separable` and `communities` (the two
-        counts), `compared` (numbers of clusters) and `agreement` (of the partitions of the pool into so many, mean
+        counts), `compared` (numbers of clusters) and `agreement` (of the partitions of the ensemble into so many, mean
         adjusted Rand index).
 
     Raises
@@ -92,12 +94,12 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
         When `n_clusters` is neither `auto` nor within 1 and the number of cells.
     """
     if n_clusters != "auto":
-        if not 1 <= int(n_clusters) <= evidence.n_cells:
-            raise ValueError(f"n_clusters must lie between 1 and the {evidence.n_cells} cells, not {n_clusters}")
+        if not 1 <= int(n_clusters) <= features.n_cells:
+            raise ValueError(f"n_clusters must lie between 1 and the {features.n_cells} cells, not {n_clusters}")
         return {"given": True, "n_clusters": int(n_clusters)}
-    if evidence.n_cells > CELLS:
-        evidence = evidence.subset(random_sample(evidence.n_cells, CELLS, seed=seed))
-    runs = held_out_merges(evidence, seed=seed)
+    if features.n_cells > CELLS:
+        features = features.subset(random_sample(features.n_cells, CELLS, seed=seed))
+    runs = held_out_merges(features, seed=seed)
     separable = int(np.median([run.estimate() for run in runs]))
     candidates, score = _curve(runs)
     found = {
@@ -107,11 +109,11 @@ def choose_k(evidence: Evidence, n_clusters: int | str, pool: Pool | None = None
         "score": score,
         "separable": separable,
     }
-    if separable == 1 or not _beats_chance(evidence, runs, seed):
+    if separable == 1 or not _beats_chance(features, runs, seed):
         return {**found, "n_clusters": 1}
-    communities = int(np.median([n_communities(h, seed=seed) for h in pool.embeddings]))
+    communities = int(np.median([n_communities(h, seed=seed) for h in ensemble.embeddings]))
     compared = numbers_near((separable * communities) ** 0.5)
-    agreement = [pool.agreement(k) for k in compared]
+    agreement = [ensemble.mean_pairwise_ari(k) for k in compared]
     return {
         **found,
         "communities": communities,
@@ -137,14 +139,14 @@ def most_agreed(numbers: list[int], agreement: list[float], *, least: int) -> in
     return min((k for k in best if k >= least), default=max(best))
 
 
-def held_out_merges(evidence: Evidence, *, seed: int = 0, n_splits: int = GENE_SPLITS) -> list[Merges]:
+def held_out_merges(features: Features, *, seed: int = 0, n_splits: int = GENE_SPLITS) -> list[Merges]:
     """One run for each scaling, random halving of the genes, and direction between the halves."""
-    depth = evidence.log_depth()
+    depth = features.log_depth()
     if depth is not None:
         depth = (depth - depth.mean()) / max(depth.std(), 1e-9)
         depth = np.stack([depth, depth**2], 1)
     runs = []
-    for values in evidence.scaled():
+    for values in features.scalings():
         rng = np.random.default_rng(seed)
         for split in range(n_splits):
             genes = rng.permutation(values.shape[1])
@@ -160,7 +162,7 @@ def _merge(made_of: np.ndarray, tested_on: np.ndarray, depth: np.ndarray | None,
     neighbours = neighbour_indices(made_of, min(10, max(5, n_cells // 15)))
     smooth = 0.5 * made_of + 0.5 * made_of[neighbours].mean(1)
     k = int(np.clip(n_cells // MIN_CELLS_PER_CLUSTER, min(6, n_cells), MAX_CLUSTERS))
-    labels = np.unique(kmeans_cut(smooth, k, seed, n_init=2), return_inverse=True)[1].ravel()
+    labels = np.unique(kmeans_labels(smooth, k, seed, n_init=2), return_inverse=True)[1].ravel()
     separability, numbers = [], []
     while (k := int(labels.max()) + 1) > 1:
         size = np.bincount(labels).astype(np.float64)
@@ -209,9 +211,9 @@ def wilson_lower_bound(share: np.ndarray, n: np.ndarray, z: float = CONFIDENCE_Z
     return (centre - z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
 
 
-def _beats_chance(evidence: Evidence, runs: list[Merges], seed: int) -> bool:
+def _beats_chance(features: Features, runs: list[Merges], seed: int) -> bool:
     """Whether simulated cells without structure have clusters that are much less separable, or far fewer of them."""
-    null = evidence.structureless(seed)
+    null = features.null_sample(seed)
     if null is None:
         return True
     by_chance = held_out_merges(null, seed=seed, n_splits=1)

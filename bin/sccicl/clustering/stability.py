@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .linkage import tempered_cut
+from .linkage import tempered_ward
 
 BOOTSTRAPS = 20
 MAX_CELLS = 2_000
@@ -30,7 +30,7 @@ def bootstrap_stability(x: np.ndarray, labels: np.ndarray, *, seed: int = 0, n: 
     found = np.full((n, k), np.nan)
     for i in range(n):
         drawn = np.unique(rng.choice(len(x), min(len(x), MAX_CELLS), replace=True))
-        again = tempered_cut(x[drawn], min(k, len(drawn)), seed + i)
+        again = tempered_ward(x[drawn], min(k, len(drawn)), seed + i)
         found[i] = best_jaccard(labels[drawn], again, k)
     seen = ~np.isnan(found)
     total = np.where(seen, found, 0.0).sum(0)

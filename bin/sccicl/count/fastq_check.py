@@ -54,7 +54,7 @@ def check_reads(
     Returns
     -------
     dict
-        `protocol`, `reads_looked_at`, `length_1`, `length_2` (most frequent lengths), `whitelist_match` (share of the
+        `protocol`, `barcode_length`, `umi_length`, `reads_looked_at`, `length_1`, `length_2` (most frequent lengths), `whitelist_match` (share of the
         reads whose barcode is in the whitelist as it is; only with one) and `warnings`.
 
     Raises
@@ -73,6 +73,8 @@ def check_reads(
             second.append(read_2.sequence)
     found: dict[str, Any] = {
         "protocol": protocol,
+        "barcode_length": CHEMISTRIES[protocol].barcode,
+        "umi_length": CHEMISTRIES[protocol].umi,
         "reads_looked_at": len(first),
         "length_1": _usual_length(first),
         "length_2": _usual_length(second),

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
+    from ..io.model_file import ModelFile
+
 
 MAX_CELLS = 20_000
 NEIGHBOURS = 15
@@ -27,7 +30,7 @@ NEARER = 1.5
 MIN_PROFILE_CELLS, MIN_EXPRESSION = 10, 0.3
 
 
-def with_reference(model: dict[str, Any], adata: "AnnData", label_col: str | None = None) -> dict[str, Any]:
+def with_reference(model: "ModelFile", adata: "AnnData", label_col: str | None = None) -> "ModelFile":
     """The model with the embedding, clusters and labels of its cells, to which new cells can be mapped.
 
     At most 20,000 cells are kept, equally many of each cluster. Without `label_col` the labels are the clusters. No
@@ -36,15 +39,16 @@ def with_reference(model: dict[str, Any], adata: "AnnData", label_col: str | Non
     Parameters
     ----------
     model
-        Content of `<id>.model.pt`.
+        What labels new cells.
     adata
         The clustered sample that the model was fitted to.
 
     Returns
     -------
-    A new dict with `reference`: `embedding` (cells, features), `spread` (cells,), the mean distance of each cell to its
-    15 nearest neighbours, `cluster` (cells,), `label` (cells,; -1 unknown), `names` of the labels and their `column`;
-    and of all cells `genes`, and the summed expression `cluster_sums` (clusters, genes), `label_sums` (labels, genes).
+    A copy with `reference`, a dict: `embedding` (cells, features), `spread` (cells,), the mean distance of each
+    cell to its 15 nearest neighbours, `cluster` (cells,), `label` (cells,; -1 unknown), `names` of the labels and
+    their `column`; and of all cells `genes`, and the summed expression `cluster_sums` (clusters, genes),
+    `label_sums` (labels, genes).
     """
     import torch
 
@@ -53,21 +57,19 @@ def with_reference(model: dict[str, Any], adata: "AnnData", label_col: str | Non
     labels = adata.obs[column].astype("category").cat.remove_unused_categories()
     embedding = np.ascontiguousarray(adata.obsm["X_cicl"][cells], dtype=np.float32)
     distances, _ = _neighbours(embedding, embedding, NEIGHBOURS + 1)
-    return {
-        **model,
-        "reference": {
-            "embedding": torch.from_numpy(embedding),
-            # A cell is its own first neighbour.
-            "spread": torch.from_numpy(distances[:, 1:].mean(axis=1).astype(np.float32)),
-            "cluster": torch.from_numpy(adata.obs["cicl"].cat.codes.to_numpy()[cells].astype(np.int64)),
-            "label": torch.from_numpy(labels.cat.codes.to_numpy()[cells].astype(np.int64)),
-            "names": [str(name) for name in labels.cat.categories],
-            "column": column,
-            "genes": list(map(str, adata.var_names)),
-            "cluster_sums": torch.from_numpy(_sums(adata, adata.obs["cicl"].cat.codes.to_numpy())),
-            "label_sums": torch.from_numpy(_sums(adata, labels.cat.codes.to_numpy())),
-        },
+    reference = {
+        "embedding": torch.from_numpy(embedding),
+        # A cell is its own first neighbour.
+        "spread": torch.from_numpy(distances[:, 1:].mean(axis=1).astype(np.float32)),
+        "cluster": torch.from_numpy(adata.obs["cicl"].cat.codes.to_numpy()[cells].astype(np.int64)),
+        "label": torch.from_numpy(labels.cat.codes.to_numpy()[cells].astype(np.int64)),
+        "names": [str(name) for name in labels.cat.categories],
+        "column": column,
+        "genes": list(map(str, adata.var_names)),
+        "cluster_sums": torch.from_numpy(_sums(adata, adata.obs["cicl"].cat.codes.to_numpy())),
+        "label_sums": torch.from_numpy(_sums(adata, labels.cat.codes.to_numpy())),
     }
+    return replace(model, reference=reference)
 
 
 def _sums(adata: "AnnData", codes: np.ndarray) -> np.ndarray:
@@ -91,7 +93,7 @@ def _neighbours(cells: np.ndarray, reference: np.ndarray, k: int) -> tuple[np.nd
     return NearestNeighbors(n_neighbors=min(k, len(reference))).fit(reference).kneighbors(cells)
 
 
-def relabel(model: dict[str, Any], labels: dict[str, str], name: str = "given") -> dict[str, Any]:
+def relabel(model: "ModelFile", labels: dict[str, str], name: str = "given") -> "ModelFile":
     """The model with other labels for its reference cells: cluster -> label, all clusters or some.
 
     Raises
@@ -100,7 +102,7 @@ def relabel(model: dict[str, Any], labels: dict[str, str], name: str = "given") 
         When the model keeps no cells, or has no cluster of a name.
     """
     reference = _reference_of(model, "the model")
-    k = len(model["centroids"])
+    k = len(model.centroids)
     wrong = [cluster for cluster in labels if cluster not in map(str, range(k))]
     if wrong:
         raise InputError(f"the model has no cluster '{wrong[0]}': name one of 0 to {k - 1}")
@@ -113,7 +115,7 @@ def relabel(model: dict[str, Any], labels: dict[str, str], name: str = "given") 
         sums[label] += reference["cluster_sums"][cluster]
     codes = torch.tensor([code.get(int(cluster), -1) for cluster in reference["cluster"]])
     changed = {"label": codes, "names": names, "column": name, "label_sums": sums}
-    return {**model, "reference": {**reference, **changed}}
+    return replace(model, reference={**reference, **changed})
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
@@ -141,13 +143,13 @@ def read_labels(path: str | os.PathLike) -> dict[str, str]:
     return found
 
 
-def _reference_of(model: dict[str, Any], name: str) -> dict[str, Any]:
-    if "reference" not in model:
+def _reference_of(model: "ModelFile", name: str) -> dict[str, Any]:
+    if model.reference is None:
         raise InputError(
             f"{name} keeps no cells with labels, as those of older versions do not: run that sample again, with "
             "--label_col if it has labels"
         )
-    return model["reference"]
+    return model.reference
 
 
 def map_labels(embedding: np.ndarray, reference: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -226,7 +228,7 @@ def _profiles(sums: np.ndarray) -> np.ndarray:
     return np.log1p(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0) * 1e4)
 
 
-def load_reference(path: str | os.PathLike) -> dict[str, Any]:
+def load_reference(path: str | os.PathLike) -> "ModelFile":
     """Read a model that keeps its cells with labels.
 
     Raises
@@ -234,9 +236,9 @@ def load_reference(path: str | os.PathLike) -> dict[str, Any]:
     InputError
         When the file is no such model.
     """
-    from ..io import model_file
+    from ..io.model_file import ModelFile
 
-    model = model_file.load(path, "model")
+    model = ModelFile.load(path)
     _reference_of(model, Path(path).name)
     return model
 
@@ -270,10 +272,10 @@ def annotate_by_reference(
 
     path = Path(path)
     model = load_reference(path)
-    reference = model["reference"]
-    if (kind := input_kind(adata)) != model["input_kind"]:
+    reference = model.reference
+    if (kind := input_kind(adata)) != model.input_kind:
         raise InputError(f"{path.name} was made of {model['input_kind']} and the sample holds {kind}: map like to like")
-    new = _with_genes_of(adata, model["genes"])
+    new = _with_genes_of(adata, model.genes)
     new.obs["cicl"] = adata.obs["cicl"].array
     clusters = adata.obs["cicl"].astype(str).to_numpy()
     labels, confidence = map_labels(embed_cells(new, model, device), reference)
@@ -301,7 +303,7 @@ def annotate_by_reference(
     )
 
 
-def embed_cells(adata: "AnnData", model: dict[str, Any], device: "torch.device") -> np.ndarray:
+def embed_cells(adata: "AnnData", model: "ModelFile", device: "torch.device") -> np.ndarray:
     """Embedding of new cells by a saved model, (cells, features)."""
     import torch
 
@@ -309,18 +311,18 @@ def embed_cells(adata: "AnnData", model: dict[str, Any], device: "torch.device")
     from ..model.encoder import encode, new_encoder
     from ..preprocess.prepare import apply_preparation
 
-    config = Config(**model["params"])
+    config = Config(**model.params)
     x = apply_preparation(
         adata,
-        genes=model["genes"],
-        mean=model["gene_mean"].numpy(),
-        std=model["gene_std"].numpy(),
-        size_factor_median=model["size_factor_median"],
-        input_kind=model["input_kind"],
+        genes=model.genes,
+        mean=model.gene_mean.numpy(),
+        std=model.gene_std.numpy(),
+        size_factor_median=model.size_factor_median,
+        input_kind=model.input_kind,
         max_value=config.max_value,
     )
-    encoder = new_encoder(model["n_features"], config)
-    encoder.load_state_dict(model["encoder"])
+    encoder = new_encoder(model.n_features, config)
+    encoder.load_state_dict(model.encoder)
     return encode(encoder.to(device), torch.from_numpy(x).to(device)).cpu().numpy()
 
 

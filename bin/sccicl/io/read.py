@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ..config import InputKind
 from ..errors import InputError
-from ..runtime.checksums import is_intact
+from ..runtime.seal import is_intact
 from .validate import (
     add_warning,
     as_counts,

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.checksums import seal
 from ..runtime.files import atomic_path
+from ..runtime.seal import seal
 
 if TYPE_CHECKING:
     import h5py

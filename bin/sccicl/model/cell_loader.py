@@ -7,7 +7,7 @@ from torch import Tensor
 MAX_SHARE = 0.5
 
 
-class Cells:
+class CellLoader:
     """Rows of a matrix (cells, genes) for work on `device`.
 
     Parameters

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from ..runtime.checksums import check_archive
 from ..runtime.files import atomic_path
 from ..runtime.progress import log
+from ..runtime.seal import check_archive
 
 FORMAT = 1
 MINUTES = 5.0

@@ -30,8 +30,8 @@ class _BoundedLoss(torch.autograd.Function):
     """The loss of unit rows by `symmetric_loss`."""
 
     @staticmethod
-    def forward(ctx, z, labels, weight, instance_weight, options):
-        parts = symmetric_loss(z, labels, weight=weight, instance_weight=instance_weight, **options)
+    def forward(ctx, z, pseudo_labels, weight, instance_weight, options):
+        parts = symmetric_loss(z, pseudo_labels, weight=weight, instance_weight=instance_weight, **options)
         ctx.save_for_backward(parts.gradient)
         ctx.mark_non_differentiable(parts.instance, parts.cluster)
         return instance_weight * parts.instance + weight * parts.cluster, parts.instance, parts.cluster
@@ -46,7 +46,7 @@ class _ContrastiveLoss(torch.autograd.Function):
     """The loss of any rows, a tile of rows at a time."""
 
     @staticmethod
-    def forward(ctx, z, labels, temperature, weight, instance_weight, form, tile_rows):
+    def forward(ctx, z, pseudo_labels, temperature, weight, instance_weight, form, tile_rows):
         n_rows = len(z)
         n_cells = n_rows // 2
         scale = 1.0 / temperature
@@ -64,7 +64,7 @@ class _ContrastiveLoss(torch.autograd.Function):
             log_all = similarity.logsumexp(1)
             instance += (log_all - positive).sum()
 
-            same = labels[start:stop, None] == labels[None, :]
+            same = pseudo_labels[start:stop, None] == pseudo_labels[None, :]
             same[here, rows] = False
             probability = (similarity - log_all[:, None]).exp_()
             if form == "ratio":
@@ -103,7 +103,7 @@ class _ContrastiveLoss(torch.autograd.Function):
 def contrastive_loss(
     first: Tensor,
     second: Tensor,
-    labels: Tensor,
+    pseudo_labels: Tensor,
     *,
     temperature: float = 0.5,
     weight: float = 0.1,
@@ -130,7 +130,7 @@ def contrastive_loss(
     ----------
     first, second
         Projections of the two views, (N, features) each, N >= 2; row i of both is cell i.
-    labels
+    pseudo_labels
         Pseudo-labels of the cells, (N,).
     temperature, weight
         t and lambda.
@@ -153,13 +153,13 @@ def contrastive_loss(
         When the batch has fewer than 2 cells or the shapes do not fit.
     """
     n_cells = len(first)
-    if n_cells < 2 or first.shape != second.shape or labels.shape != (n_cells,):
+    if n_cells < 2 or first.shape != second.shape or pseudo_labels.shape != (n_cells,):
         raise ValueError(
-            f"a contrastive loss takes two views of the same N >= 2 cells and N labels, not {tuple(first.shape)}, "
-            f"{tuple(second.shape)} and {tuple(labels.shape)}"
+            f"a contrastive loss takes two views of the same N >= 2 cells and N pseudo-labels, not "
+            f"{tuple(first.shape)}, {tuple(second.shape)} and {tuple(pseudo_labels.shape)}"
         )
     z = torch.cat([first, second])
-    labels = labels.repeat(2)
+    pseudo_labels = pseudo_labels.repeat(2)
     if cosine and temperature >= MIN_TEMPERATURE:
         options = {
             "temperature": temperature,
@@ -169,10 +169,10 @@ def contrastive_loss(
             "share": share,
             "reduce": reduce or (lambda sums: sums),
         }
-        return Losses(*_BoundedLoss.apply(F.normalize(z, dim=1), labels, weight, instance_weight, options))
+        return Losses(*_BoundedLoss.apply(F.normalize(z, dim=1), pseudo_labels, weight, instance_weight, options))
     if cosine:
         z = F.normalize(z, dim=1)
     if tile_rows is None:
         tile_rows = max(1, TILE_ENTRIES // (2 * n_cells))
     # Several processes each do all of it: rare settings are not worth a second way to share the work.
-    return Losses(*_ContrastiveLoss.apply(z, labels, temperature, weight, instance_weight, form, tile_rows))
+    return Losses(*_ContrastiveLoss.apply(z, pseudo_labels, temperature, weight, instance_weight, form, tile_rows))

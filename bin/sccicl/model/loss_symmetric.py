@@ -47,7 +47,7 @@ class _Tile(NamedTuple):
 
 def symmetric_loss(
     z: Tensor,
-    labels: Tensor,
+    pseudo_labels: Tensor,
     *,
     temperature: float,
     weight: float,
@@ -64,7 +64,7 @@ def symmetric_loss(
     ----------
     z
         Rows of length 1, (2N, features): the first view of N cells, then the second.
-    labels
+    pseudo_labels
         Pseudo-labels of the rows, (2N,).
     temperature
         At least `MIN_TEMPERATURE`.
@@ -74,13 +74,13 @@ def symmetric_loss(
         (i, n): only the i-th of n shares of the tiles is looked at here, and `reduce` adds the sums of all shares up.
     """
     n_rows, scale = len(z), 1.0 / temperature
-    order = labels.argsort(stable=True)
+    order = pseudo_labels.argsort(stable=True)
     position = torch.empty_like(order)
     position[order] = torch.arange(n_rows, device=z.device)
     other_view = position[(order + n_rows // 2) % n_rows]
-    z, labels = z[order], labels[order]
+    z, pseudo_labels = z[order], pseudo_labels[order]
     low = (z * math.sqrt(scale)).to(products or z.dtype)
-    backend = _backend(z, low, labels, scale, tile, share, needs_same=form != "supcon")
+    backend = _backend(z, low, pseudo_labels, scale, tile, share, needs_same=form != "supcon")
     total, same = reduce(backend.sums().to(z.dtype))
 
     positive = (z * z[other_view]).sum(1) * scale
@@ -93,7 +93,7 @@ def symmetric_loss(
         cluster = (total.log() - same.log()).sum()
         same_rate = -weight / same
     elif form == "supcon":
-        mean_same, gradient_of_means = _class_means(z, labels)
+        mean_same, gradient_of_means = _class_means(z, pseudo_labels)
         cluster = (log_total - mean_same * scale).sum()
         gradient_of_means *= -weight
     else:
@@ -114,7 +114,7 @@ def symmetric_loss(
 def _backend(
     z: Tensor,
     low: Tensor,
-    labels: Tensor,
+    pseudo_labels: Tensor,
     scale: float,
     tile: tuple[int, int] | None,
     share: tuple[int, int],
@@ -128,18 +128,25 @@ def _backend(
         n_rows, (index, number) = len(z), share
         own = slice(n_rows * index // number, n_rows * (index + 1) // number)
         entries = BLOCK_ENTRIES if tile is None else BLOCK_ENTRIES * tile[0] // TILE_ROWS
-        return TritonBackend(low, labels, scale, own, entries)
-    tiles = list(_tiles(labels, *(tile or (TILE_ROWS, TILE_COLUMNS))))[share[0] :: share[1]]
-    return TileBackend(low, labels, scale, tiles, z.dtype, needs_same=needs_same)
+        return TritonBackend(low, pseudo_labels, scale, own, entries)
+    tiles = list(_tiles(pseudo_labels, *(tile or (TILE_ROWS, TILE_COLUMNS))))[share[0] :: share[1]]
+    return TileBackend(low, pseudo_labels, scale, tiles, z.dtype, needs_same=needs_same)
 
 
 class TileBackend:
     """Sums and gradient over `tiles`; one tile is kept for the gradient, more are made again."""
 
     def __init__(
-        self, low: Tensor, labels: Tensor, scale: float, tiles: list[_Tile], dtype: torch.dtype, *, needs_same: bool
+        self,
+        low: Tensor,
+        pseudo_labels: Tensor,
+        scale: float,
+        tiles: list[_Tile],
+        dtype: torch.dtype,
+        *,
+        needs_same: bool,
     ):
-        self._low, self._labels, self._scale, self._tiles = low, labels, scale, tiles
+        self._low, self._pseudo_labels, self._scale, self._tiles = low, pseudo_labels, scale, tiles
         self._dtype, self._needs_same = dtype, needs_same
         self._kept = _exponentials(low, dtype, tiles[0], scale) if len(tiles) == 1 else None
 
@@ -150,7 +157,7 @@ class TileBackend:
         """Sums of exponentials of every row over all others, and over those of its cluster: (2, 2N)."""
         sums = self._low.new_zeros(2, len(self._low), dtype=self._dtype)
         for place in self._tiles:
-            _add_sums(sums, self._exponentials(place), place, self._labels, self._needs_same)
+            _add_sums(sums, self._exponentials(place), place, self._pseudo_labels, self._needs_same)
         return sums
 
     def gradient(self, all_rate: Tensor, same_rate: Tensor | None) -> Tensor:
@@ -158,15 +165,15 @@ class TileBackend:
         gradient = torch.zeros_like(self._low, dtype=self._dtype)
         for place in self._tiles:
             e = self._exponentials(place)
-            _weigh(e, place, self._labels, all_rate, same_rate)
+            _weigh(e, place, self._pseudo_labels, all_rate, same_rate)
             _add_products(gradient, e.to(self._low.dtype), self._low, place)
         return gradient
 
 
-def _tiles(labels: Tensor, tile_rows: int, tile_columns: int) -> Iterator[_Tile]:
+def _tiles(pseudo_labels: Tensor, tile_rows: int, tile_columns: int) -> Iterator[_Tile]:
     """Tiles that cover the upper triangle; those of the diagonal are square and hold both halves."""
-    n_rows = len(labels)
-    _, size = labels.unique_consecutive(return_counts=True)
+    n_rows = len(pseudo_labels)
+    _, size = pseudo_labels.unique_consecutive(return_counts=True)
     end = size.cumsum(0)
     first = (end - size).repeat_interleave(size).tolist()
     last = end.repeat_interleave(size).tolist()
@@ -189,12 +196,12 @@ def _exponentials(low: Tensor, dtype: torch.dtype, place: _Tile, scale: float) -
     return e
 
 
-def _add_sums(sums: Tensor, e: Tensor, place: _Tile, labels: Tensor, needs_same: bool) -> None:
+def _add_sums(sums: Tensor, e: Tensor, place: _Tile, pseudo_labels: Tensor, needs_same: bool) -> None:
     """Add a tile to the sums over all rows, `sums[0]`, and over those of the same cluster, `sums[1]`."""
     sums[0, place.rows] += e.sum(1)
     if place.is_diagonal:
         if needs_same:
-            own = labels[place.rows]
+            own = pseudo_labels[place.rows]
             sums[1, place.rows] += (e * (own[:, None] == own)).sum(1)
         return
     sums[0, place.columns] += e.sum(0)
@@ -204,12 +211,12 @@ def _add_sums(sums: Tensor, e: Tensor, place: _Tile, labels: Tensor, needs_same:
         sums[1, place.columns][place.same[1]] += part.sum(0)
 
 
-def _weigh(e: Tensor, place: _Tile, labels: Tensor, all_rate: Tensor, same_rate: Tensor | None) -> None:
+def _weigh(e: Tensor, place: _Tile, pseudo_labels: Tensor, all_rate: Tensor, same_rate: Tensor | None) -> None:
     """Turn exponentials into the derivative with respect to the similarities of both rows of a pair, in place."""
     rate = all_rate[place.rows, None] + all_rate[place.columns]
     if same_rate is not None:
         if place.is_diagonal:
-            own = labels[place.rows]
+            own = pseudo_labels[place.rows]
             rate += (same_rate[place.rows, None] + same_rate[place.columns]) * (own[:, None] == own)
         elif place.same is not None:
             rows, columns = place.same
@@ -228,12 +235,15 @@ def _add_products(gradient: Tensor, weights: Tensor, low: Tensor, place: _Tile) 
         gradient[place.columns] += torch.mm(weights.T, low[place.rows])
 
 
-def _class_means(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _class_means(z: Tensor, pseudo_labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cosine of every row with the others of its cluster, (rows,), and the gradient of their sum.
 
     The sums of clusters are differences of running sums, in float64, so that a GPU need not be asked for their number.
     """
-    first, last = torch.searchsorted(labels, labels), torch.searchsorted(labels, labels, right=True)
+    first, last = (
+        torch.searchsorted(pseudo_labels, pseudo_labels),
+        torch.searchsorted(pseudo_labels, pseudo_labels, right=True),
+    )
     running = F.pad(z.double().cumsum(0), (0, 0, 1, 0))
     others = (running[last] - running[first]).to(z.dtype) - z
     others /= (last - first - 1)[:, None]

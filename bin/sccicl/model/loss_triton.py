@@ -21,7 +21,7 @@ BLOCK_ENTRIES = 1 << 27
 @triton.jit
 def _tile(
     z,
-    labels,
+    pseudo_labels,
     rows,
     columns,
     scale,
@@ -51,8 +51,8 @@ def _tile(
         )
         product += tl.dot(left, right, input_precision="ieee")
     kept = (rows[:, None] != columns[None, :]) & (rows[:, None] < n_rows) & (columns[None, :] < n_rows)
-    own = tl.load(labels + rows, mask=rows < n_rows, other=-1)
-    theirs = tl.load(labels + columns, mask=columns < n_rows, other=-2)
+    own = tl.load(pseudo_labels + rows, mask=rows < n_rows, other=-1)
+    theirs = tl.load(pseudo_labels + columns, mask=columns < n_rows, other=-2)
     return tl.where(kept, tl.exp(product - scale), 0.0), own[:, None] == theirs[None, :]
 
 
@@ -67,7 +67,7 @@ def _of_both(rate, rows, columns, n_rows: tl.constexpr):
 @triton.jit
 def _sums_kernel(
     z,
-    labels,
+    pseudo_labels,
     total,
     same,
     first_row,
@@ -84,7 +84,7 @@ def _sums_kernel(
     sum_same = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
     for start in range(0, n_rows, BLOCK_COLUMNS):
         columns = start + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
-        e, is_same = _tile(z, labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
+        e, is_same = _tile(z, pseudo_labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
         sum_all += tl.sum(e, 1)
         sum_same += tl.sum(tl.where(is_same, e, 0.0), 1)
     tl.store(total + rows, sum_all, mask=rows < last_row)
@@ -94,7 +94,7 @@ def _sums_kernel(
 @triton.jit
 def _weights_kernel(
     z,
-    labels,
+    pseudo_labels,
     all_rate,
     same_rate,
     weights,
@@ -109,7 +109,7 @@ def _weights_kernel(
 ):
     rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     columns = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    e, is_same = _tile(z, labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
+    e, is_same = _tile(z, pseudo_labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
     rate_same = tl.where(is_same, _of_both(same_rate, rows, columns, n_rows), 0.0)
     w = e * (_of_both(all_rate, rows, columns, n_rows) + rate_same)
     place = weights + (rows - first_row)[:, None] * n_rows + columns[None, :]
@@ -123,7 +123,7 @@ class TritonBackend:
     ----------
     low
         z_i / sqrt(t) in the type of the products, (2N, features).
-    labels
+    pseudo_labels
         (2N,).
     scale
         1 / t.
@@ -133,8 +133,10 @@ class TritonBackend:
         Weights that are held at a time.
     """
 
-    def __init__(self, low: Tensor, labels: Tensor, scale: float, own: slice, block_entries: int = BLOCK_ENTRIES):
-        self._low, self._labels, self._scale, self._own = low.contiguous(), labels, scale, own
+    def __init__(
+        self, low: Tensor, pseudo_labels: Tensor, scale: float, own: slice, block_entries: int = BLOCK_ENTRIES
+    ):
+        self._low, self._pseudo_labels, self._scale, self._own = low.contiguous(), pseudo_labels, scale, own
         self._block_rows = max(1, block_entries // len(low))
         is_small = low.dtype == torch.float32
         self._sizes = {"BLOCK_ROWS": 64 if is_small else 128, "BLOCK_COLUMNS": 64 if is_small else 128, "STEP": 32}
@@ -146,7 +148,7 @@ class TritonBackend:
         sums = torch.zeros(2, n_rows, dtype=torch.float32, device=self._low.device)
         grid = (triton.cdiv(self._own.stop - self._own.start, self._sizes["BLOCK_ROWS"]),)
         _sums_kernel[grid](
-            *(self._low, self._labels, sums[0], sums[1], self._own.start, self._own.stop),
+            *(self._low, self._pseudo_labels, sums[0], sums[1], self._own.start, self._own.stop),
             *(self._scale, n_rows, n_features),
             **self._sizes,
             **self._launch,
@@ -167,7 +169,7 @@ class TritonBackend:
                 triton.cdiv(n_rows, self._sizes["BLOCK_COLUMNS"]),
             )
             _weights_kernel[grid](
-                *(self._low, self._labels, all_rate.float(), same_rate.float(), weights, first, last),
+                *(self._low, self._pseudo_labels, all_rate.float(), same_rate.float(), weights, first, last),
                 *(self._scale, n_rows, n_features),
                 **self._sizes,
                 **self._launch,

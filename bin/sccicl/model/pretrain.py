@@ -22,7 +22,7 @@ STEPS = 300
 COMPONENTS = 20
 
 
-def warm_embedding(
+def pretrained_embedding(
     x: np.ndarray,
     config: Config,
     neighbours_of: Callable[[np.ndarray, int], np.ndarray],
@@ -32,9 +32,9 @@ def warm_embedding(
 ) -> np.ndarray:
     """Train an encoder of `config` on prepared cells (cells, genes) by the instance-wise loss; (cells, features).
 
-    `neighbours_of` is `Evidence.neighbours` of these cells.
+    `neighbours_of` is `Features.neighbours` of these cells.
     """
-    config = warm_config(config)
+    config = pretrain_config(config)
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     neighbours = None
     if config.neighbours:
@@ -45,7 +45,7 @@ def warm_embedding(
         cells,
         1,
         config,
-        labels=one_cluster,
+        pseudo_labels=one_cluster,
         neighbours=neighbours,
         seed=seed,
         device=device,
@@ -55,8 +55,8 @@ def warm_embedding(
     return encode(found.encoder, cells).numpy()
 
 
-def warm_config(config: Config) -> Config:
-    """The parameters of the warm-up of an encoder that is trained with `config` afterwards."""
+def pretrain_config(config: Config) -> Config:
+    """The parameters that an encoder is pretrained with which is trained with `config` afterwards."""
     return config.changed(
         temperature=TEMPERATURE, instance_loss_weight=1.0, cluster_loss_weight=0.0, epochs=1, min_steps=STEPS
     )

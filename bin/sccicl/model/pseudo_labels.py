@@ -18,6 +18,6 @@ def student_t(x: Tensor, centroids: Tensor, df: float = 1.0) -> Tensor:
     return torch.cat(parts)
 
 
-def pseudo_labels(x: Tensor, centroids: Tensor) -> Tensor:
+def kmeans_pseudo_labels(x: Tensor, centroids: Tensor) -> Tensor:
     """y_i = argmax_j q_ij (equation 9), (cells,): the nearest centroid, whatever the degrees of freedom."""
     return assign(x, centroids)[0]

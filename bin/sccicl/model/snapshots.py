@@ -31,7 +31,7 @@ def as_record(snapshots: dict[str, Any], clusters: np.ndarray) -> dict[str, np.n
     Parameters
     ----------
     snapshots
-        `epoch` (list), `cells` (cells,), `embedding` and `labels` (lists of (cells, features) and (cells,)).
+        `epoch` (list), `cells` (cells,), `embedding` and `pseudo_labels` (lists of (cells, features) and (cells,)).
     clusters
         Final clusters of all cells, (all cells,): a pseudo-label takes the name of the cluster that most of its cells
         are in at the end.
@@ -46,13 +46,13 @@ def as_record(snapshots: dict[str, Any], clusters: np.ndarray) -> dict[str, np.n
     n_snapshots, n_cells, n_features = h.shape
     if n_features > MAX_FEATURES:
         h = principal_components(h.reshape(-1, n_features), MAX_FEATURES).reshape(n_snapshots, n_cells, -1)
-    labels = torch.stack(snapshots["labels"]).numpy()
+    pseudo_labels = torch.stack(snapshots["pseudo_labels"]).numpy()
     cells = snapshots["cells"].numpy()
-    together = np.zeros((labels.max() + 1, clusters.max() + 1), dtype=np.int64)
-    np.add.at(together, (labels[-1], clusters[cells]), 1)
+    together = np.zeros((pseudo_labels.max() + 1, clusters.max() + 1), dtype=np.int64)
+    np.add.at(together, (pseudo_labels[-1], clusters[cells]), 1)
     return {
         "epoch": np.array(snapshots["epoch"]),
         "cells": cells,
         "embedding": h.astype(np.float32),
-        "clusters": together.argmax(1)[labels].astype(np.int32),
+        "clusters": together.argmax(1)[pseudo_labels].astype(np.int32),
     }

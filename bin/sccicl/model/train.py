@@ -11,13 +11,13 @@ from torch import Tensor
 from ..config import Config
 from ..errors import InputError
 from ..runtime.progress import progress
-from .cell_loader import Cells
+from .cell_loader import CellLoader
 from .checkpoint import Checkpoint, Progress
 from .distributed import World
 from .encoder import Encoder, PCAEncoder, ProjectionHead, new_encoder
 from .kmeans import kmeans, lloyd, means, refine
 from .minibatches import balanced_minibatches, minibatches, n_minibatches
-from .pseudo_labels import pseudo_labels
+from .pseudo_labels import kmeans_pseudo_labels
 from .snapshots import snapshot_cells, snapshot_epochs
 from .train_state import QUANTITIES, TrainingState
 from .train_step import Stepper
@@ -28,14 +28,14 @@ WARM_ITERATIONS = 8
 
 
 class Trained(NamedTuple):
-    """`labels` are the last pseudo-labels, (cells,).
+    """`pseudo_labels` are the last pseudo-labels, (cells,).
 
     `history` has one value per epoch under epoch, loss, instance_loss, cluster_loss and label_change. `snapshots`,
-    where they were asked for, have `cells`, and under `epoch`, `embedding` and `labels` one entry each.
+    where they were asked for, have `cells`, and under `epoch`, `embedding` and `pseudo_labels` one entry each.
     """
 
     encoder: Encoder | PCAEncoder
-    labels: Tensor
+    pseudo_labels: Tensor
     history: dict[str, list[float]]
     snapshots: dict[str, Any] | None
 
@@ -54,7 +54,7 @@ def train(
     n_clusters: int,
     config: Config,
     *,
-    labels: Tensor | None = None,
+    pseudo_labels: Tensor | None = None,
     neighbours: Tensor | None = None,
     batches: Tensor | None = None,
     seed: int = 0,
@@ -67,8 +67,8 @@ def train(
     """Train the encoder on prepared cells.
 
     For every minibatch: pseudo-labels, two views, the loss on their projections, one step of Adam. The pseudo-labels
-    are from K-means on H = f(X) of the minibatch (the paper), or, where `labels` are given, from all cells at the start
-    of every epoch, by one iteration of K-means from the centroids of the labels before. No label of a cell type is
+    are from K-means on H = f(X) of the minibatch (the paper), or, where `pseudo_labels` are given, from all cells at
+    the start of every epoch, by one iteration of K-means from the centroids of those before. No label of a cell type is
     known here.
 
     Parameters
@@ -77,7 +77,7 @@ def train(
         Prepared cells, (cells, genes), float32, on the host.
     n_clusters
         k of the pseudo-labels.
-    labels
+    pseudo_labels
         Pseudo-labels to start from, (cells,) 0..n_clusters-1.
     neighbours
         Nearest neighbours of every cell, (cells, neighbours); the second view of a cell is made of one of them. By
@@ -99,11 +99,11 @@ def train(
     device = torch.device(device)
     checkpoint = checkpoint or Checkpoint(None)
     torch.manual_seed(seed)
-    cells = Cells(x, device)
+    cells = CellLoader(x, device)
     neighbours = None if neighbours is None else neighbours.to(device)
     batches = None if batches is None else batches.to(device)
-    per_minibatch = labels is None
-    state = _start(cells, labels, config, seed)
+    per_minibatch = pseudo_labels is None
+    state = _start(cells, pseudo_labels, config, seed)
     world = world or World()
     take_step = Stepper(state.modules, state.optimiser, config, device, world)
     first_epoch, first_batch = 0, 0
@@ -127,18 +127,18 @@ def train(
         if n_done in when:
             state.snapshots["epoch"].append(n_done)
             state.snapshots["embedding"].append(embedded(cells.take(seen)).cpu())
-            state.snapshots["labels"].append(state.labels[seen].cpu())
+            state.snapshots["pseudo_labels"].append(state.pseudo_labels[seen].cpu())
 
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
             if first_batch == 0:
                 take_snapshot(epoch)
                 state.sums = torch.zeros(3, device=device)
-                state.previous = state.labels.clone()
+                state.previous = state.pseudo_labels.clone()
                 state.order = state.shuffling.get_state()
                 if not per_minibatch and n_clusters > 1 and epoch > 0:
                     h = embedded(cells.x)
-                    state.labels = lloyd(h, means(h, state.labels, n_clusters)[0], max_iter=1).labels
+                    state.pseudo_labels = lloyd(h, means(h, state.pseudo_labels, n_clusters)[0], max_iter=1).labels
             state.shuffling.set_state(state.order)
             if batches is None:
                 drawn = minibatches(len(x), config.batch_size, state.shuffling)
@@ -154,17 +154,17 @@ def train(
                 if neighbours is not None:
                     others = cells.take(one_of(neighbours[batch], state.drawing))
                 views = torch.cat([first, draw_view(others, config, state.drawing)])
-                losses = take_step(views, state.labels[batch])
+                losses = take_step(views, state.pseudo_labels[batch])
                 state.sums += torch.stack(losses) * len(batch)
                 checkpoint.step_done(partial(_progress, epoch, number + 1, state))
             first_batch = 0
             _close_epoch(state, epoch, config)
         take_snapshot(n_epochs)
     snapshots = {"cells": seen.cpu(), **state.snapshots} if evolution else None
-    return Trained(state.modules["encoder"], state.labels.cpu(), state.history, snapshots)
+    return Trained(state.modules["encoder"], state.pseudo_labels.cpu(), state.history, snapshots)
 
 
-def _start(cells: Cells, labels: Tensor | None, config: Config, seed: int) -> TrainingState:
+def _start(cells: CellLoader, pseudo_labels: Tensor | None, config: Config, seed: int) -> TrainingState:
     device = cells.device
     encoder = new_encoder(cells.x.shape[1], config).to(cells.x.device)
     if isinstance(encoder, PCAEncoder):
@@ -179,20 +179,22 @@ def _start(cells: Cells, labels: Tensor | None, config: Config, seed: int) -> Tr
         weight_decay=config.weight_decay,
         fused=True,
     )
-    labels = torch.full((len(cells.x),), -1, device=device) if labels is None else labels.to(device)
+    pseudo_labels = (
+        torch.full((len(cells.x),), -1, device=device) if pseudo_labels is None else pseudo_labels.to(device)
+    )
     shuffling = torch.Generator(device).manual_seed(seed)
     return TrainingState(
         modules=torch.nn.ModuleDict({"encoder": encoder, "head": head}),
         optimiser=optimiser,
         shuffling=shuffling,
         drawing=torch.Generator(device).manual_seed(seed),
-        labels=labels,
-        previous=labels,
+        pseudo_labels=pseudo_labels,
+        previous=pseudo_labels,
         sums=torch.zeros(3, device=device),
         centroids=None,
         history={name: [] for name in QUANTITIES},
         order=shuffling.get_state(),
-        snapshots={"epoch": [], "embedding": [], "labels": []},
+        snapshots={"epoch": [], "embedding": [], "pseudo_labels": []},
     )
 
 
@@ -207,13 +209,13 @@ def _label_minibatch(state: TrainingState, h: Tensor, batch: Tensor, k: int, see
         state.centroids = kmeans(h, k, seed=seed, n_init=1).centroids
     else:
         state.centroids = refine(h, state.centroids, max_iter=WARM_ITERATIONS)
-    state.labels[batch] = pseudo_labels(h, state.centroids)
+    state.pseudo_labels[batch] = kmeans_pseudo_labels(h, state.centroids)
 
 
 def _close_epoch(state: TrainingState, epoch: int, config: Config) -> None:
     """Add the epoch to the history; the only time that the host waits for the device."""
     history = state.history
-    means_of_losses = (state.sums / len(state.labels)).tolist()
+    means_of_losses = (state.sums / len(state.pseudo_labels)).tolist()
     for name, value in zip(("loss", "instance_loss", "cluster_loss"), means_of_losses, strict=True):
         history[name].append(value)
     if not math.isfinite(history["loss"][-1]):
@@ -222,7 +224,7 @@ def _close_epoch(state: TrainingState, epoch: int, config: Config) -> None:
             f"{config.learning_rate:g}, or a higher --temperature than {config.temperature:g}"
         )
     history["epoch"].append(epoch + 1)
-    history["label_change"].append(label_change(state.previous, state.labels))
+    history["label_change"].append(label_change(state.previous, state.pseudo_labels))
 
 
 def one_of(choices: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ QUANTITIES = ("epoch", "loss", "instance_loss", "cluster_loss", "label_change")
 
 @dataclass
 class TrainingState:
-    """The modules, and between two steps: `labels` now and `previous` to this epoch, sums of the losses, draws to come.
+    """The modules, and between two steps: pseudo-labels now and `previous` to this epoch, sums, draws to come.
 
     `shuffling` draws the order of the cells, `drawing` the views; torch's own generator the dropout.
     """
@@ -20,7 +20,7 @@ class TrainingState:
     optimiser: torch.optim.Optimizer
     shuffling: torch.Generator
     drawing: torch.Generator
-    labels: Tensor
+    pseudo_labels: Tensor
     previous: Tensor
     sums: Tensor
     centroids: Tensor | None
@@ -32,14 +32,14 @@ class TrainingState:
 
     def snapshot(self) -> dict[str, Any]:
         """Tensors, numbers and text that `restore` takes."""
-        device = self.labels.device
+        device = self.pseudo_labels.device
         return {
             "modules": self.modules.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "drawing": self.drawing.get_state(),
             "dropout": torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state(),
             "order": self.order,
-            "labels": self.labels,
+            "pseudo_labels": self.pseudo_labels,
             "previous": self.previous,
             "sums": self.sums,
             "centroids": self.centroids,
@@ -49,7 +49,7 @@ class TrainingState:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Take over what `snapshot` returned."""
-        device = self.labels.device
+        device = self.pseudo_labels.device
         self.modules.load_state_dict(snapshot["modules"])
         self.optimiser.load_state_dict(snapshot["optimiser"])
         self.drawing.set_state(snapshot["drawing"])
@@ -58,7 +58,9 @@ class TrainingState:
         else:
             torch.set_rng_state(snapshot["dropout"])
         self.order = snapshot["order"]
-        self.labels, self.previous, self.sums = (snapshot[name].to(device) for name in ("labels", "previous", "sums"))
+        self.pseudo_labels, self.previous, self.sums = (
+            snapshot[name].to(device) for name in ("pseudo_labels", "previous", "sums")
+        )
         self.centroids = None if snapshot["centroids"] is None else snapshot["centroids"].to(device)
         self.history = {name: list(snapshot["history"][name]) for name in QUANTITIES}
         self.snapshots = {name: list(values) for name, values in snapshot["snapshots"].items()}

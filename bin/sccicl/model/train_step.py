@@ -52,19 +52,19 @@ class Stepper:
         self.tile_rows: int | None = None
         self.micro_batch: int | None = None
 
-    def __call__(self, views: Tensor, labels: Tensor) -> Losses:
+    def __call__(self, views: Tensor, pseudo_labels: Tensor) -> Losses:
         """Take a step; returns the losses without gradient.
 
         Parameters
         ----------
         views
             The first view of all N cells of the minibatch, then the second, (2N, genes).
-        labels
+        pseudo_labels
             Pseudo-labels, (N,).
         """
         while True:
             try:
-                return self._take(views, labels)
+                return self._take(views, pseudo_labels)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -93,7 +93,7 @@ class Stepper:
         self.micro_batch = max(MIN_MICRO_BATCH, micro // 2)
         log(f"WARNING: out of memory on {self._device}: going on with {self.micro_batch} rows at a time")
 
-    def _take(self, views: Tensor, labels: Tensor) -> Losses:
+    def _take(self, views: Tensor, pseudo_labels: Tensor) -> Losses:
         config, world = self._config, self._world
         own = world.share_of(len(views))
         parts = views[own].split(self.micro_batch or len(views))
@@ -108,7 +108,7 @@ class Stepper:
         z = world.gather(projected, own, len(views)).requires_grad_()
         losses = contrastive_loss(
             *z.chunk(2),
-            labels,
+            pseudo_labels,
             temperature=config.temperature,
             weight=config.cluster_loss_weight,
             instance_weight=config.instance_loss_weight,

@@ -23,7 +23,7 @@ GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ran
 NULL_CELLS = 800
 
 
-class CountEvidence:
+class CountFeatures:
     """Evidence of counts, cells x genes CSR, or of `normalised` or `log` values."""
 
     def __init__(self, counts: sparse.csr_matrix, input_kind: InputKind = "counts"):
@@ -38,9 +38,9 @@ class CountEvidence:
         # A second matrix of the size of the counts, made only where it is looked at.
         return normalise(self.counts, self._factors, self.input_kind)
 
-    def subset(self, cells: np.ndarray) -> "CountEvidence":
-        """See `Evidence`."""
-        return CountEvidence(self.counts[cells], self.input_kind)
+    def subset(self, cells: np.ndarray) -> "CountFeatures":
+        """See `Features`."""
+        return CountFeatures(self.counts[cells], self.input_kind)
 
     def _values(self, genes: np.ndarray) -> np.ndarray:
         return self._log_values[:, np.sort(genes)].toarray().astype(np.float32)
@@ -49,7 +49,7 @@ class CountEvidence:
         return order_genes(self.counts, self._factors, self.input_kind, selection)
 
     def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Evidence`."""
+        """See `Features`."""
         orders = {selection: self._order(selection) for selection, _ in GENE_SETS}
         seen = set()
         for selection, n_genes in GENE_SETS:
@@ -59,19 +59,19 @@ class CountEvidence:
                 yield z_scored(self._values(genes))
 
     def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
-        """See `Evidence`."""
+        """See `Features`."""
         return neighbour_indices(scores, n_neighbours).astype(np.int64)
 
-    def scaled(self) -> tuple[np.ndarray, ...]:
-        """See `Evidence`."""
+    def scalings(self) -> tuple[np.ndarray, ...]:
+        """See `Features`."""
         values = self._values(self._order("cell_ranger")[: GENE_SETS[-1][1]])
         return root_scaled(values), z_scored(values)
 
     def log_depth(self) -> np.ndarray | None:
-        """See `Evidence`."""
+        """See `Features`."""
         return None if self.input_kind == "log" else np.log(self.library)
 
-    def structureless(self, seed: int) -> "CountEvidence | None":
+    def null_sample(self, seed: int) -> "CountFeatures | None":
         """Multinomial draws from the mean profile of all cells, as deep as the cells are.
 
         None where no such draw can be made: of logarithms, and of values that sum up to less than one count.
@@ -86,19 +86,19 @@ class CountEvidence:
             for depth in self.library[cells]
         ]
         counts = sparse.vstack(drawn, format="csr")
-        return CountEvidence(counts[:, np.unique(counts.indices)], "counts")
+        return CountFeatures(counts[:, np.unique(counts.indices)], "counts")
 
 
-class BatchEvidence(CountEvidence):
+class BatchFeatures(CountFeatures):
     """Evidence of counts of several batches: genes that vary within batches, scaled in each, and shifts taken out."""
 
     def __init__(self, counts: sparse.csr_matrix, batches: np.ndarray, input_kind: InputKind = "counts"):
         super().__init__(counts, input_kind)
         self.batches = batches
 
-    def subset(self, cells: np.ndarray) -> "BatchEvidence":
-        """See `Evidence`."""
-        return BatchEvidence(self.counts[cells], batch_codes(self.batches[cells]), self.input_kind)
+    def subset(self, cells: np.ndarray) -> "BatchFeatures":
+        """See `Features`."""
+        return BatchFeatures(self.counts[cells], batch_codes(self.batches[cells]), self.input_kind)
 
     def _order(self, selection: GeneSelection) -> np.ndarray:
         return order_genes_jointly(self.counts, self._factors, self.input_kind, selection, self.batches, 2000)
@@ -110,23 +110,23 @@ class BatchEvidence(CountEvidence):
         return values
 
     def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Evidence`."""
+        """See `Features`."""
         return (corrected_input(values, self.batches) for values in super().gene_sets())
 
     def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
-        """See `Evidence`."""
+        """See `Features`."""
         return neighbours_across(scores, self.batches, n_neighbours)
 
-    def scaled(self) -> tuple[np.ndarray, ...]:
-        """See `Evidence`."""
-        return tuple(corrected_input(values, self.batches) for values in super().scaled())
+    def scalings(self) -> tuple[np.ndarray, ...]:
+        """See `Features`."""
+        return tuple(corrected_input(values, self.batches) for values in super().scalings())
 
 
 # Cells whose depths are summed up together
 DEPTH_CELLS = 1 << 13
 
 
-class OrderedEvidence:
+class SortedFeatures:
     """Evidence of counts, in memory or in a file, in the order of the names of cells and genes.
 
     Only cells that are looked at are read or brought into that order: of a big sample, k and the pool are made from
@@ -154,28 +154,28 @@ class OrderedEvidence:
         self._input_kind, self._batches = input_kind, batches
         self.n_cells = counts.shape[0]
 
-    def _of(self, cells: np.ndarray) -> CountEvidence:
+    def _of(self, cells: np.ndarray) -> CountFeatures:
         counts = in_order(self._counts, self._cells[cells], self._genes)
         if self._batches is None:
-            return CountEvidence(counts, self._input_kind)
-        return BatchEvidence(counts, batch_codes(self._batches[cells]), self._input_kind)
+            return CountFeatures(counts, self._input_kind)
+        return BatchFeatures(counts, batch_codes(self._batches[cells]), self._input_kind)
 
     @cached_property
-    def _whole(self) -> CountEvidence:
+    def _whole(self) -> CountFeatures:
         return self._of(np.arange(self.n_cells))
 
-    def subset(self, cells: np.ndarray) -> CountEvidence:
-        """See `evidence.Evidence`."""
+    def subset(self, cells: np.ndarray) -> CountFeatures:
+        """See `features.Features`."""
         return self._of(np.asarray(cells))
 
     def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
-        """See `evidence.Evidence`."""
+        """See `features.Features`."""
         if self._batches is not None:
             return neighbours_across(scores, self._batches, n_neighbours)
         return neighbour_indices(scores, n_neighbours).astype(np.int64)
 
     def log_depth(self) -> np.ndarray | None:
-        """See `evidence.Evidence`; a file is read in blocks of cells."""
+        """See `features.Features`; a file is read in blocks of cells."""
         if self._input_kind == "log":
             return None
         whole_numbers = self._input_kind == "counts"
@@ -184,13 +184,13 @@ class OrderedEvidence:
         return np.log(np.concatenate(sums))[self._cells]
 
     def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `evidence.Evidence`."""
+        """See `features.Features`."""
         return self._whole.gene_sets()
 
-    def scaled(self) -> tuple[np.ndarray, ...]:
-        """See `evidence.Evidence`."""
-        return self._whole.scaled()
+    def scalings(self) -> tuple[np.ndarray, ...]:
+        """See `features.Features`."""
+        return self._whole.scalings()
 
-    def structureless(self, seed: int) -> CountEvidence | None:
-        """See `evidence.Evidence`."""
-        return self._whole.structureless(seed)
+    def null_sample(self, seed: int) -> CountFeatures | None:
+        """See `features.Features`."""
+        return self._whole.null_sample(seed)

@@ -29,7 +29,7 @@ from ..io.read_backed import (
 from ..io.validate import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
 from ..numerics.ordering import canonical_order, inverse
 from ..numerics.reproducible_sums import grouped_sums, row_sums, units_of
-from ..runtime.prefetch import ahead, side_by_side
+from ..runtime.prefetch import map_in_order, prefetch
 from .highly_variable_genes import largest_value, variable_genes
 from .normalise import normalise, size_factors, z_score
 from .prepare import record_dropped, record_preparation
@@ -147,7 +147,7 @@ def _copy(
     typical, largest = np.zeros(n_genes), 0.0
     check = partial(_checked, names, input_kind, where, matrix.count_layers)
     put_together = np.add if input_kind == "counts" else np.maximum
-    for first, block, own in side_by_side(check, ahead(matrix.blocks(max_entries))):
+    for first, block, own in map_in_order(check, prefetch(matrix.blocks(max_entries))):
         last, start = first + block.shape[0], arrays["data"].shape[0]
         for key, values in (("data", block.data), ("indices", block.indices)):
             arrays[key].resize((start + block.nnz,))
@@ -259,7 +259,7 @@ def _moments(
     units = units_of(bound, n_cells), units_of(bound**2, n_cells)
     total, squares = np.zeros((2, n_genes)), np.zeros((2, n_genes))
     work = partial(_sums, kind, as_log, centre, units)
-    for own_total, own_squares in side_by_side(work, (block[1:] for block in counts.blocks())):
+    for own_total, own_squares in map_in_order(work, (block[1:] for block in counts.blocks())):
         total += own_total
         squares += own_squares
     absent = n_cells - found
@@ -312,7 +312,7 @@ def _write_scores(
         return first, z_score(log_values, mean, std, max_value)
 
     scores = target.create_group("obsm").create_dataset("X_cicl_input", (n_cells, len(selected)), np.float32)
-    for first, found in side_by_side(scores_of, counts.blocks()):
+    for first, found in map_in_order(scores_of, counts.blocks()):
         scores[first : first + len(found)] = found
 
 
@@ -343,9 +343,9 @@ def write_prepared(
     `record` is added to `uns["cicl"]["prepare"]`.
     """
     from ..io.write_h5ad import hdf5_file
-    from ..runtime.checksums import seal
     from ..runtime.files import atomic_path
     from ..runtime.profiling import stage
+    from ..runtime.seal import seal
 
     stages: dict[str, dict[str, float]] = {}
     with atomic_path(outfile) as temporary:

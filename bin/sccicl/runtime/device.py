@@ -140,8 +140,8 @@ def hardware(device: "torch.device") -> dict[str, str | int]:
     return found
 
 
-def _device(name: str, threads: int | None) -> Any:
-
+def use_device(name: str, threads: int | None) -> Any:
+    """Set the number of threads, and return the `torch.device` that `name` asks for, see `choose_device`."""
     set_threads(threads)
     return choose_device(name)
 

@@ -18,7 +18,7 @@ def n_threads() -> int:
     return max(1, min(cores, int(allowed) if allowed.isdigit() else cores, 4))
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def prefetch(items: Iterator[T]) -> Iterator[T]:
     """The items; each is made in a thread while the one before is worked on."""
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, items, _END)
@@ -27,7 +27,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def side_by_side(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+def map_in_order(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
     """`function` of every item, in their order; as many at a time as there are threads, one of which reads."""
     n = n_threads()
     with ThreadPoolExecutor(n) as pool:

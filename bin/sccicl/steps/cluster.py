@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from ..io.model_file import FitFile, ModelFile
 
-def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str, label_col: str | None = None) -> None:
+
+def write_clusters(adata: Any, model: "ModelFile", outdir: Path, sample: str, label_col: str | None = None) -> None:
+    """Write the tables of clusters and of the embedding, and the model with the labels that it hands on."""
     import pandas as pd
 
     from ..downstream.annotate_reference import with_reference
-    from ..io import model_file
     from ..runtime.files import atomic_path
 
     table = pd.DataFrame(
@@ -38,10 +40,10 @@ def _write_clusters(adata: Any, model: dict[str, Any], outdir: Path, sample: str
     columns = [f"cicl_{i}" for i in range(embedding.shape[1])]
     with atomic_path(outdir / f"{sample}.embedding.parquet") as temporary:
         pd.DataFrame(embedding, index=adata.obs_names.astype(object), columns=columns).to_parquet(temporary)
-    model_file.save(with_reference(model, adata, label_col), outdir / f"{sample}.model.pt", "model")
+    with_reference(model, adata, label_col).save(outdir / f"{sample}.model.pt")
 
 
-def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: int | Auto = "auto") -> dict[str, Any]:
+def cluster_sample(prepared: "AnnData", fitted: "FitFile", *, n_clusters: int | Auto = "auto") -> "ModelFile":
     """Cluster the embedded cells of `prepared`, in place; returns the content of `<id>.model.pt`.
 
     Sets `obs["cicl"]` (categorical, biggest cluster first), `obs["cicl_confidence"]`, `obsm["X_cicl"]` and
@@ -59,6 +61,7 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
     from ..clustering.assign import by_size, cluster
     from ..clustering.gaps import gap_density
     from ..clustering.stability import bootstrap_stability
+    from ..io.model_file import ModelFile
     from ..model.snapshots import as_record
     from ..numerics.ordering import order_of
     from ..numerics.pca import principal_components
@@ -66,30 +69,30 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
 
     order = order_of(prepared)
     genes = order.selected(prepared)
-    if fitted["cells"] != list(prepared.obs_names):
+    if fitted.cells != list(prepared.obs_names):
         raise InputError(
-            f"the fit holds {len(fitted['cells'])} cells that are not the {prepared.n_obs} of the prepared file: "
+            f"the fit holds {len(fitted.cells)} cells that are not the {prepared.n_obs} of the prepared file: "
             "give the two files of one sample"
         )
-    if fitted.get("genes") != genes:
+    if fitted.genes != genes:
         raise InputError(
             f"the fit is not of the {len(genes)} selected genes of the prepared file: give the two files of one "
             "sample, or run fit again"
         )
-    config = Config(**fitted["params"])
-    k = dict(fitted["k"])
-    asked, start = k.pop("requested", k["n_clusters"]), fitted["pseudo_labels"]
+    config = Config(**fitted.params)
+    k = dict(fitted.k)
+    asked, start = k.pop("requested", k["n_clusters"]), fitted.pseudo_labels
     if n_clusters != "auto":
         asked, start = n_clusters, None
         k.update(n_clusters=n_clusters, given=True)
-    stages = dict(fitted["stages"])
+    stages = dict(fitted.stages)
     with stage("cluster", stages):
         found = cluster(
-            fitted["embedding"][order.cells],
+            fitted.embedding[order.cells],
             k["n_clusters"],
             start=None if start is None else start[order.cells],
             student_df=config.student_df,
-            seed=fitted["seed"],
+            seed=fitted.seed,
         )
         scores = principal_components(order.scores(prepared.obsm["X_cicl_input"]), 20, seed=fitted["seed"])
         stability = bootstrap_stability(scores, found.labels, seed=fitted["seed"])
@@ -104,31 +107,31 @@ def cluster_sample(prepared: "AnnData", fitted: dict[str, Any], *, n_clusters: i
         how = "asked for" if k["given"] else "estimated"
         told = f"{asked} clusters were {how}, but only {k['n_clusters']} can be told apart"
         record["warnings"] = [*record.get("warnings", []), told]
-    if fitted["warnings"]:
-        record["warnings"] = [*record.get("warnings", []), *fitted["warnings"]]
-    record.update({name: fitted[name] for name in ("params", "seed", "versions", "device", "hardware")})
-    record["asked"] = {"n_clusters": fitted["asked"], "reclustered": str(n_clusters)}
-    record["history"] = {name: np.asarray(values) for name, values in fitted["history"].items()}
+    if fitted.warnings:
+        record["warnings"] = [*record.get("warnings", []), *fitted.warnings]
+    record.update({name: getattr(fitted, name) for name in ("params", "seed", "versions", "device", "hardware")})
+    record["asked"] = {"n_clusters": fitted.asked, "reclustered": str(n_clusters)}
+    record["history"] = {name: np.asarray(values) for name, values in fitted.history.items()}
     record["stability"], record["valley"] = stability, valley
-    if fitted["snapshots"] is not None:
-        record["evolution"] = as_record(fitted["snapshots"], labels)
-    for number, partition in fitted["others"].items():
+    if fitted.snapshots is not None:
+        record["evolution"] = as_record(fitted.snapshots, labels)
+    for number, partition in fitted.others.items():
         prepared.obs[f"cicl_{number}"] = as_clusters(by_size(partition.numpy()))
     record["k"] = {name: np.asarray(v) if isinstance(v, list) else v for name, v in k.items()}
     record["stages"] = {**record["stages"], **stages}
     statistics = prepared.var.loc[genes]
-    return {
-        "params": fitted["params"],
-        "versions": fitted["versions"],
-        "n_features": fitted["n_features"],
-        "encoder": fitted["encoder"],
-        "centroids": torch.from_numpy(found.centroids),
-        "genes": genes,
-        "gene_mean": torch.from_numpy(statistics["cicl_mean"].to_numpy()),
-        "gene_std": torch.from_numpy(statistics["cicl_std"].to_numpy()),
-        "size_factor_median": float(record["prepare"].get("size_factor_median", float("nan"))),
-        "input_kind": record["prepare"]["input_kind"],
-    }
+    return ModelFile(
+        params=fitted.params,
+        versions=fitted.versions,
+        n_features=fitted.n_features,
+        encoder=fitted.encoder,
+        centroids=torch.from_numpy(found.centroids),
+        genes=genes,
+        gene_mean=torch.from_numpy(statistics["cicl_mean"].to_numpy()),
+        gene_std=torch.from_numpy(statistics["cicl_std"].to_numpy()),
+        size_factor_median=float(record["prepare"].get("size_factor_median", float("nan"))),
+        input_kind=record["prepare"]["input_kind"],
+    )
 
 
 def as_clusters(labels: np.ndarray, k: int | None = None) -> "pd.Categorical":

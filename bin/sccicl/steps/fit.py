@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
+    from ..io.model_file import FitFile
     from ..model.checkpoint import Checkpoint
 
 
@@ -104,22 +105,23 @@ def fit_sample(
     warnings: Sequence[str] = (),
     evolution: bool = False,
     quiet: bool = False,
-) -> dict[str, Any]:
+) -> "FitFile":
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
 
-    `others` are further numbers of clusters, which the pool is cut into without another training. With `evolution` the
+    `others` are further numbers of clusters, which nothing is trained for. With `evolution` the
     result has snapshots of the training.
 
     Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
-    so no label, reaches the training. Cells and genes are worked on in the order of their names, see `canonical`, and
+    so no label, reaches the training. Cells and genes are worked on in the order of their names, see `ordering`, and
     the result is in that of `prepared`, but for the weights of the encoder, whose features are in the order of names.
     """
     import torch
 
     from ..clustering.fit import fit
+    from ..io.model_file import FitFile
     from ..numerics.ordering import order_of
     from ..preprocess.batch_correction import batch_codes
-    from ..preprocess.features import OrderedEvidence
+    from ..preprocess.features import SortedFeatures
     from ..runtime.device import device_name, hardware
     from ..runtime.profiling import stage, versions
 
@@ -132,7 +134,7 @@ def fit_sample(
             batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy())[order.cells]
         found = fit(
             order.scores(prepared.obsm["X_cicl_input"]),
-            OrderedEvidence(prepared.X, order.cells, order.genes, made["input_kind"], batches),
+            SortedFeatures(prepared.X, order.cells, order.genes, made["input_kind"], batches),
             n_clusters,
             config,
             seed=seed,
@@ -145,26 +147,26 @@ def fit_sample(
         )
     if found.snapshots is not None:
         found.snapshots["cells"] = torch.from_numpy(order.cells)[found.snapshots["cells"]]
-    return {
-        "params": config.as_dict(),
-        "seed": seed,
-        "device": device_name(device),
-        "hardware": hardware(device),
-        "asked": ",".join(map(str, (n_clusters, *others))),
-        "warnings": list(warnings),
-        "versions": versions(),
-        "n_features": prepared.obsm["X_cicl_input"].shape[1],
-        "encoder": {name: value.cpu() for name, value in found.encoder.state_dict().items()},
-        "embedding": order.back(found.embedding),
-        "pseudo_labels": None if found.pseudo_labels is None else order.back(found.pseudo_labels),
-        "others": {number: order.back(labels) for number, labels in found.others.items()},
-        "snapshots": found.snapshots,
-        "cells": list(prepared.obs_names),
-        "genes": order.selected(prepared),
-        "history": found.history,
-        "k": found.k,
-        "stages": stages,
-    }
+    return FitFile(
+        params=config.as_dict(),
+        seed=seed,
+        device=device_name(device),
+        hardware=hardware(device),
+        asked=",".join(map(str, (n_clusters, *others))),
+        warnings=list(warnings),
+        versions=versions(),
+        n_features=prepared.obsm["X_cicl_input"].shape[1],
+        encoder={name: value.cpu() for name, value in found.encoder.state_dict().items()},
+        embedding=order.back(found.embedding),
+        pseudo_labels=None if found.pseudo_labels is None else order.back(found.pseudo_labels),
+        others={number: order.back(labels) for number, labels in found.others.items()},
+        snapshots=found.snapshots,
+        cells=list(prepared.obs_names),
+        genes=order.selected(prepared),
+        history=found.history,
+        k=found.k,
+        stages=stages,
+    )
 
 
 def fit_beside_others(prepared: "AnnData", n_clusters: int | Auto, **settings: Any) -> None:

@@ -15,6 +15,7 @@ from ..runtime.files import atomic_path, write_json
 if TYPE_CHECKING:
     import torch
 
+    from ..io.model_file import ModelFile
     from .fit import Auto
 
 
@@ -32,7 +33,7 @@ def integrate(
     batch_col: str | None = None,
     counts_layer: str | None = None,
     warnings: Sequence[str] = (),
-) -> tuple[Any, dict[str, Any]]:
+) -> "tuple[Any, ModelFile]":
     """Embed and cluster the cells of an h5ad and keep everything else that it holds.
 
     Parameters
@@ -40,7 +41,8 @@ def integrate(
     path
         h5ad with raw counts in X, or in `counts_layer`.
     batch_col
-        Column of obs with the batches, which are clustered jointly (see `batches`); without it nothing is corrected.
+        Column of obs with the batches, which are clustered jointly (see `batch_correction`); without it, or where there is
+        one batch only, nothing is corrected. A batch of fewer than 10 cells counts as a part of the biggest one.
     prefix
         Name of the embedding and the clusters.
     warnings
@@ -55,7 +57,7 @@ def integrate(
     Raises
     ------
     InputError
-        When the file cannot be read, has no such counts or column, or one batch only, or one of fewer than 10 cells.
+        When the file cannot be read, or has no such counts or column, or cells without a batch.
     """
     import anndata
 
@@ -68,10 +70,11 @@ def integrate(
         prefix,
         config=config,
         batch_col=batch_col,
-        integrate=batch_col is not None,
         counts_layer=counts_layer,
         input_kind="counts",
     )
+    if batch_col is not None:
+        warnings = [*warnings, *_correct_batches(prepared, batch_col, config)]
     n_clusters = parse_n_clusters(n_clusters, prepared.n_obs)
     fitted = fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=warnings)
     model = cluster_sample(prepared, fitted)
@@ -91,14 +94,46 @@ def integrate(
     return adata, model
 
 
-def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: str) -> None:
+def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]:
+    """Correct for the batches in place, as far as there are any, and return what is worth a warning.
+
+    A pipeline that compares methods gives them every data set and subset: it must not end where there is nothing to correct.
+    """
+    from ..io.validate import MIN_CELLS
+    from ..preprocess.batch_correction import prepare_jointly
+    from ..runtime.progress import log
+
+    told = []
+    values = prepared.obs[batch_col]
+    if not values.isna().any():
+        values = values.astype(str)
+        sizes = values.value_counts()
+        biggest = min(sizes.index, key=lambda name: (-sizes[name], name))
+        small = sorted(name for name in sizes.index if sizes[name] < MIN_CELLS and name != biggest)
+        if small:
+            told.append(
+                f"batches of fewer than {MIN_CELLS} cells count as a part of batch '{biggest}': {', '.join(small)}"
+            )
+            prepared.obs[batch_col] = pd.Categorical(values.where(~values.isin(small), biggest))
+        if len(sizes) - len(small) < 2:
+            told.append(
+                f"all cells are of one batch ('{biggest}' in the obs column '{batch_col}'): nothing is corrected"
+            )
+            for text in told:
+                log(f"warning: {text}")
+            return told
+    prepare_jointly(prepared, batch_col, config)
+    for text in told:
+        log(f"warning: {text}")
+    return told
+
+
+def write_integration(adata: Any, model: "ModelFile", outdir: Path, prefix: str) -> None:
     """Write what pipelines that compare integration methods collect.
 
     `<prefix>.h5ad`; `X_<prefix>.parquet` and `X_<prefix>.pkl`, the embedding as a DataFrame indexed by cell;
-    `<prefix>.parquet`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
+    `<prefix>.parquet` and `<prefix>.pkl`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
     """
-    from ..io import model_file
-
     cells = adata.obs_names.astype(object)
     embedding = pd.DataFrame(adata.obsm["X_emb"], index=cells).rename(columns=str)
     labels = pd.DataFrame({prefix: adata.obs[prefix].astype(object).to_numpy()}, index=cells)
@@ -106,10 +141,11 @@ def write_integration(adata: Any, model: dict[str, Any], outdir: Path, prefix: s
         f"X_{prefix}.parquet": embedding.to_parquet,
         f"X_{prefix}.pkl": embedding.to_pickle,
         f"{prefix}.parquet": labels.to_parquet,
+        f"{prefix}.pkl": labels.to_pickle,
     }.items():
         with atomic_path(outdir / name) as temporary:
             write(temporary)
-    model_file.save(model, outdir / f"{prefix}.model.pt", "model")
+    model.save(outdir / f"{prefix}.model.pt")
     write_json(_sizes(labels[prefix], prefix), outdir / f"{prefix}_mqc.json")
     write_h5ad(adata, outdir / f"{prefix}.h5ad")
 
@@ -118,6 +154,8 @@ def _sizes(labels: pd.Series, prefix: str) -> dict[str, Any]:
     sizes = labels.value_counts()
     return {
         "id": f"{prefix}_cluster_sizes",
+        "parent_id": prefix,
+        "parent_name": prefix,
         "section_name": f"Clusters of {prefix}",
         "description": "Cells in each cluster of CICL.",
         "plot_type": "bargraph",

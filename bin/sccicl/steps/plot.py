@@ -14,6 +14,7 @@ MOST_PARTITIONS = 7
 def plot_to_files(
     adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
 ) -> None:
+    """Compute UMAP and t-SNE, draw the figures, and write the final h5ad and, with `metrics`, the MultiQC file."""
     from ..downstream import umap_tsne
     from ..downstream.scanpy_slots import add_colours, add_neighbours
     from ..io.write_h5ad import write_h5ad

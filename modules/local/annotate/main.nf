@@ -1,9 +1,11 @@
+include { quoted } from '../functions'
+
 process ANNOTATE {
     tag "${meta.id}"
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory by it
     ext input_mb: { (clustered.toRealPath().size() / 1e6) as int }
@@ -19,6 +21,9 @@ process ANNOTATE {
     tuple val(meta), path("${prefix}.annotation.json"), emit: json
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('celltypist'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"celltypist\"))' 2> /dev/null || echo none"), topic: versions, emit: versions_celltypist
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''
@@ -43,9 +48,4 @@ process ANNOTATE {
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.annotation.csv' '${prefix}.annotation.json'
     """
-}
-
-// A word for the shell: names of files and columns may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

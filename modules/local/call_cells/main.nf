@@ -3,7 +3,7 @@ process CALL_CELLS {
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     tuple val(meta), path(counts, stageAs: 'counts/*'), path(reads), path(summary, stageAs: 'summary/*'), path(genes, stageAs: 'genes/*')
@@ -11,6 +11,9 @@ process CALL_CELLS {
     output:
     tuple val(meta), path("${prefix}.cells.h5ad"), emit: h5ad
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''

@@ -3,7 +3,7 @@ process CHECKSUMS {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     tuple val(meta), path(files, stageAs: '?/*')
@@ -11,6 +11,9 @@ process CHECKSUMS {
     output:
     tuple val(meta), path("${prefix}.inputs.tsv"), emit: checksums
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     prefix = task.ext.prefix ?: "${meta.id}"

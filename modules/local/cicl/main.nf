@@ -4,7 +4,7 @@ process CICL {
     label 'process_gpu'
 
     conda "${moduleDir}/${task.accelerator || task.ext.use_gpu ? 'environment.gpu.yml' : 'environment.yml'}"
-    container "${task.accelerator || task.ext.use_gpu ? 'cicl-nextflow:0.1.0-gpu' : 'cicl-nextflow:0.1.0'}"
+    container "${task.accelerator || task.ext.use_gpu ? 'cicl.localhost/cicl-nextflow:0.1.0-gpu' : 'cicl.localhost/cicl-nextflow:0.1.0'}"
 
     // A task that is told to end is over when its shell is: wait until the training, which holds the lock, has written its checkpoint.
     afterScript 'if command -v flock > /dev/null && [ -e .training.lock ]; then flock --timeout 25 .training.lock true || true; fi'
@@ -13,7 +13,7 @@ process CICL {
     ext input_mb: { megabytes(prepared.toRealPath()) as int }
 
     input:
-    tuple val(meta), path(prepared)
+    tuple val(meta), path(prepared), val(number_of_clusters), val(label_column)
 
     output:
     tuple val(meta), path("${prefix}.clustered.h5ad"), emit: h5ad
@@ -23,8 +23,11 @@ process CICL {
     tuple val(meta), path("${prefix}/${prefix}.metrics.json"), emit: metrics
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('torch'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"torch\"))'"), topic: versions, emit: versions_torch
-    tuple val("${task.process}"), val('cuda'), eval("sed -n 's/^ *\"cuda\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_cuda
+    tuple val("${task.process}"), val('cuda'), eval("sed -n 's/^ *\"cuda\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo 'no CUDA available'"), topic: versions, emit: versions_cuda
     tuple val("${task.process}"), val('nvidia-driver'), eval("sed -n 's/^ *\"driver\": \"\\(.*\\)\".*/\\1/p' ${prefix}/${prefix}.metrics.json | grep . || echo none"), topic: versions, emit: versions_driver
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''
@@ -37,14 +40,14 @@ process CICL {
     def device = task.accelerator || task.ext.use_gpu ? 'cuda' : 'cpu'
     // One process for each GPU; they share the cores.
     def gpus = task.accelerator ? task.accelerator.request : 1
-    def launcher = gpus > 1 ? "torchrun --standalone --nproc-per-node ${gpus} --no-python " : ''
+    def launcher = gpus > 1 ? "torchrun --standalone --local-addr 127.0.0.1 --nproc-per-node ${gpus} --no-python " : ''
     def threads = Math.max(1, task.cpus.intdiv(gpus))
-    def n_clusters = meta.n_clusters ? "--n-clusters ${quoted(meta.n_clusters)}" : ''
-    def label_col = meta.label_col ? "--label-col ${quoted(meta.label_col)}" : ''
+    def n_clusters = number_of_clusters ? "--n-clusters ${quoted(number_of_clusters)}" : ''
+    def label_col = label_column ? "--label-col ${quoted(label_column)}" : ''
     // Each attempt has a folder of its own, so a checkpoint outlives its attempt only in a folder that all of them see.
     def checkpoint = task.ext.checkpoint_dir ? "--checkpoint-dir ${quoted(file(task.ext.checkpoint_dir.toString()).toAbsolutePath())}" : ''
     """
-    export OMP_NUM_THREADS=${task.cpus}
+    export OMP_NUM_THREADS=${threads}
     if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
     ${launcher}cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
     cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args2}

@@ -2,12 +2,15 @@ process DEMO_DATA {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     output:
     path "demo/samplesheet.csv", emit: samplesheet
     path "demo/*.h5ad", emit: h5ad
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     """

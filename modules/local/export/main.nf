@@ -1,9 +1,11 @@
+include { quoted } from '../functions'
+
 process EXPORT {
     tag "${meta.id}"
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory by it
     ext input_mb: { (h5ad.toRealPath().size() / 1e6) as int }
@@ -18,6 +20,9 @@ process EXPORT {
     tuple val(meta), path("${prefix}/export/*.loupe*.csv"), emit: loupe, optional: true
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('seurat'), eval("Rscript -e 'cat(as.character(packageVersion(\"Seurat\")))' 2> /dev/null || echo none"), topic: versions, emit: versions_seurat
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''
@@ -35,9 +40,4 @@ process EXPORT {
     mkdir -p '${prefix}/export/seurat'
     touch '${prefix}/export/${prefix}'.{cellxgene.h5ad,loupe.csv} '${prefix}/export/seurat/matrix.mtx.gz'
     """
-}
-
-// A word for the shell: names of files and columns may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

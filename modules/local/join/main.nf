@@ -1,9 +1,11 @@
+include { megabytes ; quoted } from '../functions'
+
 process JOIN {
     tag "${meta.id}"
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory by it
     ext input_mb: { [counts].flatten().sum(0) { path -> megabytes(path.toRealPath()) } as int }
@@ -15,12 +17,15 @@ process JOIN {
     tuple val(meta), path("${prefix}.joint.h5ad"), emit: h5ad
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
+    when:
+    task.ext.when == null || task.ext.when
+
     script:
     def args = task.ext.args ?: ''
     def args2 = task.ext.args2 ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
     def files = (counts instanceof List ? counts : [counts]).collect { path -> "${path}" }.join(' ')
-    def layer = meta.counts_layer ? "--counts-layer '${meta.counts_layer.toString().replace("'", "'\\''")}'" : ''
+    def layer = meta.counts_layer ? "--counts-layer ${quoted(meta.counts_layer)}" : ''
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl.py join ${files} --samples '${samples.join(',')}' --id '${prefix}' ${layer} ${args} ${args2}
@@ -31,10 +36,4 @@ process JOIN {
     """
     touch '${prefix}.joint.h5ad'
     """
-}
-
-// Size of a file, or of all files below a folder, in MB
-def megabytes(path) {
-    def files = path.isDirectory() ? path.listFiles().toList() : [path]
-    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

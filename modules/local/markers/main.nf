@@ -1,9 +1,11 @@
+include { quoted } from '../functions'
+
 process MARKERS {
     tag "${meta.id}"
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory by it
     ext input_mb: { (clustered.toRealPath().size() / 1e6) as int }
@@ -17,6 +19,9 @@ process MARKERS {
     tuple val(meta), path("${prefix}/${prefix}.markers_*.png"), emit: png, optional: true
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''
@@ -36,9 +41,4 @@ process MARKERS {
     mkdir '${prefix}'
     touch '${prefix}/${prefix}.markers.csv' '${prefix}.markers.json' '${prefix}/${prefix}'.markers_{dotplot,heatmap}.png
     """
-}
-
-// A word for the shell: names of files and columns may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
 }

@@ -1,9 +1,11 @@
+include { megabytes ; quoted } from '../functions'
+
 process PLOT {
     tag "${meta.id}"
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory and time by it
     ext input_mb: { megabytes(clustered.toRealPath()) as int }
@@ -17,6 +19,9 @@ process PLOT {
     tuple val(meta), path("${prefix}/${prefix}*_mqc.json"), emit: multiqc
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('umap-learn'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"umap-learn\"))'"), topic: versions, emit: versions_umap
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''
@@ -42,15 +47,4 @@ process PLOT {
     touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,tsne,training,sizes}.png
     for kind in '' .sizes .clusters .umap .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
     """
-}
-
-// A word for the shell: names of columns and layers may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
-}
-
-// Size of a file, or of all files below a folder, in MB
-def megabytes(path) {
-    def files = path.isDirectory() ? path.listFiles().toList() : [path]
-    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

@@ -1,9 +1,11 @@
+include { megabytes ; quoted } from '../functions'
+
 process PREPARE {
     tag "${meta.id}"
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     // For conf/base.config, which asks for memory and time by it
     ext input_mb: { megabytes(counts.toRealPath()) as int }
@@ -16,6 +18,9 @@ process PREPARE {
     tuple val(meta), path("${prefix}.inputs.tsv"), emit: checksums
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''
@@ -44,15 +49,4 @@ process PREPARE {
     touch '${prefix}.prepared.h5ad'
     printf 'sample\\tfile\\tbytes\\tsha256\\n' > '${prefix}.inputs.tsv'
     """
-}
-
-// A word for the shell: names of columns and layers may hold blanks and quotes
-def quoted(value) {
-    return "'" + value.toString().replace("'", "'\\''") + "'"
-}
-
-// Size of a file, or of all files below a folder, in MB
-def megabytes(path) {
-    def files = path.isDirectory() ? path.listFiles().toList() : [path]
-    return files.sum(0) { file -> file.isDirectory() ? megabytes(file) : file.size() / 1e6 }
 }

@@ -3,11 +3,13 @@
 //
 
 include { FASTQ_CHECK         } from '../../../modules/local/fastq_check'
+include { REFERENCE           } from '../../../modules/local/reference'
 include { STAR_GENOMEGENERATE } from '../../../modules/local/star/genomegenerate'
-include { STAR_SOLO           } from '../../../modules/local/star/solo'
+include { STAR_STARSOLO       } from '../../../modules/local/star/starsolo'
+include { TRANSCRIPTS         } from '../../../modules/local/transcripts'
 include { GFFREAD             } from '../../../modules/local/gffread'
-include { SALMON_INDEX        } from '../../../modules/local/salmon/index'
-include { SALMON_ALEVIN       } from '../../../modules/local/salmon/alevin'
+include { SIMPLEAF_INDEX      } from '../../../modules/local/simpleaf/index'
+include { SIMPLEAF_QUANT      } from '../../../modules/local/simpleaf/quant'
 include { CALL_CELLS          } from '../../../modules/local/call_cells'
 
 workflow COUNT {
@@ -17,43 +19,57 @@ workflow COUNT {
     references // map: fasta, gtf, star_index, whitelist (path or empty list), protocol, aligner
 
     main:
-    // Before hours of alignment: do the reads fit the protocol and the whitelist?
+    // Before hours of alignment: do the reads fit the protocol and the whitelist? Read 1 and read 2 of each lane in turn from here on
     FASTQ_CHECK(ch_reads, references.whitelist, references.protocol)
-    ch_checked = ch_reads.join(FASTQ_CHECK.out.json).map { meta, fastq_1, fastq_2, _json -> [meta, fastq_1, fastq_2] }
+    ch_checked = ch_reads
+        .join(FASTQ_CHECK.out.json)
+        .map { meta, fastq_1, fastq_2, json -> [meta + lengths(json), [fastq_1, fastq_2].transpose().flatten()] }
 
     // References are made once, and only where there are reads
-    ch_first = ch_reads.first()
-    ch_fasta = ch_first.map { _reads -> references.fasta }
-    ch_gtf = ch_first.map { _reads -> references.gtf }
+    REFERENCE(
+        ch_reads
+            .first()
+            .filter { _reads -> references.fasta && references.gtf && !(references.star_index && references.aligner == 'star') }
+            .map { _reads -> [[id: 'genome'], references.fasta, references.gtf] }
+    )
     ch_matrices = channel.empty()
     if (references.aligner == 'alevin') {
-        GFFREAD(ch_fasta, ch_gtf)
-        SALMON_INDEX(GFFREAD.out.transcripts)
-        SALMON_ALEVIN(
-            ch_checked,
-            SALMON_INDEX.out.index,
-            GFFREAD.out.genes_of_transcripts,
-            references.whitelist,
-            references.protocol == '10XV2' ? 'chromium' : 'chromiumV3',
+        TRANSCRIPTS(REFERENCE.out.gtf)
+        GFFREAD(TRANSCRIPTS.out.gtf, REFERENCE.out.fasta.map { _meta, fasta -> fasta })
+        SIMPLEAF_INDEX([[:], [], []], GFFREAD.out.gffread_fasta, [[:], []], [[:], []])
+        SIMPLEAF_QUANT(
+            ch_checked.map { meta, reads -> [meta, meta.umi_length == 10 ? '10xv2' : '10xv3', reads] },
+            SIMPLEAF_INDEX.out.index,
+            TRANSCRIPTS.out.t2g,
+            'cr-like',
+            [[:], references.whitelist],
+            [[:], []],
         )
-        ch_matrices = SALMON_ALEVIN.out.counts
-            .combine(GFFREAD.out.genes)
-            .map { meta, counts, genes -> [meta, counts, [], genes] }
+        ch_matrices = SIMPLEAF_QUANT.out.quant
+            .combine(TRANSCRIPTS.out.genes)
+            .map { meta, quant, _meta, genes -> [meta, quant.resolve('alevin'), [], genes] }
     }
     else {
-        ch_index = channel.value(references.star_index)
+        ch_index = channel.value([[id: 'star'], references.star_index])
         if (!references.star_index) {
-            STAR_GENOMEGENERATE(ch_fasta, ch_gtf)
+            STAR_GENOMEGENERATE(REFERENCE.out.fasta, REFERENCE.out.gtf)
             ch_index = STAR_GENOMEGENERATE.out.index
         }
-        STAR_SOLO(ch_checked, ch_index, references.whitelist, lengths(references.protocol))
-        ch_matrices = STAR_SOLO.out.counts
-            .join(STAR_SOLO.out.summary)
+        STAR_STARSOLO(
+            ch_checked.map { meta, reads -> [meta, 'CB_UMI_Simple', reads, []] },
+            references.whitelist,
+            ch_index,
+            [[:], []],
+            true,
+        )
+        ch_matrices = STAR_STARSOLO.out.raw_counts
+            .join(STAR_STARSOLO.out.summary)
             .map { meta, counts, summary -> [meta, counts, summary, []] }
     }
 
     // Cells among the barcodes
     ch_counted = ch_matrices
+        .map { meta, counts, summary, genes -> [meta.findAll { name, _value -> !(name in ['barcode_length', 'umi_length']) }, counts, summary, genes] }
         .join(FASTQ_CHECK.out.json)
         .map { meta, counts, summary, genes, json -> [meta, counts, json, summary, genes] }
     CALL_CELLS(ch_counted.mix(ch_raw.map { meta, matrix -> [meta, matrix, [], [], []] }))
@@ -64,7 +80,7 @@ workflow COUNT {
     counts // channel: [ val(meta), path(h5ad) ]
 }
 
-// Bases of the barcode and of the UMI
-def lengths(protocol) {
-    return ['10XV2': [16, 10], '10XV3': [16, 12], '10XV4': [16, 12]][protocol]
+// Bases of the barcode and of the UMI, from the record of the look at the reads
+def lengths(json) {
+    return new groovy.json.JsonSlurper().parse(json).subMap(['barcode_length', 'umi_length'])
 }

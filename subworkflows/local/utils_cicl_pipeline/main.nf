@@ -2,11 +2,12 @@
 // What surrounds the analysis: checks of the parameters, the samples, the record of the run and its last words
 //
 
-include { DEMO_DATA                                          } from '../../../modules/local/demo_data'
-include { parameterErrors ; parameterHelp ; schemaParameters } from '../utils_schema'
-include { readSamplesheet                                    } from '../utils_samplesheet'
-include { scrnaseqSamples                                    } from '../utils_scrnaseq'
-include { pipelineTitle ; usedParameters                     } from '../utils_record'
+include { DEMO_DATA                                                            } from '../../../modules/local/demo_data'
+include { parameterErrors ; parameterHelp ; schemaParameters ; typedParameters } from '../utils_schema'
+include { readSamplesheet ; samplesheetColumns                                 } from '../utils_samplesheet'
+include { scrnaseqSamples                                                      } from '../utils_scrnaseq'
+include { imageErrors                                                          } from '../utils_images'
+include { pipelineTitle ; usedParameters                                       } from '../utils_provenance'
 
 workflow PIPELINE_INITIALISATION {
     take:
@@ -20,17 +21,30 @@ workflow PIPELINE_INITIALISATION {
     }
     else {
         DEMO_DATA()
-        samples = DEMO_DATA.out.samplesheet.flatMap { sheet -> readSamplesheet(sheet, parameters) }
+        samples = DEMO_DATA.out.samplesheet.flatMap { sheet -> readSamplesheet(sheet, parameters, sheetColumns()) }
     }
 
     emit:
     samples // channel: [ val(meta), path(input) ], or [ val(meta), [ [ path(fastq_1), path(fastq_2) ], ... ] ] of reads
 }
 
-// What the alignment needs besides reads: files where they are given, empty lists where not
-def referencesOf(parameters) {
-    return ['fasta', 'gtf', 'star_index', 'whitelist']
-        .collectEntries { name -> [name, parameters[name] ? file(parameters[name], glob: false) : []] } + [protocol: parameters.protocol, aligner: parameters.aligner]
+// The parameters of the run, each of the type that the schema gives it; the workflows read these, never `params`
+def parametersOf(given) {
+    return typedParameters(given, pipelineSchema())
+}
+
+def pipelineSchema() {
+    return schemaParameters(file("${projectDir}/nextflow_schema.json"))
+}
+
+def sheetColumns() {
+    return samplesheetColumns(file("${projectDir}/assets/schema_input.json"))
+}
+
+// What processes need besides the samples, for the alignment and the annotation: files where they are given, empty lists where not
+def filesOf(parameters) {
+    return ['fasta', 'gtf', 'star_index', 'whitelist', 'celltypist_model', 'marker_list', 'reference_model']
+        .collectEntries { name -> [name, parameters[name] ? file(parameters[name], glob: false) : []] } + parameters.subMap(['protocol', 'aligner'])
 }
 
 // Sentences about references that are missing, given that there are reads to align
@@ -61,7 +75,8 @@ workflow PIPELINE_COMPLETION {
 def lastWords(report) {
     def sentences = "${workflow.errorReport}".readLines().collect { line -> line.trim() }.findAll { line -> line.startsWith('ERROR: ') }
     if (workflow.success) {
-        println("The report of the run: ${report}")
+        // After the table of the tasks, which is drawn until the end
+        log.info("The report of the run: ${report}")
     }
     else if (sentences) {
         println(sentences.last())
@@ -74,18 +89,23 @@ def checkAndRecord(parameters) {
         checkParameters(parameters)
     }
     writeParameters(parameters)
+    if (parameters.checkpoint_dir && !"${parameters.checkpoint_dir}".contains('://')) {
+        // Containers can mount only what is there
+        file(parameters.checkpoint_dir, glob: false).mkdirs()
+    }
 }
 
 // The samples of --input or --scrnaseq_results; where these are wrong the run stops with status 2, as the engine does on bad input
 def samplesOf(parameters) {
     try {
         def samples = parameters.input
-            ? readSamplesheet(file(parameters.input, glob: false), parameters)
+            ? readSamplesheet(file(parameters.input, glob: false), parameters, sheetColumns())
             : scrnaseqSamples(
                 file(parameters.scrnaseq_results, type: 'dir', glob: false),
                 parameters.scrnaseq_aligner,
                 parameters.scrnaseq_matrix,
                 ['n_clusters', 'label_col', 'batch_col', 'counts_layer'].collectEntries { name -> [name, parameters[name]?.toString()] },
+                sheetColumns(),
             )
         def errors = samples.any { _meta, files -> files instanceof List } ? referenceErrors(parameters) : []
         if (errors) {
@@ -94,7 +114,7 @@ def samplesOf(parameters) {
         return parameters.merge ? merged(samples) : integrated(samples, parameters)
     }
     catch (Exception e) {
-        exit(2, e.cause?.message ?: e.message)
+        exit(2, "nothing was started:\n${e.cause?.message ?: e.message}")
     }
 }
 
@@ -112,16 +132,21 @@ def integrated(samples, parameters) {
 
 // Stops the run, before anything is started, where parameters are unknown, wrong or missing
 def checkParameters(parameters) {
-    def errors = parameterErrors(parameters, schemaParameters(file("${projectDir}/nextflow_schema.json")))
+    // A site's own configuration may set parameters for other pipelines; what was typed is meant for this one
+    def schema_parameters = pipelineSchema()
+    def of_site = parameters.custom_config_base
+        ? parameters.keySet().findAll { name -> !(name in schema_parameters) && !workflow.commandLine.contains("--${name}") }
+        : []
+    def errors = parameterErrors(parameters.findAll { name, _value -> !(name in of_site) }, schema_parameters)
     if (parameters.input && parameters.scrnaseq_results) {
         errors += ["Parameters --input and --scrnaseq_results are two ways to name the samples: give one of them."]
     }
     if (!parameters.input && !parameters.scrnaseq_results && !parameters.demo && !parameters.benchmark) {
         errors += ["Parameter --input is missing: give a samplesheet with the columns sample and input, or try the pipeline with -profile test."]
     }
-    errors += missingFiles(parameters)
+    errors += missingFiles(parameters) + imageErrors(parameters)
     if (errors) {
-        exit(2, errors.collect { text -> "ERROR: ${text}" }.join('\n'))
+        exit(2, (['nothing was started:'] + errors.collect { text -> "ERROR: ${text}" }).join('\n'))
     }
 }
 
@@ -144,19 +169,21 @@ def versionText() {
 }
 
 def help(parameters) {
-    def schema_parameters = schemaParameters(file("${projectDir}/nextflow_schema.json"))
+    def schema_parameters = pipelineSchema()
     def defaults = parameters.findAll { name, _value -> !(name in ['help', 'trace_report_suffix']) }
     if (parameters.help !instanceof Boolean) {
         return parameterHelp(schema_parameters, defaults, "${parameters.help}".replaceFirst(/^--/, ''))
     }
     return """\
-        ${versionText()}: ${workflow.manifest.description}
+        ${versionText()}
+        ${workflow.manifest.description}
 
         Usage
           nextflow run . --input samplesheet.csv --outdir results [-profile docker]
-          nextflow run . -profile test --outdir results/test             a try-out on cells that need no download
+          nextflow run . -profile test --outdir results/test    a try-out, no download
 
         """.stripIndent() + parameterHelp(schema_parameters, defaults) + """
-        '--help NAME' explains one parameter in full. Options with one dash, such as -profile and -resume, are Nextflow's own.
+        '--help NAME' explains one parameter in full. Options with one dash, such as
+        -profile and -resume, are Nextflow's own.
         """.stripIndent()
 }

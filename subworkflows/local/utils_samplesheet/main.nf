@@ -1,23 +1,23 @@
 //
-// The samplesheet: one row for each sample, read and checked without opening the data
+// The samplesheet: one row for each sample, read and checked without opening the data, by the rules of assets/schema_input.json
 //
 
-include { suggestion } from '../utils_schema'
+include { expectation ; suggestion } from '../utils_schema'
 
 // The samples of a samplesheet, [ meta, path ] for each row with counts, [ meta, [ [ fastq_1, fastq_2 ], ... ] ] for the rows of
 // a sample with reads, which are its lanes. `defaults` holds n_clusters, label_col, batch_col, counts_layer of rows that do not
-// give them. Stops with all that is wrong with the sheet, one sentence each.
-def readSamplesheet(sheet, defaults) {
+// give them, `columns` the rules. Stops with all that is wrong with the sheet, one sentence each.
+def readSamplesheet(sheet, defaults, columns) {
     def table = readTable(sheet)
     def errors = headerErrors(table.header, sheet.name)
     if (errors) {
         stop(errors)
     }
-    headerWarnings(table.header, sheet.name).each { text -> log.warn(text) }
+    headerWarnings(table.header, sheet.name, columns).each { text -> log.warn(text) }
 
     def rows = table.rows.collect { row -> row + [values: [table.header, row.cells].transpose().collectEntries()] }
-    def samples = rows.collect { row -> row + [paths: inputColumns().collectEntries { column -> [column, resolveInput(row.values[column], sheet)] }] }
-    def messages = rows ? samples.collectMany { row -> rowErrors(row, table.header.size(), sheet.name) } + sampleErrors(rows, sheet.name)
+    def samples = rows.collect { row -> row + [paths: inputColumns(columns).collectEntries { column -> [column, resolveInput(row.values[column], sheet)] }] }
+    def messages = rows ? samples.collectMany { row -> rowErrors(row, table.header.size(), sheet.name, columns) } + sampleErrors(rows, sheet.name, columns)
         : ["${sheet.name} has a header but no samples: add a row for each sample."]
     if (messages) {
         stop(messages)
@@ -28,8 +28,9 @@ def readSamplesheet(sheet, defaults) {
             // Counts that are made here have no column or layer that a parameter for all samples could name.
             def names = lanes.first().paths.input ? ['n_clusters', 'label_col', 'batch_col', 'counts_layer'] : ['n_clusters']
             def fallback = defaults.findAll { name, _value -> name in names }
-            def settings = settingColumns()
+            def settings = settingColumns(columns)
                 .collectEntries { column -> [column, lanes.findResult { row -> row.values[column] ?: null } ?: fallback[column]?.toString()] }
+                .collectEntries { column, value -> [column, columns[column].type == 'boolean' ? value == 'true' : value] }
                 .findAll { _column, value -> value }
             def reads = lanes.collect { row -> [row.paths.fastq_1, row.paths.fastq_2] }
             [[id: sample] + settings, lanes.first().paths.input ?: reads]
@@ -96,59 +97,49 @@ def headerErrors(header, name) {
     } + duplicates.collect { column -> "${name} has the column '${column}' twice: keep one of them." }
 }
 
-def headerWarnings(header, name) {
-    def known = ['sample'] + inputColumns() + settingColumns()
+def headerWarnings(header, name, columns) {
+    def known = columns.keySet().toList()
     return header
         .findAll { column -> column && !(column in known) }
         .collect { column -> "${name}: the column '${column}' is not used${suggestion(column, known - header)}" }
 }
 
+// The rules of the columns: name -> type, pattern and what else the schema says
+def samplesheetColumns(schema_file) {
+    return new groovy.json.JsonSlurper().parse(schema_file).items.properties
+}
+
 // Columns with a path, and columns that go with the sample
-def inputColumns() {
-    return ['input', 'fastq_1', 'fastq_2']
+def inputColumns(columns) {
+    return columns.findAll { _name, rule -> rule.format in ['path', 'file-path'] }.keySet().toList()
 }
 
-def settingColumns() {
-    return ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'expected_cells', 'cell_calling', 'group']
+def settingColumns(columns) {
+    return columns.keySet().toList() - ['sample'] - inputColumns(columns)
 }
 
-def rowErrors(row, width, name) {
+def rowErrors(row, width, name, columns) {
     def place = "${name}, row ${row.number}"
     def sample = row.values.sample
-    def errors = []
     if (row.cells.size() > width) {
         return ["${place} has ${row.cells.size()} cells, but the header has ${width}: put quotes around cells that hold the separator."]
     }
-    if (!sample) {
-        errors += ["${place}, column sample: the cell is empty; give the sample a name."]
-    }
-    else if (!sample.matches(/[A-Za-z0-9_][A-Za-z0-9_.-]*/)) {
-        errors += ["${place}, column sample: '${sample}' cannot name files; use only letters, digits, '_', '.' and '-', and start with a letter, a digit or '_'."]
-    }
-    else if (sample in reservedNames()) {
-        errors += ["${place}, column sample: '${sample}' is the name of a folder of the run; give the sample another name."]
-    }
-    errors += inputErrors(row, place)
-    if (row.values.n_clusters && !row.values.n_clusters.matches(/(auto|[1-9][0-9]*)(,[1-9][0-9]*)*/)) {
-        errors += ["${place}, column n_clusters: '${row.values.n_clusters}' is neither auto nor a whole number from 1 up, nor several with commas; correct it, or leave the cell empty."]
-    }
-    if (row.values.expected_cells && !row.values.expected_cells.matches(/[1-9][0-9]*/)) {
-        errors += ["${place}, column expected_cells: '${row.values.expected_cells}' is no whole number from 1 up; correct it, or leave the cell empty."]
-    }
-    if (row.values.cell_calling && !row.values.cell_calling.matches(/true|false/)) {
-        errors += ["${place}, column cell_calling: '${row.values.cell_calling}' is neither true nor false; true where the input holds all barcodes, empty droplets too."]
-    }
-    return errors
+    def errors = !sample
+        ? ["${place}, column sample: the cell is empty; give the sample a name."]
+        : sample in columns.sample.not['enum'] ? ["${place}, column sample: '${sample}' is the name of a folder of the run; give the sample another name."] : []
+    // Paths and groups are looked at by themselves
+    def wrong = (['sample'] + settingColumns(columns) - ['group'])
+        .findAll { column -> row.values[column] && expectation(row.values[column], columns[column]) }
+        .collect { column -> "${place}, column ${column}: '${row.values[column]}' ${columns[column].errorMessage}" }
+    return errors + wrong + inputErrors(row, place, columns)
 }
 
 // A row has counts, or reads in two files
-def inputErrors(row, place) {
-    def given = inputColumns().findAll { column -> row.values[column] }
+def inputErrors(row, place, columns) {
+    def given = inputColumns(columns).findAll { column -> row.values[column] }
     def missing = given
         .findAll { column -> !row.paths[column] }
-        .collect { column ->
-            "${place}, column ${column}: '${row.values[column]}' does not exist, neither beside the samplesheet nor in the folder of the launch; correct the path."
-        }
+        .collect { column -> "${place}, column ${column}: '${row.values[column]}' ${columns.input.errorMessage}" }
     missing += given
         .findAll { column -> row.paths[column] && (row.values[column].matches('.*[\\x24{}\\p{Cntrl}].*') || row.paths[column].name.startsWith('-')) }
         .collect { column ->
@@ -168,8 +159,8 @@ def inputErrors(row, place) {
         return missing + ["${place}, column ${other}: the cell is empty, but ${given[0]} is not; reads of 10x come in pairs, so give both files."]
     }
     def odd = (given - 'input')
-        .findAll { column -> !row.values[column].tokenize('/').last().matches(/\S+\.(fastq|fq)(\.gz)?/) }
-        .collect { column -> "${place}, column ${column}: the name of '${row.values[column]}' must end in .fastq, .fq, .fastq.gz or .fq.gz and hold no blank; give the reads as FASTQ." }
+        .findAll { column -> expectation(row.values[column], columns[column]) }
+        .collect { column -> "${place}, column ${column}: '${row.values[column]}' ${columns[column].errorMessage}" }
     def same = row.values.fastq_1 && row.values.fastq_1 == row.values.fastq_2
         ? ["${place}: fastq_1 and fastq_2 are the same file; give read 1, which holds the barcodes, and read 2."]
         : []
@@ -177,7 +168,7 @@ def inputErrors(row, place) {
 }
 
 // What is wrong among the rows of a sample: only lanes, which are rows with reads, may share a name, and no file is given twice
-def sampleErrors(rows, name) {
+def sampleErrors(rows, name, columns) {
     def shared = rows
         .findAll { row -> row.values.sample }
         .groupBy { row -> row.values.sample }
@@ -186,7 +177,7 @@ def sampleErrors(rows, name) {
         .findAll { _sample, same -> same.any { row -> !row.values.fastq_1 } }
         .collect { sample, same -> "${places(same, name)}, column sample: '${sample}' is there ${same.size()} times; give each sample its own name." }
     def differing = shared.collectMany { sample, same ->
-        settingColumns()
+        settingColumns(columns)
             .findAll { column -> same.collect { row -> row.values[column] }.findAll().unique().size() > 1 }
             .collect { column -> "${places(same, name)}, column ${column}: the lanes of '${sample}' have different values; give one of them." }
     }
@@ -196,29 +187,22 @@ def sampleErrors(rows, name) {
         .groupBy { _row, file -> file }
         .findAll { _file, same -> same.collect { row, _name -> row.number }.unique().size() > 1 }
         .collect { file, same -> "${places(same.collect { row, _name -> row }, name)}: '${file}' is there ${same.size()} times; give each file of reads once." }
-    return duplicates + differing + repeated + groupErrors(rows, name)
+    return duplicates + differing + repeated + groupErrors(rows, name, columns)
 }
 
 // Only two samples or more can be clustered together, under a name of their own
-def groupErrors(rows, name) {
+def groupErrors(rows, name, columns) {
     def names = rows.collect { row -> row.values.sample }
     def groups = rows.findAll { row -> row.values.group }.groupBy { row -> row.values.group }
     def unnamed = groups
-        .findAll { group, _of_group -> !group.matches(/[A-Za-z0-9_][A-Za-z0-9_.-]*/) || group in names || group in reservedNames() }
-        .collect { group, of_group ->
-            "${places(of_group, name)}, column group: '${group}' cannot name the result; use letters, digits, '_', '.' and '-', and not the name of a sample or of a folder of the run."
-        }
+        .findAll { group, _of_group -> expectation(group, columns.group) || group in names || group in columns.group.not['enum'] }
+        .collect { group, of_group -> "${places(of_group, name)}, column group: '${group}' ${columns.group.errorMessage}" }
     def single = groups
         .findAll { _group, of_group -> of_group.collect { row -> row.values.sample }.unique().size() < 2 }
         .collect { group, of_group ->
             "${places(of_group, name)}, column group: the group '${group}' has one sample only, '${of_group[0].values.sample}'; give it another one, or leave the cell empty."
         }
     return unnamed + single
-}
-
-// Folders of the run, beside those of the samples
-def reservedNames() {
-    return ['counts', 'multiqc', 'pipeline_info', 'reference', 'report']
 }
 
 def places(rows, name) {

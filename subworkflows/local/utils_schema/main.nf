@@ -15,6 +15,25 @@ def schemaParameters(schema_file) {
         .collectEntries()
 }
 
+// The parameters by the types of the schema: from Nextflow 26 on all that the command line gives are texts, `--skip_qc false` too
+def typedParameters(given, schema_parameters) {
+    return given.collectEntries { name, value -> [name, typed(value, [schema_parameters[name]?.type].flatten())] }
+}
+
+def typed(value, types) {
+    def text = value.toString()
+    if (value !instanceof CharSequence) {
+        return value
+    }
+    if ('boolean' in types && text in ['true', 'false']) {
+        return text == 'true'
+    }
+    if ('string' in types) {
+        return text
+    }
+    return 'integer' in types && text.matches(/[+-]?\d{1,18}/) ? text.toLong() : 'number' in types && text.isNumber() ? text.toBigDecimal() : text
+}
+
 // Sentences, each about one parameter that cannot be used as given
 def parameterErrors(given, schema_parameters) {
     def names = schema_parameters.keySet()
@@ -33,7 +52,8 @@ def parameterErrors(given, schema_parameters) {
 
 // What is wrong with a value, as a sentence; null if nothing is
 def valueError(name, value, description) {
-    if (value instanceof Boolean && !('boolean' in [description.type].flatten())) {
+    // A name with nothing after it is true, which before Nextflow 26 is no text
+    if ((value instanceof Boolean || value.toString() == 'true') && !('boolean' in [description.type].flatten())) {
         return "Parameter --${name} needs a value: ${startLower(description.description)}"
     }
     def expected = expectation(value, description)
@@ -72,22 +92,26 @@ def parameterHelp(schema_parameters, defaults, name = null) {
     if (name != null) {
         def description = schema_parameters[name]
         if (!description) {
-            return "There is no parameter --${name}${suggestion(name, schema_parameters.keySet(), '--')}.\n"
+            return "There is no parameter --${name}${suggestion(name, schema_parameters.keySet(), '--') ?: '.'}\n"
         }
         return "--${name} ${valueHint(description)}\n\n" + wrapped(description.description, 4) + '\n' +
             (description.help_text ? '\n' + wrapped(description.help_text, 4) + '\n' : '') +
             (defaults[name] != null ? "\n    default: ${defaults[name]}\n" : '')
     }
     def shown = schema_parameters.findAll { _name, description -> !description.hidden }
-    def width = shown.collect { key, description -> "--${key} ${valueHint(description)}".size() }.max()
+    // Longer names and hints have a line of their own
+    def width = 28
     return shown
         .groupBy { _name, description -> description.group }
         .collect { group, parameters ->
             "${group}\n" + parameters
                 .collect { key, description ->
-                    def start = "  --${key} ${valueHint(description)}".padRight(width + 4)
+                    def hint = valueHint(description)
+                    def choices = hint.size() > 48 ? " One of ${description['enum'].join(', ')}." : ''
+                    def start = "  --${key} ${choices ? '<name>' : hint}"
                     def default_value = defaults[key] != null && defaults[key] != false ? " [default: ${defaults[key]}]" : ''
-                    start + wrapped(description.description + default_value, width + 4).trim() + '\n'
+                    def text = wrapped(description.description + choices + default_value, width + 2)
+                    start.size() > width ? "${start}\n${text}\n" : start.padRight(width + 2) + text.trim() + '\n'
                 }
                 .join('')
         }
@@ -107,11 +131,11 @@ def valueHint(description) {
     return "<${hints[description.format] ?: hints[types.first()]}>"
 }
 
-// Text in lines of at most 110 characters, each after `indent` blanks
+// Text in lines of at most 80 characters, each after `indent` blanks
 def wrapped(text, indent) {
     return text.tokenize()
         .inject(['']) { lines, word ->
-            indent + lines.last().size() + word.size() < 110
+            indent + lines.last().size() + word.size() < 80
                 ? lines.init() + ["${lines.last()} ${word}".trim().toString()]
                 : lines + [word]
         }

@@ -2,9 +2,11 @@
 // The samples in a folder of results of nf-core/scrnaseq, by its layout: nothing is opened
 //
 
+include { expectation } from '../utils_schema'
+
 // The samples, [ meta, path ] each; an unfiltered matrix has meta.cell_calling. `matrix` is auto, filtered or raw, `aligner` null
-// where the folder has the results of one only. Stops with a sentence where nothing fits.
-def scrnaseqSamples(folder, aligner, matrix, defaults) {
+// where the folder has the results of one only, `columns` the rules of a samplesheet. Stops with a sentence where nothing fits.
+def scrnaseqSamples(folder, aligner, matrix, defaults, columns) {
     if (!folder.isDirectory()) {
         error("ERROR: Parameter --scrnaseq_results: '${folder}' is no folder; give the --outdir of nf-core/scrnaseq.")
     }
@@ -19,10 +21,15 @@ def scrnaseqSamples(folder, aligner, matrix, defaults) {
     if (!aligner && found.size() > 1) {
         error("ERROR: '${folder}' holds counts of several aligners (${listed}); choose one with --scrnaseq_aligner.")
     }
-    def fitting = found[aligner ?: found.keySet().first()]
+    def chosen = aligner ?: found.keySet().first()
+    def fitting = (chosen == 'cellrangermulti' ? withoutPools(found[chosen], folder, matrix) : found[chosen])
         .findAll { candidate -> matrix == 'auto' || (candidate.kind == 'raw') == (matrix == 'raw') }
     if (!fitting) {
         error("ERROR: '${folder}' has no ${matrix} matrices of ${aligner ?: listed}; leave --scrnaseq_matrix out to take those that there are.")
+    }
+    def unnamed = fitting.collect { candidate -> candidate.sample }.unique().findAll { sample -> expectation(sample, columns.sample) || sample in columns.sample.not['enum'] }
+    if (unnamed) {
+        error("ERROR: '${folder}' has samples whose names cannot name files here: '${unnamed.join("', '")}'; give a samplesheet with --input, and other names in it.")
     }
     def settings = defaults.findAll { _name, value -> value }
     return fitting
@@ -30,7 +37,7 @@ def scrnaseqSamples(folder, aligner, matrix, defaults) {
         .sort()
         .collect { sample, candidates ->
             def best = candidates.min { candidate -> rank(candidate) }
-            [[id: sample] + settings + (best.kind == 'raw' ? [cell_calling: 'true'] : [:]), best.path]
+            [[id: sample] + settings + (best.kind == 'raw' ? [cell_calling: true] : [:]), best.path]
         }
 }
 
@@ -51,6 +58,24 @@ def rank(candidate) {
     def kinds = ['cellbender_filter', 'emptydrops_filter', 'custom_emptydrops_filter', 'filtered', 'raw']
     def feature = candidate.path.toString().contains('/GeneFull') ? 1 : 0
     return 100 * kinds.indexOf(candidate.kind) + 10 * (candidate.path.name.endsWith('.h5ad') ? 0 : candidate.path.name.endsWith('.h5') ? 1 : 2) + feature
+}
+
+// Cell Ranger multi writes the matrices of a pool beside those of the samples in it, whose cells these are
+def withoutPools(candidates, folder, matrix) {
+    def outs = listed("${folder.name == 'cellrangermulti' ? folder : folder.resolve('cellrangermulti')}/count/*/outs/per_sample_outs/*")
+        .groupBy { path -> path.parent.parent.parent.name }
+        .collectEntries { pool, paths -> [pool, paths.collect { path -> path.name }] }
+    def pools = outs.findAll { pool, samples -> samples != [pool] }.keySet()
+    if (pools) {
+        log.warn("Pools of Cell Ranger multi are left out, for their samples hold the same cells: ${pools.join(', ')}")
+    }
+    def left = candidates.findAll { candidate -> !(candidate.sample in pools) || candidate.kind == 'filtered' && candidate.sample in outs[candidate.sample] }
+    def filtered = left.findAll { candidate -> candidate.kind == 'filtered' }.collect { candidate -> candidate.sample }
+    def others = left.collect { candidate -> candidate.sample }.unique() - filtered - outs.keySet()
+    if (filtered && others && matrix != 'filtered') {
+        error("ERROR: '${folder}' has no count/ of Cell Ranger multi, so it cannot be seen whether ${others.join(', ')} are samples or pools of the other samples; take the samples with --scrnaseq_matrix filtered, or give a samplesheet with --input.")
+    }
+    return left
 }
 
 // All matrices of an aligner: sample, kind and path. combined_* hold all samples together, and are left alone
@@ -86,8 +111,9 @@ def ownMatrices(base, aligner) {
         return listed("${base}/*/counts_*filtered/cells_x_genes.mtx")
             .collect { path -> [sample: path.parent.parent.name - '.count', kind: path.parent.name == 'counts_filtered' ? 'filtered' : 'raw', path: path.parent] }
     }
-    return listed("${base}/*/**quants_mat.mtx*")
-        .collect { path -> [sample: base.relativize(path).getName(0).toString() - '_alevin_results', kind: 'raw', path: path.parent] }
+    // QCatch's are the cells
+    return listed("${base}/*/**quants_mat.mtx*").collect { path -> [sample: base.relativize(path).getName(0).toString() - '_alevin_results', kind: 'raw', path: path.parent] } +
+        listed("${base}/*/qcatch/*_filtered_quants.h5ad").collect { path -> [sample: path.name - '_filtered_quants.h5ad', kind: 'filtered', path: path] }
 }
 
 // filtered or raw, of matrix folders and .h5 files with such a name; null for others, such as molecule_info.h5

@@ -168,12 +168,12 @@ def test_runs_with_the_same_pool_share_it_and_find_what_they_find_alone(folder, 
 
     trained = []
 
-    def warm_embedding(*arguments, **options):
+    def pretrained_embedding(*arguments, **options):
         trained.append(options["seed"])
         return original(*arguments, **options)
 
-    original = ensemble.warm_embedding
-    monkeypatch.setattr(ensemble, "warm_embedding", warm_embedding)
+    original = ensemble.pretrained_embedding
+    monkeypatch.setattr(ensemble, "pretrained_embedding", pretrained_embedding)
     monkeypatch.chdir(tmp_path)
     settings = ({"epochs": "1", "pool_runs": "2"}, {"epochs": "2", "pool_runs": "2"})
     path, tracks = folder / "three.h5ad", ("given", "estimated")

@@ -5,12 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 from sccicl.clustering import ensemble
-from sccicl.clustering.ensemble import Pool, medoid
-from sccicl.clustering.features import ArrayEvidence
+from sccicl.clustering.ensemble import Ensemble, medoid
+from sccicl.clustering.features import ArrayFeatures
 from sccicl.config import preset_config
 from sccicl.numerics.neighbours import neighbour_indices
 from sccicl.numerics.pca import principal_components
-from sccicl.preprocess.features import CountEvidence
+from sccicl.preprocess.features import CountFeatures
 from simulate import simulate_cells
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
@@ -44,30 +44,30 @@ def test_neighbours_by_brute_force(unequal):
 
 def test_gene_sets_that_are_the_same_count_once():
     # 120 genes are fewer than every gene set takes.
-    assert [x.shape for x in CountEvidence(simulate_cells().X).gene_sets()] == [(simulate_cells().n_obs, 120)]
+    assert [x.shape for x in CountFeatures(simulate_cells().X).gene_sets()] == [(simulate_cells().n_obs, 120)]
 
 
 def test_pool_of_counts_agrees_on_the_types():
     cells = simulate_cells()
-    found = Pool(CountEvidence(cells.X), CONFIG, quiet=True)
+    found = Ensemble(CountFeatures(cells.X), CONFIG, quiet=True)
     assert len(found.embeddings) == CONFIG.pool_runs
     assert all(h.shape == (cells.n_obs, CONFIG.embedding_size) for h in found.embeddings)
     scores = principal_components(cells.X.toarray(), 20)
-    assert adjusted_rand_score(cells.obs["cell_type"], found.labels(5, scores)) == 1
+    assert adjusted_rand_score(cells.obs["cell_type"], found.pseudo_labels(5, scores)) == 1
 
 
 def test_agreement_by_hand(unequal, monkeypatch):
     """The mean of scikit-learn's index over all pairs; three clear clusters are cut alike, into one every cell goes."""
     x, _ = unequal
-    found = Pool(ArrayEvidence(x), CONFIG.changed(pool_runs=3), quiet=True)
-    assert found.agreement(3) == pytest.approx(1) and found.agreement(1) == 1
+    found = Ensemble(ArrayFeatures(x), CONFIG.changed(pool_runs=3), quiet=True)
+    assert found.mean_pairwise_ari(3) == pytest.approx(1) and found.mean_pairwise_ari(1) == 1
     into = found._partitions(7)
     pairs = [adjusted_rand_score(a, b) for a, b in combinations(into, 2)]
-    assert len(pairs) == 15 and found.agreement(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
+    assert len(pairs) == 15 and found.mean_pairwise_ari(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
     monkeypatch.setattr(ensemble, "AGREEMENT_CELLS", 120)
     monkeypatch.setattr(found, "_partitions", lambda _k, rows: [rows % 2, rows % 3, rows % 2])
     rows = np.sort(np.random.default_rng(0).choice(375, 120, replace=False))
-    assert found.agreement(7) == pytest.approx((1 + 2 * adjusted_rand_score(rows % 2, rows % 3)) / 3)
+    assert found.mean_pairwise_ari(7) == pytest.approx((1 + 2 * adjusted_rand_score(rows % 2, rows % 3)) / 3)
 
 
 def test_medoid_by_hand():
@@ -77,9 +77,9 @@ def test_medoid_by_hand():
 
 
 def test_cells_outside_the_pool_are_labelled_too(unequal, monkeypatch):
-    monkeypatch.setattr(ensemble, "POOL_CELLS", 200)
+    monkeypatch.setattr(ensemble, "ENSEMBLE_CELLS", 200)
     x, truth = unequal
-    found = Pool(ArrayEvidence(x), CONFIG, quiet=True)
+    found = Ensemble(ArrayFeatures(x), CONFIG, quiet=True)
     assert all(len(h) == 200 for h in found.embeddings)
-    assert adjusted_rand_score(truth, found.labels(3, x)) == 1
-    assert (found.labels(1, x) == 0).all()
+    assert adjusted_rand_score(truth, found.pseudo_labels(3, x)) == 1
+    assert (found.pseudo_labels(1, x) == 0).all()

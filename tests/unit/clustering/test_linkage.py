@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from sccicl.clustering.linkage import explained_variance, kmeans_cut, shrunk_to_sphere, tempered_cut, tempered_linkage
+from sccicl.clustering.linkage import (
+    explained_variance,
+    kmeans_labels,
+    shrunk_to_sphere,
+    tempered_linkage,
+    tempered_ward,
+)
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
@@ -45,20 +51,20 @@ def test_small_types_are_told_apart_before_a_big_one_is_cut():
     x[:, 0] *= 2.5
     x[truth == 1, 1] += 16
     x[truth == 2, 2] += 16
-    assert adjusted_rand_score(truth, kmeans_cut(x, 3, 0, n_init=10)) < 0.5
-    assert adjusted_rand_score(truth, tempered_cut(x, 3, 0, tolerance=0.3)) == 1
+    assert adjusted_rand_score(truth, kmeans_labels(x, 3, 0, n_init=10)) < 0.5
+    assert adjusted_rand_score(truth, tempered_ward(x, 3, 0, tolerance=0.3)) == 1
 
 
 def test_without_tolerance_it_is_no_worse_than_k_means():
     x = np.random.default_rng(4).normal(size=(300, 4)).astype(np.float32)
-    labels = tempered_cut(x, 6, 0, tolerance=0.0)
-    assert explained_variance(x, labels) >= explained_variance(x, kmeans_cut(x, 6, 0)) - 1e-9
+    labels = tempered_ward(x, 6, 0, tolerance=0.0)
+    assert explained_variance(x, labels) >= explained_variance(x, kmeans_labels(x, 6, 0)) - 1e-9
 
 
 def test_hardly_more_cells_than_clusters():
     x = np.random.default_rng(5).normal(size=(10, 2)).astype(np.float32)
-    assert len(np.unique(tempered_cut(x, 9, 0))) == 9
-    assert (tempered_cut(x, 1, 0) == 0).all()
+    assert len(np.unique(tempered_ward(x, 9, 0))) == 9
+    assert (tempered_ward(x, 1, 0) == 0).all()
 
 
 def test_sphere():
@@ -72,11 +78,11 @@ def test_a_cell_far_from_all_others_is_no_cluster():
     truth = np.repeat([0, 1], [400, 100])
     x = (rng.normal(size=(500, 4)) + 10 * np.eye(4)[truth]).astype(np.float32)
     x[0] = 60
-    assert adjusted_rand_score(truth[1:], tempered_cut(x, 2, 0)[1:]) == 1
+    assert adjusted_rand_score(truth[1:], tempered_ward(x, 2, 0)[1:]) == 1
 
 
 def test_a_type_of_one_percent_is_found():
     rng = np.random.default_rng(7)
     truth = np.repeat([0, 1, 2, 3], [1200, 500, 280, 20])
     x = (rng.normal(size=(2000, 8)) + 9 * np.eye(8)[truth]).astype(np.float32)
-    assert adjusted_rand_score(truth, tempered_cut(x, 4, 0)) > 0.999
+    assert adjusted_rand_score(truth, tempered_ward(x, 4, 0)) > 0.999

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from sccicl.clustering import n_clusters
-from sccicl.clustering.ensemble import Pool
-from sccicl.clustering.features import ArrayEvidence
+from sccicl.clustering.ensemble import Ensemble
+from sccicl.clustering.features import ArrayFeatures
 from sccicl.clustering.n_clusters import (
     Merges,
     choose_k,
@@ -15,17 +15,17 @@ from sccicl.clustering.n_clusters import (
     wilson_lower_bound,
 )
 from sccicl.config import preset_config
-from sccicl.preprocess.features import CountEvidence
+from sccicl.preprocess.features import CountFeatures
 from scipy import sparse
 from simulate import simulate_cells
 from statsmodels.stats.proportion import proportion_confint
 
 
-def estimate(evidence, seed=0):
+def estimate(features, seed=0):
     return choose_k(
-        evidence,
+        features,
         "auto",
-        Pool(evidence, preset_config("default").changed(pool_runs=1), seed=seed, quiet=True),
+        Ensemble(features, preset_config("default").changed(pool_runs=1), seed=seed, quiet=True),
         seed=seed,
     )
 
@@ -33,7 +33,7 @@ def estimate(evidence, seed=0):
 @pytest.mark.parametrize("n_types", [2, 4, 6])
 def test_finds_the_number_of_types(n_types):
     cells = simulate_cells(n_cells=360, n_types=n_types, n_genes=400, markers=30, fold=6.0)
-    found = estimate(CountEvidence(cells.X))
+    found = estimate(CountFeatures(cells.X))
     assert found["n_clusters"] == found["separable"] == n_types
     assert not found["given"] and len(found["candidates"]) == len(found["score"])
     assert found["compared"] == numbers_near(n_types) and len(found["agreement"]) == len(found["compared"])
@@ -43,11 +43,11 @@ def test_finds_the_number_of_types(n_types):
 def test_embeddings_agree_on_the_number_where_a_count_is_wrong(monkeypatch, miscounted):
     """Five types: into four or six each embedding would be cut in its own way."""
     cells = simulate_cells(n_cells=400, n_types=5, n_genes=400, markers=30, fold=4.0)
-    evidence = CountEvidence(cells.X)
-    pool = Pool(evidence, preset_config("default").changed(pool_runs=4), quiet=True)
+    features = CountFeatures(cells.X)
+    ensemble = Ensemble(features, preset_config("default").changed(pool_runs=4), quiet=True)
     monkeypatch.setattr(n_clusters, "n_communities", lambda *_args, **_options: miscounted)
     monkeypatch.setattr(Merges, "estimate", lambda _self: miscounted)
-    found = choose_k(evidence, "auto", pool)
+    found = choose_k(features, "auto", ensemble)
     assert found["separable"] == found["communities"] == miscounted and found["n_clusters"] == 5
 
 
@@ -79,24 +79,24 @@ def test_cells_of_one_type_are_one_cluster(seed, spread):
     rng = np.random.default_rng(seed)
     mean = rng.gamma(0.5, 2.0, 500) * rng.lognormal(0, spread, (250, 1))
     counts = sparse.csr_matrix(rng.poisson(mean).astype(np.float32))
-    assert estimate(CountEvidence(counts), seed)["n_clusters"] == 1
+    assert estimate(CountFeatures(counts), seed)["n_clusters"] == 1
 
 
 def test_array_without_structure_and_with_it():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(300, 40)).astype(np.float32)
-    assert estimate(ArrayEvidence(noise))["n_clusters"] == 1
+    assert estimate(ArrayFeatures(noise))["n_clusters"] == 1
     truth = np.arange(300) % 3
     apart = noise + 4 * rng.normal(size=(3, 40)).astype(np.float32)[truth]
-    assert estimate(ArrayEvidence(apart))["n_clusters"] == 3
+    assert estimate(ArrayFeatures(apart))["n_clusters"] == 3
 
 
 def test_given_k_is_taken():
-    evidence = ArrayEvidence(np.zeros((5, 3), dtype=np.float32))
-    assert choose_k(evidence, 5) == {"given": True, "n_clusters": 5}
+    features = ArrayFeatures(np.zeros((5, 3), dtype=np.float32))
+    assert choose_k(features, 5) == {"given": True, "n_clusters": 5}
     for wrong in (0, 6):
         with pytest.raises(ValueError, match="between 1 and the 5 cells"):
-            choose_k(evidence, wrong)
+            choose_k(features, wrong)
 
 
 def test_wilson_bound_is_that_of_statsmodels():
@@ -151,5 +151,5 @@ def test_chance_is_beaten_by_separability_or_by_number(
         return Merges(np.where(numbers == 2, last, np.where(numbers <= n, 0.9, 0.5)), numbers)
 
     monkeypatch.setattr(n_clusters, "held_out_merges", lambda *_args, **_options: [merges(n_by_chance, last_by_chance)])
-    evidence = CountEvidence(simulate_cells().X)
-    assert n_clusters._beats_chance(evidence, [merges(n_separable, last)], 0) is expected
+    features = CountFeatures(simulate_cells().X)
+    assert n_clusters._beats_chance(features, [merges(n_separable, last)], 0) is expected

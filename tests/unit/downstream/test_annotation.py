@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from dataclasses import replace
 
 import anndata
 import numpy as np
@@ -17,7 +18,7 @@ from sccicl.downstream.annotate_marker_list import annotate_by_marker_list, read
 from sccicl.downstream.annotate_reference import annotate_by_reference, map_labels, read_labels, relabel, with_reference
 from sccicl.downstream.annotation import UNKNOWN, annotation_record, attach_annotation, vote
 from sccicl.errors import InputError
-from sccicl.io import model_file
+from sccicl.io.model_file import ModelFile
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.prepare import prepare_sample
@@ -209,7 +210,7 @@ def reference(tmp_path_factory):
     prepared = prepare_sample(folder / "r.h5ad", "r", config=config)
     fitted = fit_sample(prepared, 3, config=config, seed=0, device=CPU, quiet=True)
     model = with_reference(cluster_sample(prepared, fitted), prepared, "cell_type")
-    model_file.save(model, folder / "r.model.pt", "model")
+    model.save(folder / "r.model.pt")
     return folder / "r.model.pt", prepared
 
 
@@ -252,8 +253,8 @@ def test_names_for_the_clusters_of_a_model(reference, tmp_path):
         main, ["label-model", str(path), "--labels", str(tmp_path / "names.csv"), "--outdir", str(tmp_path)]
     )
     assert done.exit_code == 0, done.output
-    model = model_file.load(tmp_path / "r.labelled.model.pt", "model")
-    assert model["reference"]["names"] == ["Alpha", "Beta"]
+    model = ModelFile.load(tmp_path / "r.labelled.model.pt")
+    assert model.reference["names"] == ["Alpha", "Beta"]
     found = annotate_by_reference(clustered(), tmp_path / "r.labelled.model.pt", device=CPU)
     types = prepared.obs.groupby("cicl", observed=True)["cell_type"].agg(lambda column: column.mode()[0])
     assert found.cluster_labels[types["0"].removeprefix("type")] == "Alpha"
@@ -272,9 +273,7 @@ def test_bad_names(text, message, tmp_path):
 
 
 def test_model_without_reference(reference, tmp_path):
-    model = model_file.load(reference[0], "model")
-    bare = {key: value for key, value in model.items() if key not in ("cicl", "format", "reference")}
-    model_file.save(bare, tmp_path / "old.model.pt", "model")
+    replace(ModelFile.load(reference[0]), reference=None).save(tmp_path / "old.model.pt")
     with pytest.raises(InputError, match="keeps no cells with labels"):
         annotate_by_reference(clustered(), tmp_path / "old.model.pt", device=CPU)
 

@@ -43,7 +43,7 @@ def test_interrupted_training_ends_at_the_same_bits(config, stops, tmp_path):
     x = torch.randn(90, 12, generator=torch.Generator().manual_seed(0))
     given = {}
     if config is PER_EPOCH:
-        given = {"labels": torch.arange(90) % 3, "neighbours": torch.arange(90)[:, None].roll(3, 0)}
+        given = {"pseudo_labels": torch.arange(90) % 3, "neighbours": torch.arange(90)[:, None].roll(3, 0)}
     whole = train.train(x, 3, config, **given, quiet=True)
     for steps in stops:
         checkpoint = Stopping(tmp_path, steps)
@@ -53,7 +53,7 @@ def test_interrupted_training_ends_at_the_same_bits(config, stops, tmp_path):
     # What the process drew meanwhile must not matter.
     torch.manual_seed(99)
     resumed = train.train(x, 3, config, **given, checkpoint=Checkpoint(tmp_path, "a", "key"), quiet=True)
-    assert resumed.history == whole.history and torch.equal(resumed.labels, whole.labels)
+    assert resumed.history == whole.history and torch.equal(resumed.pseudo_labels, whole.pseudo_labels)
     for ours, theirs in zip(resumed.encoder.parameters(), whole.encoder.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -128,7 +128,7 @@ def test_a_killed_command_goes_on_in_another_folder(tmp_path):
         folder.mkdir()
     subprocess.run([*command[:-1], tmp_path / "other"], cwd=folders[0], check=True)
     with subprocess.Popen([*command, "--checkpoint-minutes", "0"], cwd=folders[1], stderr=subprocess.PIPE) as process:
-        for _ in range(600):
+        for _ in range(6000):  # a busy machine takes minutes until the training
             files = list((tmp_path / "kept").glob("cells.*.checkpoint.pt"))
             if files and "training" in torch.load(files[0], weights_only=True)["content"]:
                 break

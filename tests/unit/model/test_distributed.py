@@ -10,7 +10,7 @@ import pytest
 import torch
 from sccicl.config import Config
 from sccicl.model import train_step as step_module
-from sccicl.model.cell_loader import Cells
+from sccicl.model.cell_loader import CellLoader
 from sccicl.model.train import train
 
 SMALL = {"n_layers": 1, "feed_forward": 16, "projection_hidden": 16, "projection_size": 8, "batch_size": 31}
@@ -47,7 +47,7 @@ def cells():
 def given(config):
     if config.encoder != "pca":
         return {}
-    return {"labels": torch.arange(90) % 3, "neighbours": torch.arange(90)[:, None].roll(3, 0)}
+    return {"pseudo_labels": torch.arange(90) % 3, "neighbours": torch.arange(90)[:, None].roll(3, 0)}
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path):
@@ -141,8 +141,8 @@ def test_what_no_halving_mends_is_told(monkeypatch):
 
 def test_cells_that_do_not_fit_stay_on_the_host():
     x = torch.arange(12.0).view(4, 3)
-    streamed = Cells(x, torch.device("meta"), max_bytes=x.nbytes - 1)
+    streamed = CellLoader(x, torch.device("meta"), max_bytes=x.nbytes - 1)
     assert not streamed.is_resident and streamed.x is x
-    assert Cells(x, torch.device("meta"), max_bytes=x.nbytes).is_resident
-    kept = Cells(x, torch.device("cpu"))
+    assert CellLoader(x, torch.device("meta"), max_bytes=x.nbytes).is_resident
+    kept = CellLoader(x, torch.device("cpu"))
     assert kept.is_resident and torch.equal(kept.take(torch.tensor([2, 0])), x[[2, 0]])

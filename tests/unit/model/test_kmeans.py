@@ -5,7 +5,7 @@ import pytest
 import torch
 from sccicl.model import kmeans as module
 from sccicl.model.kmeans import assign, chunk_rows, kmeans, lloyd, means, plus_plus, refine, squared_distances
-from sccicl.model.pseudo_labels import pseudo_labels, student_t
+from sccicl.model.pseudo_labels import kmeans_pseudo_labels, student_t
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
@@ -87,7 +87,7 @@ def test_student_t_by_hand(df):
 def test_pseudo_label_is_the_nearest_centroid():
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(5))
     centroids = x[:6]
-    assert torch.equal(pseudo_labels(x, centroids), assign(x, centroids)[0])
+    assert torch.equal(kmeans_pseudo_labels(x, centroids), assign(x, centroids)[0])
 
 
 def passes_of(monkeypatch, x, start, **options):

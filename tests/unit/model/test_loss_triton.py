@@ -12,7 +12,7 @@ pytest.importorskip("triton")
 
 PROGRAM = """
 import torch
-from sccicl.loss_triton import TritonBackend
+from sccicl.model.loss_triton import TritonBackend
 
 torch.manual_seed(0)
 for n_rows, n_features, n_parts, block_entries in ((70, 20, 1, 1 << 20), (130, 40, 2, 130 * 50)):

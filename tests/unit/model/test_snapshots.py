@@ -21,7 +21,7 @@ def trained(checkpoint=None, **options):
     cells = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32))
     config = preset_config("default").changed(epochs=8, min_steps=1, batch_size=20)
     labels = torch.arange(60) % 3
-    return train(cells, 3, config, labels=labels, seed=1, quiet=True, checkpoint=checkpoint, **options)
+    return train(cells, 3, config, pseudo_labels=labels, seed=1, quiet=True, checkpoint=checkpoint, **options)
 
 
 def test_snapshots_change_nothing():
@@ -33,7 +33,7 @@ def test_snapshots_change_nothing():
 def test_snapshots_begin_with_the_first_labels():
     found = trained(evolution=True).snapshots
     assert found["epoch"] == snapshot_epochs(8) and torch.equal(found["cells"], torch.arange(60))
-    assert torch.equal(found["labels"][0], torch.arange(60) % 3)
+    assert torch.equal(found["pseudo_labels"][0], torch.arange(60) % 3)
     # Cosine distance: directions
     assert all(torch.allclose(h.norm(dim=1), torch.ones(60)) for h in found["embedding"])
 
@@ -41,7 +41,7 @@ def test_snapshots_begin_with_the_first_labels():
 def test_names_of_the_clusters_are_the_final_ones():
     labels = [torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 1, 1, 2])]
     wide = [torch.randn(6, 40, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
-    snapshots = {"epoch": [0, 4], "cells": torch.tensor([0, 1, 2, 4, 5, 6]), "embedding": wide, "labels": labels}
+    snapshots = {"epoch": [0, 4], "cells": torch.tensor([0, 1, 2, 4, 5, 6]), "embedding": wide, "pseudo_labels": labels}
     record = as_record(snapshots, np.array([1, 1, 0, 0, 0, 0, 2]))
     np.testing.assert_array_equal(record["clusters"], [[1, 1, 1, 0, 0, 2], [1, 1, 0, 0, 0, 2]])
     # 12 points span 11 dimensions

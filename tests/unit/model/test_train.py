@@ -95,8 +95,8 @@ def test_given_pseudo_labels_and_neighbours(x):
         view="mask", mask_fraction=0.2, epochs=2, min_steps=11, batch_size=32, cluster_loss="supcon",
     )  # fmt: skip
     neighbours = torch.stack([(torch.arange(90) + 3) % 90, (torch.arange(90) + 6) % 90], 1)
-    trained = train(apart, 3, config, labels=truth, neighbours=neighbours, quiet=True)
-    assert torch.equal(trained.labels, truth)
+    trained = train(apart, 3, config, pseudo_labels=truth, neighbours=neighbours, quiet=True)
+    assert torch.equal(trained.pseudo_labels, truth)
     assert len(trained.history["epoch"]) == 4  # 3 minibatches an epoch, at least 11 steps
 
 

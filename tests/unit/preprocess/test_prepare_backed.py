@@ -11,7 +11,7 @@ from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.io.validate import are_plain_counts
 from sccicl.preprocess import prepare_backed
-from sccicl.preprocess.features import CountEvidence, OrderedEvidence
+from sccicl.preprocess.features import CountFeatures, SortedFeatures
 from sccicl.preprocess.prepare_backed import _moments, _Stored
 from sccicl.steps.prepare import prepare_to_file
 from scipy import sparse
@@ -136,17 +136,17 @@ def test_what_is_small_enough_is_prepared_in_memory(cells):
     assert prepare_backed.fits_in_memory(Matrix, CONFIG, 4 << 30)
 
 
-def test_evidence_from_the_file(cells, tmp_path):
+def test_features_from_the_file(cells, tmp_path):
     """The cells that are read are those that are asked for."""
     cells.write_h5ad(tmp_path / "a.h5ad")
     backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
     every_gene, chosen = np.arange(120), np.array([3, 20, 21, 70])
     with np.errstate(divide="ignore"):  # three cells have no counts
         for order in (np.arange(80), np.random.default_rng(0).permutation(80)):
-            stored = OrderedEvidence(backed.X, order, every_gene)
+            stored = SortedFeatures(backed.X, order, every_gene)
             assert stored.n_cells == 80
             assert (stored.subset(chosen).counts != cells.X[order[chosen]]).nnz == 0
-            np.testing.assert_array_equal(stored.log_depth(), CountEvidence(cells.X[order]).log_depth())
+            np.testing.assert_array_equal(stored.log_depth(), CountFeatures(cells.X[order]).log_depth())
 
 
 def test_plain_counts_are_what_the_checks_leave_as_they_are():

@@ -6,7 +6,7 @@ process BENCHMARK_PLAN {
     debug true
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     path(folder, stageAs: 'data')
@@ -15,6 +15,9 @@ process BENCHMARK_PLAN {
     path "plan.tsv", emit: plan
     path "left_out.tsv", emit: left_out
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''

@@ -2,7 +2,7 @@ process BENCHMARK_REPORT {
     label 'process_single'
 
     conda "${moduleDir}/environment.yml"
-    container 'cicl-nextflow:0.1.0'
+    container 'cicl.localhost/cicl-nextflow:0.1.0'
 
     input:
     path(tables, stageAs: 'tables/*')
@@ -14,6 +14,9 @@ process BENCHMARK_REPORT {
     path "summary.tsv", emit: summary
     path "report.html", emit: html
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''

@@ -4,7 +4,7 @@ process BENCHMARK_RUN {
     label 'process_gpu'
 
     conda "${moduleDir}/${task.accelerator || task.ext.use_gpu ? 'environment.gpu.yml' : 'environment.yml'}"
-    container "${task.accelerator || task.ext.use_gpu ? 'cicl-nextflow:0.1.0-gpu' : 'cicl-nextflow:0.1.0'}"
+    container "${task.accelerator || task.ext.use_gpu ? 'cicl.localhost/cicl-nextflow:0.1.0-gpu' : 'cicl.localhost/cicl-nextflow:0.1.0'}"
 
     input:
     tuple val(meta), path(h5ad)
@@ -12,6 +12,9 @@ process BENCHMARK_RUN {
     output:
     tuple val(meta), path("${prefix}.tsv"), emit: table
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
+
+    when:
+    task.ext.when == null || task.ext.when
 
     script:
     def args = task.ext.args ?: ''

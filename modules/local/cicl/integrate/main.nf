@@ -4,7 +4,7 @@ process CICL_INTEGRATE {
     label 'process_gpu'
 
     conda "${moduleDir}/${task.accelerator || task.ext.use_gpu ? 'environment.gpu.yml' : 'environment.yml'}"
-    container "${task.accelerator || task.ext.use_gpu ? 'cicl-nextflow:0.1.0-gpu' : 'cicl-nextflow:0.1.0'}"
+    container "${task.accelerator || task.ext.use_gpu ? 'cicl.localhost/cicl-nextflow:0.1.0-gpu' : 'cicl.localhost/cicl-nextflow:0.1.0'}"
 
     input:
     tuple val(meta), path(h5ad)
@@ -15,11 +15,12 @@ process CICL_INTEGRATE {
     path "X_${prefix}.parquet", emit: obsm
     path "X_${prefix}.pkl", emit: obsm_pkl
     path "${prefix}.parquet", emit: obs
+    path "${prefix}.pkl", emit: obs_pkl
     tuple val(meta), path("${prefix}.model.pt"), emit: model
     path "${prefix}_mqc.json", emit: multiqc_files
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('torch'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"torch\"))'"), topic: versions, emit: versions_torch
-    tuple val("${task.process}"), val('cuda'), eval("python3 -c 'import torch; print(torch.version.cuda or \"none\")'"), topic: versions, emit: versions_cuda
+    tuple val("${task.process}"), val('cuda'), eval("python3 -c 'import torch; print(torch.version.cuda or \"no CUDA available\")'"), topic: versions, emit: versions_cuda
 
     when:
     task.ext.when == null || task.ext.when
@@ -40,7 +41,7 @@ process CICL_INTEGRATE {
     stub:
     prefix = task.ext.prefix ?: "${meta.id}"
     """
-    touch '${prefix}.h5ad' 'X_${prefix}.parquet' 'X_${prefix}.pkl' '${prefix}.parquet' '${prefix}.model.pt'
+    touch '${prefix}.h5ad' 'X_${prefix}.parquet' 'X_${prefix}.pkl' '${prefix}.parquet' '${prefix}.pkl' '${prefix}.model.pt'
     echo '{}' > '${prefix}_mqc.json'
     """
 }

@@ -14,7 +14,7 @@ def usedParameters(parameters) {
 // YAML of process -> tool -> version, for people and for MultiQC; tools that a process does without are left out
 def versionsYaml(versions) {
     def own = [['Workflow', pipelineTitle(), workflow.manifest.version], ['Workflow', 'Nextflow', workflow.nextflow.version]]
-    return (versions.findAll { _process, _tool, version -> version != 'none' } + own)
+    return (versions.findAll { _process, _tool, version -> !(version in ['none', 'no CUDA available']) } + own)
         .groupBy { process, _tool, _version -> process.tokenize(':').last() }
         .sort()
         .collect { process, tools ->
@@ -24,14 +24,14 @@ def versionsYaml(versions) {
 }
 
 // A section of the MultiQC page: how the clusters were found, ready for a paper
-def methodsDescription() {
+def methodsDescription(parameters) {
     def template = file("${projectDir}/assets/methods_description_template.yml").text
     def values = [
         pipeline: pipelineTitle(),
         version: workflow.manifest.version,
         nextflow: workflow.nextflow.version,
-        preset: params.preset,
-        seed: params.seed,
+        preset: parameters.preset,
+        seed: parameters.seed,
         // -resume aside, so that the page is not made again by it
         command: htmlText(workflow.commandLine.replaceAll(/ -resume( [0-9a-f-]{36}| [a-z]+_[a-z]+)?/, '')),
     ]
@@ -39,8 +39,8 @@ def methodsDescription() {
 }
 
 // A section of the MultiQC page: the parameters of the run
-def parametersSection() {
-    def rows = usedParameters(params).collect { name, value -> "<dt>${name}</dt><dd><samp>${htmlText(value)}</samp></dd>" }
+def parametersSection(parameters) {
+    def rows = usedParameters(parameters).collect { name, value -> "<dt>${name}</dt><dd><samp>${htmlText(value)}</samp></dd>" }
     return """\
         id: 'parameters'
         section_name: 'Parameters of the run'
