@@ -1,5 +1,11 @@
 """For notebooks: `sccicl.cicl` on an AnnData, and the scikit-learn style estimator `CICL` on an array."""
 
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .clustering.assign import assign_clusters, cluster
 from .clustering.features import ArrayFeatures
 from .clustering.fit import fit
-from .config import InputKind, preset_config
+from .config import Config, InputKind, preset_config
 from .errors import InputError
 from .model.encoder import encode
 from .runtime.device import choose_device
@@ -19,34 +25,54 @@ from .steps.cluster import cluster_sample
 from .steps.fit import fit_sample, parse_n_clusters
 from .steps.prepare import prepare_counts
 
+# What messages of the command line name, in the words of this function
+ARGUMENTS = {"counts-layer": "layer", "seed": "random_state", "layer": "layer"}
+
 
 def cicl(
     adata: AnnData,
     n_clusters: int | str = "auto",
     *,
+    layer: str | None = None,
+    use_raw: bool | None = None,
+    input_kind: InputKind = "counts",
+    random_state: int = 0,
     key_added: str = "cicl",
     preset: str = "default",
-    counts_layer: str | None = None,
-    input_kind: InputKind = "counts",
-    seed: int = 0,
     device: str = "auto",
+    threads: int | None = None,
     copy: bool = False,
     **parameters: Any,
 ) -> AnnData | None:
-    """Cluster the cells of `adata`.
+    """Cluster cells by contrastive learning (Jiang et al. 2023), as `scanpy.tl.leiden` does by a graph of neighbours.
+
+    No quality control is done: filter cells before, as by `scanpy.pp.filter_cells`. No neighbours or principal
+    components are needed.
 
     Parameters
     ----------
     adata
-        Cells x genes with raw counts in X, or in `counts_layer` (`"raw"` for `adata.raw`).
+        Cells x genes with raw counts in X.
     n_clusters
         Number of clusters, or `"auto"` to estimate it.
+    layer
+        Layer that holds the raw counts; X by default.
+    use_raw
+        Take the counts in `adata.raw`.
+    input_kind
+        `"normalised"` or `"log"` where there are no counts.
+    random_state
+        Seed of everything random. The same seed, cells and number of threads give the same bits on one machine.
     key_added
         Name under which the result is stored.
     preset
-        `default` or `paper`; `parameters` (fields of `sccicl.config.Config`) replace single values of it.
-    input_kind
-        `normalised` or `log` where no counts exist.
+        `"default"`, or `"paper"` for the parameters of the paper; `parameters` replace single values (see
+        `sccicl.config.Config`).
+    device
+        `"auto"` (a GPU where there is one), `"cpu"`, `"cuda"` or `"cuda:1"`.
+    threads
+        CPU cores to use. By default `OMP_NUM_THREADS`, or all cores: not what another function has set in this
+        process, as `scanpy.tl.umap` does.
     copy
         Return a copy with the result instead of changing `adata`.
 
@@ -55,39 +81,120 @@ def cicl(
     The copy, or None. Sets these fields:
 
     `adata.obs[key_added]`
-        Cluster of each cell, categories "0", "1", ... from the biggest down.
+        Cluster of each cell, categories "0", "1", ... from the largest down.
     `adata.obs[key_added + "_confidence"]`
-        How sure the cluster is, 0 to 1.
+        How clearly the cell belongs to its cluster, 0 to 1.
     `adata.obsm["X_" + key_added]`
-        The embedding, (cells, features).
+        Embedding, (cells, features); for `scanpy.pp.neighbors(adata, use_rep="X_cicl")`.
     `adata.uns[key_added]`
-        Parameters, seed, versions, history of the training and the choice of k.
+        Parameters, random state, versions, history of the training, stability of the clusters, choice of their number.
+    `adata.uns[key_added + "_colors"]`
+        Colours of the clusters for scanpy's plots, those of CICL's report.
 
     Raises
     ------
     InputError
-        When the values are not of `input_kind`, or cells have no counts at all.
+        A ValueError: the values are not of `input_kind`, or cells have no counts at all.
+    TypeError
+        An argument is unknown.
+
+    Examples
+    --------
+    >>> import scanpy as sc, sccicl
+    >>> adata = sc.read_10x_h5("filtered_feature_bc_matrix.h5")
+    >>> sccicl.cicl(adata)
+    >>> sc.pp.neighbors(adata, use_rep="X_cicl")
+    >>> sc.tl.umap(adata)
+    >>> sc.pl.umap(adata, color="cicl")
     """
+    import scanpy as sc
+
+    from .downstream.scanpy_slots import add_colours
     from .io.read import take_counts
 
-    config = preset_config(preset).changed(**parameters)
-    target = adata.copy() if copy else adata
-    counts = take_counts(target, input_kind=input_kind, counts_layer=counts_layer)
-    prepared = prepare_counts(counts, input_kind, config)
-    if prepared.n_obs != target.n_obs:
-        raise InputError(
-            f"{target.n_obs - prepared.n_obs} cells have no counts: drop them first, "
-            "as by scanpy.pp.filter_cells(adata, min_counts=1)"
+    _check_names(parameters)
+    if layer is not None and use_raw:
+        raise ValueError("cicl() got both layer and use_raw: give one of them")
+    start = sc.logging.info("clustering by CICL")
+    with _in_words_of_python(), _threads(threads):
+        config = preset_config(preset).changed(**parameters)
+        target = adata.copy() if copy else adata
+        counts = take_counts(target, input_kind=input_kind, counts_layer="raw" if use_raw else layer)
+        prepared = prepare_counts(counts, input_kind, config)
+        if prepared.n_obs != target.n_obs:
+            raise InputError(
+                f"{target.n_obs - prepared.n_obs} cells have no counts: remove them first, "
+                "as by scanpy.pp.filter_cells(adata, min_counts=1)"
+            )
+        prepared.uns["cicl"].update(id=key_added, stages={})
+        number = parse_n_clusters(n_clusters, target.n_obs)
+        fitted = fit_sample(
+            prepared,
+            number,
+            config=config,
+            seed=random_state,
+            device=choose_device(device),
+            quiet=int(sc.settings.verbosity) < int(sc.Verbosity.info),
         )
-    prepared.uns["cicl"].update(id=key_added, stages={})
-    n_clusters = parse_n_clusters(n_clusters, target.n_obs)
-    fitted = fit_sample(prepared, n_clusters, config=config, seed=seed, device=choose_device(device))
-    cluster_sample(prepared, fitted)
+        cluster_sample(prepared, fitted)
     target.obs[key_added] = prepared.obs["cicl"]
     target.obs[f"{key_added}_confidence"] = prepared.obs["cicl_confidence"]
     target.obsm[f"X_{key_added}"] = prepared.obsm["X_cicl"]
     target.uns[key_added] = prepared.uns["cicl"]
+    add_colours(target, key_added)
+    sc.logging.info(
+        "    finished",
+        time=start,
+        deep=(
+            f"found {target.obs[key_added].cat.categories.size} clusters and added\n"
+            f"    '{key_added}', the cluster labels (adata.obs, categorical)\n"
+            f"    '{key_added}_confidence' (adata.obs), 'X_{key_added}' (adata.obsm), '{key_added}' (adata.uns)"
+        ),
+    )
+    for warning in prepared.uns["cicl"].get("warnings", []):
+        sc.logging.warning(str(warning))
     return target if copy else None
+
+
+def _check_names(parameters: dict[str, Any]) -> None:
+    known = [field.name for field in fields(Config)]
+    for name in parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, "layer", "random_state", "key_added", "n_clusters"], 1)
+            hint = {"seed": "random_state", "counts_layer": "layer", "resolution": "n_clusters"}.get(name, *near[:1] or [""])
+            raise TypeError(
+                f"cicl() got an unexpected keyword argument '{name}'" + (f". Did you mean '{hint}'?" if hint else "")
+            )
+
+
+@contextmanager
+def _in_words_of_python() -> Iterator[None]:
+    """Messages name the arguments of this function where those of the command line name its options."""
+    try:
+        yield
+    except InputError as error:
+        said = re.sub(r"--([a-z][a-z-]*)", lambda found: ARGUMENTS.get(found[1], found[1].replace("-", "_")), str(error))
+        if said == str(error):
+            raise
+        raise type(error)(said) from None
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Use so many cores within the block: other packages change torch's number, and with it the last bits of sums."""
+    from threadpoolctl import threadpool_limits
+
+    if threads is None:
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = int(given) if given.isdecimal() and int(given) else cores
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
@@ -99,17 +206,17 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         Number of clusters, or `"auto"` to estimate it.
     preset, parameters
         As in `sccicl.cicl`; `parameters` is a dict.
-    seed
+    random_state
         Seed of everything random.
     device
-        `auto`, `cpu`, `cuda` or `cuda:1`.
+        `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`.
 
     Attributes
     ----------
     labels_
-        Cluster of each row given to `fit`, 0 for the biggest.
+        Cluster of each row given to `fit`, 0 for the largest.
     confidence_
-        How sure the cluster is, 0 to 1.
+        How clearly a row belongs to its cluster, 0 to 1.
     embedding_
         (rows, features).
     n_clusters_
@@ -124,13 +231,13 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         *,
         preset: str = "default",
         parameters: dict[str, Any] | None = None,
-        seed: int = 0,
+        random_state: int = 0,
         device: str = "auto",
     ):
         self.n_clusters = n_clusters
         self.preset = preset
         self.parameters = parameters
-        self.seed = seed
+        self.random_state = random_state
         self.device = device
 
     def fit(self, X: np.ndarray, y: None = None) -> "CICL":
@@ -143,7 +250,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
             ArrayFeatures(X),
             parse_n_clusters(self.n_clusters, len(X)),
             self._config,
-            seed=self.seed,
+            seed=self.random_state,
             device=device,
             quiet=True,
         )
@@ -153,7 +260,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
             found.k["n_clusters"],
             start=found.pseudo_labels,
             student_df=self._config.student_df,
-            seed=self.seed,
+            seed=self.random_state,
         )
         self.labels_, self.confidence_, self.cluster_centers_ = clusters
         self.n_clusters_ = len(self.cluster_centers_)

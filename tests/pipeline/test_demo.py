@@ -59,6 +59,12 @@ def test_files_of_the_run(demo):
     for kind in kinds:
         assert len(list((demo.outdir / "pipeline_info").glob(kind))) == 1
     assert "results/report/cicl_report.html" in demo.text
+    # the last lines of the run are what was found, as the report says it
+    summary = (demo.outdir / "report" / "cicl_summary.txt").read_text().splitlines()
+    assert len(summary) == 2 and all(line in demo.text for line in summary)
+    page = (demo.outdir / "report" / "cicl_report.html").read_text(encoding="utf-8")
+    assert all(line.split(": ", 1)[1] in page for line in summary)
+    assert len(page) < 2_500_000
 
 
 @pytest.mark.parametrize("sample", CELLS)
@@ -77,7 +83,7 @@ def test_clusters(demo, sample):
 
 def test_agreement_with_the_labels(demo):
     labelled = metrics(demo, "pbmc700")
-    assert labelled["k_given"] and labelled["n_clusters"] == 10
+    assert not labelled["k_given"] and 2 < labelled["n_clusters"] < 15
     # Labels at random would give 0.
     assert 0.3 < labelled["ari"] <= 1
     assert 0.4 < labelled["nmi"] <= 1

@@ -55,7 +55,7 @@ def test_estimator_fits_transforms_and_predicts(array):
 def test_estimator_follows_scikit_learn(array):
     from sklearn.base import clone
 
-    model = CICL(4, preset="paper", parameters={"epochs": 2}, seed=3)
+    model = CICL(4, preset="paper", parameters={"epochs": 2}, random_state=3)
     assert clone(model).get_params() == model.get_params()
     with pytest.raises(Exception, match="not fitted"):
         model.predict(array[0])
@@ -81,3 +81,68 @@ def test_estimator_counts_the_clusters_that_there_are():
 def test_estimator_needs_two_columns():
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         CICL(2, device="cpu").fit(np.ones((20, 1)))
+
+
+def test_arguments_of_scanpy(cells):
+    from scipy import sparse
+
+    expected = cicl(cells, n_clusters=5, device="cpu", copy=True, random_state=2, **SMALL).obs["cicl"]
+    cells.layers["counts"] = cells.X.copy()
+    cells.raw = cells.copy()
+    cells.X = sparse.csr_matrix(np.log1p(cells.X.toarray()))
+    for where in ({"layer": "counts"}, {"use_raw": True}):
+        found = cicl(cells, n_clusters=5, device="cpu", copy=True, random_state=2, **where, **SMALL).obs["cicl"]
+        assert (found == expected).all(), where
+    with pytest.raises(ValueError, match="both layer and use_raw"):
+        cicl(cells, layer="counts", use_raw=True)
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("seed", "random_state"), ("counts_layer", "layer"), ("epoch", "epochs")])
+def test_unknown_arguments(cells, wrong, right):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{wrong}'. Did you mean '{right}'"):
+        cicl(cells, **{wrong: 1})
+
+
+def test_messages_name_arguments_not_options(cells):
+    with pytest.raises(ValueError) as told:
+        cicl(cells, layer="nothing")
+    assert "--" not in str(told.value)
+    cells.X = cells.X * 0.5
+    with pytest.raises(ValueError) as told:
+        cicl(cells)
+    assert "--" not in str(told.value) and "input_kind" in str(told.value)
+
+
+def test_threads_of_others_change_nothing(cells, monkeypatch):
+    """As scanpy.tl.umap does: numba raises torch's number of threads."""
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    first = cicl(cells, n_clusters=5, device="cpu", copy=True, **SMALL)
+    torch.set_num_threads(2)
+    second = cicl(cells, n_clusters=5, device="cpu", copy=True, **SMALL)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert (first.obs["cicl"] == second.obs["cicl"]).all()
+    assert first.obsm["X_cicl"].tobytes() == second.obsm["X_cicl"].tobytes()
+
+
+def test_names_for_completion():
+    import sccicl
+
+    assert {"cicl", "CICL", "InputError"} <= set(dir(sccicl)) and "Any" not in dir(sccicl)
+
+
+def test_verbosity_is_that_of_scanpy(cells, capfd):
+    import scanpy as sc
+
+    before = sc.settings.verbosity
+    try:
+        for verbosity, says in ((1, False), (2, True)):
+            sc.settings.verbosity = verbosity
+            cicl(cells, n_clusters=3, device="cpu", copy=True, **SMALL)
+            told = capfd.readouterr()
+            assert ("clustering by CICL" in told.out + told.err) == says
+    finally:
+        sc.settings.verbosity = before

@@ -183,7 +183,7 @@ def _umap(result: ClusteredSample) -> dict[str, Any]:
         "description": f"{drawn}, coloured by cluster. The run's HTML report has more of them, and more colourings.",
         "plot_type": "scatter",
         "pconfig": {
-            "id": f"cicl_umap_{stem}plot_to_files",
+            "id": f"cicl_umap_{stem}_plot",
             "title": f"CICL: UMAP of {result.id}",
             "xlab": "UMAP 1",
             "ylab": "UMAP 2",

@@ -94,12 +94,12 @@ def cluster_sample(prepared: "AnnData", fitted: "FitFile", *, n_clusters: int | 
             student_df=config.student_df,
             seed=fitted.seed,
         )
-        scores = principal_components(order.scores(prepared.obsm["X_cicl_input"]), 20, seed=fitted["seed"])
-        stability = bootstrap_stability(scores, found.labels, seed=fitted["seed"])
+        scores = principal_components(order.scores(prepared.obsm["X_cicl_input"]), 20, seed=fitted.seed)
+        stability = bootstrap_stability(scores, found.labels, seed=fitted.seed)
         valley = gap_density(scores, found.labels)
     del prepared.obsm["X_cicl_input"]
     labels, confidence = order.back(found.labels), order.back(found.confidence)
-    add_clusters(prepared, labels, confidence, fitted["embedding"].numpy(), len(found.centroids))
+    add_clusters(prepared, labels, confidence, fitted.embedding.numpy(), len(found.centroids))
     prepared.obsm["X_pca"] = order.back(scores)
     record = prepared.uns["cicl"]
     k["n_clusters"] = len(found.centroids)

@@ -37,13 +37,12 @@ def write_demo_data(outdir: str | os.PathLike) -> Path:
     """
     outdir = Path(outdir)
     cells = pbmc_counts()
-    n_labels = cells.obs[LABEL_COLUMN].nunique()
     rng = np.random.default_rng(SUBSET_SEED)
     subset = cells[np.sort(rng.choice(cells.n_obs, SUBSET_CELLS, replace=False))].copy()
     del subset.obs[LABEL_COLUMN]
     rows = []
     for name, adata, n_clusters, label_col in (
-        ("pbmc700", cells, n_labels, LABEL_COLUMN),
+        ("pbmc700", cells, "auto", LABEL_COLUMN),
         ("pbmc350", subset, "auto", ""),
     ):
         adata.obs["sample"] = name

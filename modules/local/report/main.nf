@@ -10,6 +10,7 @@ process REPORT {
 
     output:
     path "cicl_report.html", emit: html
+    path "cicl_summary.txt", emit: summary
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
     when:
@@ -23,6 +24,6 @@ process REPORT {
 
     stub:
     """
-    touch cicl_report.html
+    touch cicl_report.html cicl_summary.txt
     """
 }

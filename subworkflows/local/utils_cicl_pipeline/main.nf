@@ -77,6 +77,11 @@ def lastWords(report) {
     if (workflow.success) {
         // After the table of the tasks, which is drawn until the end
         log.info("The report of the run: ${report}")
+        // What was found, a sentence for each sample: the report step writes it beside the report
+        def summary = file("${report}".replace('cicl_report.html', 'cicl_summary.txt'), glob: false)
+        if (summary.name == 'cicl_summary.txt' && summary.exists()) {
+            println(summary.text.trim())
+        }
     }
     else if (sentences) {
         println(sentences.last())

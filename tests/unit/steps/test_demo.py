@@ -36,7 +36,7 @@ def test_both_files_are_valid_inputs(demo):
 def test_samplesheet(demo):
     sheet = pd.read_csv(demo / "samplesheet.csv", dtype=str, keep_default_na=False)
     assert sheet.to_dict("records") == [
-        {"sample": "pbmc700", "input": "pbmc700.h5ad", "n_clusters": "10", "label_col": "bulk_labels"},
+        {"sample": "pbmc700", "input": "pbmc700.h5ad", "n_clusters": "auto", "label_col": "bulk_labels"},
         {"sample": "pbmc350", "input": "pbmc350.h5ad", "n_clusters": "auto", "label_col": ""},
     ]
     assert all((demo / name).is_file() for name in sheet["input"])
