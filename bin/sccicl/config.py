@@ -65,7 +65,7 @@ class Config:
         "Pseudo-labels by K-means of every minibatch, or by a pool of embeddings without clusters.",
         PseudoLabels,
     )
-    distance: Distance = _choice("euclidean", "Distance by which K-means of all cells tells clusters apart.", Distance)
+    distance: Distance = _choice("euclidean", "Distance of K-means of all cells.", Distance)
     pool_runs: int = _number(8, "Encoders that the pool is made of (pseudo-labels `pool`, and k `auto`).", low=1)
     temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
     instance_loss_weight: float = _number(1.0, "Weight of the instance-wise loss.", low=0)
@@ -74,7 +74,7 @@ class Config:
     student_df: float = _number(1.0, "Degrees of freedom of the Student's t assignment.", low=1e-3)
 
     epochs: int = _number(1000, "Passes over all cells.", low=1)
-    min_steps: int = _number(1, "Steps of the optimiser at least: a small sample gets more epochs.", low=1)
+    min_steps: int = _number(1, "Minimum number of optimiser steps; small samples are trained for more epochs.", low=1)
     batch_size: int = _number(6000, "Cells in a minibatch.", low=2)
     learning_rate: float = _number(1e-4, "Learning rate of the encoder.", low=0, high=1)
     head_learning_rate: float = _number(1e-5, "Learning rate of the projection head.", low=0, high=1)

@@ -4,7 +4,7 @@ import re
 
 
 class InputError(ValueError):
-    """What is wrong with the input, where, and how to mend it, in one sentence.
+    """What is wrong with the input, where, and how to fix it, in one sentence.
 
     The command line prints it without a traceback and exits with code 2.
     """

@@ -61,7 +61,7 @@ def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> No
 @outdir_option
 @id_option
 def call_cells(path: Path, outdir: Path, given_id: str | None, counts_layer: str | None, **options: Any) -> None:
-    """Tell cells from empty droplets in an unfiltered matrix: writes <id>.cells.h5ad."""
+    """Distinguish cells from empty droplets in an unfiltered matrix: writes <id>.cells.h5ad."""
     from ..count.cell_calling import keep_cells
     from ..count.reads_record import add_reads, add_symbols
     from ..io.read import read_counts

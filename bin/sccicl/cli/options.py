@@ -155,7 +155,7 @@ qc_options = _options(
     click.option(
         "--nmads",
         type=click.FloatRange(min=0),
-        help="Limits that are not given: this many median absolute deviations from the median; none by default.",
+        help="Outlier threshold, in MADs from the median, for limits not set explicitly. Default: no filtering.",
     ),
     click.option("--min-cells", type=whole_number, help="Cells that a gene must be found in."),
     click.option(
@@ -208,7 +208,7 @@ checkpoint_options = _options(
         "--checkpoint-dir",
         type=click.Path(path_type=Path),
         callback=_folder_of_outputs,
-        help="Folder of the checkpoint, from which the same command goes on after an end before time; by default the "
+        help="Checkpoint folder. Rerun the same command to resume an interrupted run; by default the "
         "folder of the outputs. The file is removed when the result is written.",
     ),
     click.option(

@@ -1,4 +1,4 @@
-"""The command line: options in, files out; what is done stands in `steps`."""
+"""The command line: options in, files out; the work is done in `steps`."""
 
 from pathlib import Path
 from typing import Any

@@ -105,7 +105,7 @@ def cluster_sample(prepared: "AnnData", fitted: "FitFile", *, n_clusters: int | 
     k["n_clusters"] = len(found.centroids)
     if k["n_clusters"] < asked:
         how = "asked for" if k["given"] else "estimated"
-        told = f"{asked} clusters were {how}, but only {k['n_clusters']} can be told apart"
+        told = f"{asked} clusters were {how}, but only {k['n_clusters']} can be distinguished"
         record["warnings"] = [*record.get("warnings", []), told]
     if fitted.warnings:
         record["warnings"] = [*record.get("warnings", []), *fitted.warnings]

@@ -1,7 +1,7 @@
 /* The page: search, tables, names, navigation, printing. */
 const samples = [...document.querySelectorAll("section.sample")].map(section => new Sample(section));
 
-/* A view can be shared: layout, colouring and gene stand in the address. */
+/* A view can be shared: the address holds layout, colouring and gene. */
 function noteState(sample) {
   const state = new URLSearchParams();
   if (sample.layout !== sample.data.layouts[0]) state.set("layout", sample.layout.name);
