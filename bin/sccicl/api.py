@@ -161,7 +161,9 @@ def _check_names(parameters: dict[str, Any]) -> None:
     for name in parameters:
         if name not in known:
             near = difflib.get_close_matches(name, [*known, "layer", "random_state", "key_added", "n_clusters"], 1)
-            hint = {"seed": "random_state", "counts_layer": "layer", "resolution": "n_clusters"}.get(name, *near[:1] or [""])
+            hint = {"seed": "random_state", "counts_layer": "layer", "resolution": "n_clusters"}.get(
+                name, *near[:1] or [""]
+            )
             raise TypeError(
                 f"cicl() got an unexpected keyword argument '{name}'" + (f". Did you mean '{hint}'?" if hint else "")
             )
@@ -173,7 +175,9 @@ def _in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        said = re.sub(r"--([a-z][a-z-]*)", lambda found: ARGUMENTS.get(found[1], found[1].replace("-", "_")), str(error))
+        said = re.sub(
+            r"--([a-z][a-z-]*)", lambda found: ARGUMENTS.get(found[1], found[1].replace("-", "_")), str(error)
+        )
         if said == str(error):
             raise
         raise type(error)(said) from None

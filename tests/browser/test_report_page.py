@@ -121,9 +121,15 @@ def test_cells_have_the_colours_of_their_clusters(page):
         expected = np.array([rgb(readable.get(c, c)) for c in item["colours"]])[codes_of(item)]
         seen = pixels(page, at)
         assert np.abs(seen[free] - expected[free]).max() <= 12, title
-        assert len(np.unique(expected, axis=0)) == n == page.run("document.querySelector('.map-legend').children.length")
-    legend = page.run("[...document.querySelectorAll('.map-legend .dot')].map(dot => getComputedStyle(dot).backgroundColor)")
-    assert legend == [f"rgb({r}, {g}, {b})" for r, g, b in (rgb(readable.get(c, c)) for c in data["colourings"][0]["colours"])]
+        assert (
+            len(np.unique(expected, axis=0)) == n == page.run("document.querySelector('.map-legend').children.length")
+        )
+    legend = page.run(
+        "[...document.querySelectorAll('.map-legend .dot')].map(dot => getComputedStyle(dot).backgroundColor)"
+    )
+    assert legend == [
+        f"rgb({r}, {g}, {b})" for r, g, b in (rgb(readable.get(c, c)) for c in data["colourings"][0]["colours"])
+    ]
 
 
 def test_names_on_the_map_follow_the_colouring(page):
@@ -277,7 +283,9 @@ def test_search_offers_genes_that_are_there(full, sample):
     page.type("cd3")
     page.wait("document.querySelectorAll('[role=option]').length > 0")
     offered = page.run("[...document.querySelectorAll('[role=option]')].map(item => item.textContent)")
-    assert "CD3D" in offered and all("cd3" in name.lower() for name in offered) and set(offered) <= set(sample.var_names)
+    assert (
+        "CD3D" in offered and all("cd3" in name.lower() for name in offered) and set(offered) <= set(sample.var_names)
+    )
     page.press("ArrowDown", 40)
     page.press("Enter", 13)
     page.wait(f"document.querySelector('.map-legend').textContent.includes('{offered[0]}')")
@@ -293,7 +301,9 @@ def test_a_dot_or_a_row_shows_its_gene(full, sample):
     go_to(full, "[data-plot=dots]")
     full.wait("document.querySelector('[data-plot=dots] .dotmark') !== null")
     gene = full.run("document.querySelectorAll('[data-plot=dots] .dotmark')[40].dataset.gene")
-    full.run("document.querySelectorAll('[data-plot=dots] .dotmark')[40].dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    full.run(
+        "document.querySelectorAll('[data-plot=dots] .dotmark')[40].dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
     full.wait(f"document.querySelector('.map-legend').textContent.includes('{gene}')")
     data = data_of(full)
     at = places(full, data["layouts"][0])
@@ -330,7 +340,9 @@ def test_lasso_exports_the_cells_within(full):
     inside = (at > corner).all(axis=1) & (at < other).all(axis=1)
     full.run("document.querySelector('[data-tool=lasso]').click()")
     corners = [(corner[0], corner[1]), (other[0], corner[1]), (other[0], other[1]), (corner[0], other[1])]
-    full.run("void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })")
+    full.run(
+        "void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })"
+    )
     full.drag([(left + x, top + y) for x, y in corners])
     full.wait("!document.querySelector('.selection').hidden")
     full.run("[...document.querySelectorAll('.selection button')].find(b => b.textContent === 'Download CSV').click()")
@@ -353,7 +365,9 @@ def test_names_of_clusters_are_kept_and_read_back(full, sample, tmp_path):
             "i.dispatchEvent(new Event('change', {bubbles: true})); })()"
         )
     assert "0 T cell, naive" in full.run("document.querySelector('.map-legend').textContent")
-    full.run("void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })")
+    full.run(
+        "void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })"
+    )
     full.run("document.querySelector('.save-names').click()")
     full.wait("window.saved")
     (tmp_path / "names.csv").write_text(full.run("window.saved"))
@@ -384,8 +398,12 @@ def test_tables_sort_filter_and_download(full, sample):
     full.wait(f"[...{rows}].some(row => row.hidden)")
     shown = full.run(f"[...{rows}].filter(row => !row.hidden).map(row => row.cells[2].dataset.value)")
     assert shown and all("CD3" in gene for gene in shown)
-    full.run("void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })")
-    full.run("[...document.querySelectorAll('.markers .tools button')].find(b => b.textContent === 'Download CSV').click()")
+    full.run(
+        "void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })"
+    )
+    full.run(
+        "[...document.querySelectorAll('.markers .tools button')].find(b => b.textContent === 'Download CSV').click()"
+    )
     full.wait("window.saved")
     saved = full.run("window.saved").splitlines()
     assert saved[0].startswith("Cluster,Rank,Gene") and [line.split(",")[2] for line in saved[1:]] == shown
@@ -413,7 +431,9 @@ def test_a_view_has_an_address(full_report):
         address = page.run("location.hash")
     with Page() as page:
         page._call("Page.navigate", url=Path(full_report).resolve().as_uri() + address)
-        page.wait("document.readyState === 'complete' && document.querySelector('.map-legend').textContent.includes('CD3D')")
+        page.wait(
+            "document.readyState === 'complete' && document.querySelector('.map-legend').textContent.includes('CD3D')"
+        )
         assert page.run("document.querySelector('input[name=sample-0-layout]:checked').value") == "t-SNE"
 
 
@@ -469,7 +489,9 @@ def test_pictures_are_dark_on_white(full_report):
     with Page(dark=True) as page:
         page.open(full_report)
         page.wait(f"{MAP}.dataset.drawn")
-        page.run("void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })")
+        page.run(
+            "void (window.saved = null, URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#'; })"
+        )
         page.run("document.querySelector('[data-tool=svg]').click()")
         page.wait("window.saved")
         picture = page.run("window.saved")
@@ -513,7 +535,9 @@ def test_no_serious_finding_of_axe(full_report, dark):
         search_gene(page, "CD3D")
         page.run("void window.dispatchEvent(new Event('resize'))")
         page.run(AXE.read_text(encoding="utf-8") + "; void 0")
-        found = page.run("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 150)]))")
+        found = page.run(
+            "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 150)]))"
+        )
         assert [item for item in found if item[0] in ("serious", "critical")] == []
 
 

@@ -13,7 +13,9 @@ RADIUS = 3.6
 
 def data_of(page: Page, sample: int = 0) -> dict:
     """The data of a sample, as they stand in the page."""
-    return json.loads(page.run(f"document.querySelectorAll('section.sample')[{sample}].querySelector('script.data').textContent"))
+    return json.loads(
+        page.run(f"document.querySelectorAll('section.sample')[{sample}].querySelector('script.data').textContent")
+    )
 
 
 def barcodes_of(data: dict) -> list[str]:
@@ -35,7 +37,9 @@ def places(page: Page, layout: dict) -> np.ndarray:
     width, height = page.run(f"[{MAP}.clientWidth, {MAP}.clientHeight]")
     pad = min(28, width * 0.06)
     scale = min((width - 2 * pad) / (x1 - x0), (height - 2 * pad) / (y1 - y0))
-    return np.column_stack([width / 2 + scale * (xy[:, 0] - (x0 + x1) / 2), height / 2 - scale * (xy[:, 1] - (y0 + y1) / 2)])
+    return np.column_stack(
+        [width / 2 + scale * (xy[:, 0] - (x0 + x1) / 2), height / 2 - scale * (xy[:, 1] - (y0 + y1) / 2)]
+    )
 
 
 def without_names(page: Page) -> None:

@@ -234,7 +234,7 @@ annotation_options = _options(
         type=click.FloatRange(0, 1),
         default=0.5,
         show_default=True,
-        help="Cells that are less sure of their reference label are unknown.",
+        help="Cells with a lower confidence in their reference label are unknown.",
     ),
 )
 

@@ -272,9 +272,7 @@ def report(files: tuple[Path, ...], title: str, files_at: str, outdir: Path) -> 
         samples.append((file, metrics[name]))
     if not samples:
         raise InputError("no <id>.h5ad is among the files of the report; give one for each sample")
-    write_report(
-        samples, outdir / "cicl_report.html", title, files_at=files_at, summary=outdir / "cicl_summary.txt"
-    )
+    write_report(samples, outdir / "cicl_report.html", title, files_at=files_at, summary=outdir / "cicl_summary.txt")
 
 
 @main.command(name="map")

@@ -40,4 +40,10 @@ def annotate_by_names(adata: "AnnData", path: str | os.PathLike) -> Annotation:
         )
     labels = {name: names.get(name, UNKNOWN) for name in known}
     cells = np.array([labels[name] for name in clusters], dtype=object)
-    return Annotation("names", cells, (cells != UNKNOWN).astype(float), labels, {"file": path.name, "n_types": len(set(names.values()))})
+    return Annotation(
+        "names",
+        cells,
+        (cells != UNKNOWN).astype(float),
+        labels,
+        {"file": path.name, "n_types": len(set(names.values()))},
+    )

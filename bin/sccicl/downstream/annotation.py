@@ -36,7 +36,7 @@ class Annotation:
 
 
 def vote(labels: np.ndarray, clusters: np.ndarray) -> dict[str, str]:
-    """The commonest label of each cluster's cells: cluster -> label; of equally common ones the first by name."""
+    """The most frequent label of each cluster's cells: cluster -> label; of equally frequent ones the first by name."""
     table = pd.crosstab(pd.Series(clusters).astype(str), pd.Series(labels).astype(str))
     return {str(cluster): str(label) for cluster, label in table.idxmax(axis=1).items()}
 

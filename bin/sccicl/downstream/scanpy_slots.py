@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 NEIGHBOURS = 15
 # Above this many cells the graph of neighbours would take longer than the rest of the step.
 MOST_CELLS = 50_000
-FIELDS = {"names": "gene", "scores": "score", "logfoldchanges": "log2_fold_change", "pvals": "p_value", "pvals_adj": "p_adjusted"}
+FIELDS = {
+    "names": "gene",
+    "scores": "score",
+    "logfoldchanges": "log2_fold_change",
+    "pvals": "p_value",
+    "pvals_adj": "p_adjusted",
+}
 
 
 def add_rank_genes_groups(adata: "AnnData", ranked: pd.DataFrame, key: str = "cicl") -> None:

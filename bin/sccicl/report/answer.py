@@ -134,7 +134,9 @@ def _merges(result: ClusteredSample) -> list[Merge]:
         n = len(names) - len(members) + 1
         cells = int(counts[members].sum())
         found.append(
-            Merge([names[i] for i in members], evidence, f"{n} cluster{'s' * (n != 1)}, one of them with {cells:,} cells")
+            Merge(
+                [names[i] for i in members], evidence, f"{n} cluster{'s' * (n != 1)}, one of them with {cells:,} cells"
+            )
         )
     return found
 
@@ -196,8 +198,9 @@ def _checks(result: ClusteredSample) -> list[str]:
         if not high or len(result.clusters.names) == 1:
             continue
         shown = ", ".join(
-            f"{result.clusters.names[i]} ({values[i]:.2f})" if name == "doublet_score" else
-            f"{result.clusters.names[i]} ({values[i]:.0f}\u00a0%)"
+            f"{result.clusters.names[i]} ({values[i]:.2f})"
+            if name == "doublet_score"
+            else f"{result.clusters.names[i]} ({values[i]:.0f}\u00a0%)"
             for i in high[:MOST_NAMED]
         )
         many = "s" * (len(high) > 1)
@@ -229,7 +232,9 @@ def _next_steps(result: ClusteredSample, reasons: dict[str, list[str]] | None, m
     steps, n = [], len(result.clusters.names)
     if merges:
         which = " + ".join(merges[0].clusters)
-        steps.append(f"Compare the markers of clusters {which}. If they are one cell type, give them the same name below.")
+        steps.append(
+            f"Compare the markers of clusters {which}. If they are one cell type, give them the same name below."
+        )
     doubtful = [name for name, why in (reasons or {}).items() if why]
     if result.k_given and n > 2 and len(doubtful) * 3 >= n:
         steps.append("Let CICL estimate the number of clusters: leave out `n_clusters`, or set it to `auto`.")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..downstream.palette import colours
 from ..runtime.files import write_json
+from .answer import answer
 from .sample import ClusteredSample, read_sample
 
 if TYPE_CHECKING:
@@ -39,6 +40,20 @@ COLUMNS: dict[str, dict[str, Any]] = {
     },
     "silhouette": {"title": "Silhouette", "description": "Mean silhouette of the clusters in the embedding", "max": 1},
     "confidence": {"title": "Confidence", "description": "Mean confidence of the cells", "min": 0, "max": 1},
+    "reliable": {"title": "Reliable", "description": "Clusters that are stable, separated by a gap and not small"},
+    "removed": {
+        "title": "Removed",
+        "description": "Cells that quality control removed",
+        "format": "{:,d}",
+        "scale": "Reds",
+    },
+    "median_counts": {
+        "title": "Counts",
+        "description": "Median counts per cell",
+        "format": "{:,.0f}",
+        "scale": "Blues",
+    },
+    "median_genes": {"title": "Genes", "description": "Median genes per cell", "format": "{:,.0f}", "scale": "Blues"},
     "seconds": {"title": "Seconds", "description": "Time of all steps", "format": "{:,.0f}", "scale": "Oranges"},
 }
 for _column in ("ari", "nmi", "ami", "silhouette", "confidence"):
@@ -108,7 +123,14 @@ def _statistics(result: ClusteredSample) -> dict[str, Any]:
         **{name: metrics.get(name) for name in ("ari", "nmi", "ami", "silhouette")},
         "confidence": None if result.confidence is None else float(np.mean(result.confidence)),
         "seconds": sum(seconds.values()) or None,
+        "removed": sum(map(int, dict(result.qc.get("removed", {})).values())) if "cells_in" in result.qc else None,
     }
+    found = answer(result)
+    if found.reasons is not None:
+        values["reliable"] = len(found.reasons) - len(found.doubtful)
+    for name, key in (("median_counts", "counts"), ("median_genes", "genes")):
+        if key in result.qc_values:
+            values[name] = float(np.nanmedian(result.qc_values[key]))
     return {
         "id": "cicl_general_statistics",
         "plot_type": "generalstats",

@@ -24,7 +24,10 @@ UNTRAINED_NOTE = (
 QC_TITLES = {
     "counts": ("Counts", "Counts per cell (logarithmic scale)."),
     "genes": ("Genes", "Genes detected per cell (logarithmic scale)."),
-    "mito": ("Mitochondrial %", "Share of the counts that come from mitochondrial genes. High values suggest damaged cells."),
+    "mito": (
+        "Mitochondrial %",
+        "Share of the counts that come from mitochondrial genes. High values suggest damaged cells.",
+    ),
     "doublet_score": ("Doublet score", "Scrublet's score: high where a cell looks like two cells measured as one."),
 }
 CONFIDENCE_NOTE = (
@@ -37,7 +40,9 @@ def page_data(result: ClusteredSample, found: Answer) -> dict[str, Any]:
     evidence, agreement, overlap = result.k_evidence, result.k_agreement, result.overlap
     return {
         "id": result.id,
-        "barcodes": deflated("\n".join(barcode.replace("\n", " ") for barcode in result.barcodes[result.drawn]).encode()),
+        "barcodes": deflated(
+            "\n".join(barcode.replace("\n", " ") for barcode in result.barcodes[result.drawn]).encode()
+        ),
         "layouts": [_layout(title, xy[result.drawn]) for title, xy in layouts(result, found).items()],
         "colourings": [
             _coloured(item, result.drawn) if "values" in item else _categories(item, result.drawn)
@@ -117,7 +122,9 @@ def _values(result: ClusteredSample) -> list[dict[str, Any]]:
         log = name in LOGARITHMIC
         high = float(np.quantile(finite, 0.99)) if not log else float(finite.max())
         low = float(max(finite.min(), 1)) if log else 0.0
-        found.append({"title": title, "values": values, "range": (low, max(high, low + 1e-9)), "log": log, "help": told})
+        found.append(
+            {"title": title, "values": values, "range": (low, max(high, low + 1e-9)), "log": log, "help": told}
+        )
     return found
 
 
@@ -272,7 +279,9 @@ def tree(result: ClusteredSample) -> dict[str, Any] | None:
         moves.append(table)
         # Each cluster stands below the one that most of its cells come from.
         above = {cluster: place for place, cluster in enumerate(order[-1])}
-        centre = [(table[:, c] * [above[i] for i in range(fewer)]).sum() / max(table[:, c].sum(), 1) for c in range(more)]
+        centre = [
+            (table[:, c] * [above[i] for i in range(fewer)]).sum() / max(table[:, c].sum(), 1) for c in range(more)
+        ]
         order.append([int(c) for c in np.argsort(centre, kind="stable")])
     return {
         "numbers": numbers,

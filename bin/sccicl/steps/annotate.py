@@ -66,7 +66,9 @@ def save_annotation(
         from ..downstream.annotate_reference import annotate_by_reference
 
         found.append(
-            annotate_by_reference(adata, reference_model, device=use_device(device, None), min_confidence=min_confidence)
+            annotate_by_reference(
+                adata, reference_model, device=use_device(device, None), min_confidence=min_confidence
+            )
         )
     record = annotation_record(adata, found, sample)
     for warning in record["warnings"]:

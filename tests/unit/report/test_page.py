@@ -287,7 +287,10 @@ def test_evidence_for_the_number_of_clusters_in_words(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("separable", "told"), [(1, "do not separate even two clusters"), (3, "no better than in cells that differ by chance")])
+@pytest.mark.parametrize(
+    ("separable", "told"),
+    [(1, "do not separate even two clusters"), (3, "no better than in cells that differ by chance")],
+)
 def test_no_clusters_found(tmp_path, separable, told):
     adata = clustered()
     adata.obs["cicl"] = pd.Categorical(["0"] * adata.n_obs)
@@ -319,7 +322,14 @@ def full(tmp_path_factory):
 
 def test_quality_control_stability_and_cell_types(full):
     page, _ = full
-    for words in ("765", "42", "too few genes", "12.5", "23 probable doublets flagged and kept", "12 genes removed that were detected in too few"):
+    for words in (
+        "765",
+        "42",
+        "too few genes",
+        "12.5",
+        "23 probable doublets flagged and kept",
+        "12 genes removed that were detected in too few",
+    ):
         assert words in page.text, words
     for words in ("0.95", "0.45", "type 2", "Blood.pkl", "stability below 0.6"):
         assert words in page.text, words
@@ -359,7 +369,9 @@ def test_expression_is_that_of_the_cells(full):
     found = np.frombuffer(inflated(search["fraction"]), "u1").reshape(765, 11) / 255
     np.testing.assert_allclose(found, share, atol=0.51 / 255)
     dots = data["genes"]
-    assert dots["mean"][3][7] == pytest.approx(values.loc[(adata.obs["cicl"] == "3").to_numpy(), dots["symbols"][7]].mean(), rel=1e-3)
+    assert dots["mean"][3][7] == pytest.approx(
+        values.loc[(adata.obs["cicl"] == "3").to_numpy(), dots["symbols"][7]].mean(), rel=1e-3
+    )
 
 
 def test_gene_values_keep_to_their_room(full, tmp_path, monkeypatch):

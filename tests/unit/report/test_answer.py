@@ -1,0 +1,77 @@
+"""What the report says first, on samples whose answer is known."""
+
+import numpy as np
+import pandas as pd
+from clustered import bare, clustered, described, metrics
+from sccicl.report.answer import answer
+from sccicl.report.page_data import tree
+from sccicl.report.sample import read_sample
+
+
+def sample(stability=None, pairs=(), k_given=None, n=4, cells=400):
+    adata = bare(clustered(n_cells=cells))
+    adata.obs["cicl"] = pd.Categorical.from_codes(np.arange(cells) % n, [str(i) for i in range(n)])
+    uns = adata.uns["cicl"]
+    if stability is not None:
+        uns["stability"] = np.array(stability)
+    valley = np.full((n, n), 0.1)
+    for i, j in pairs:
+        valley[i, j] = valley[j, i] = 0.75
+    np.fill_diagonal(valley, np.nan)
+    uns["valley"] = valley
+    return read_sample(adata, {} if k_given is None else {"k_given": k_given})
+
+
+def test_all_reliable():
+    found = answer(sample([0.9, 0.8, 0.7, 0.6], k_given=False))
+    assert found.sentence == "pbmc: 400 cells, 4 clusters (number estimated from the data). All 4 are reliable."
+    assert found.doubtful == [] and found.merges == []
+
+
+def test_clusters_without_a_gap_could_be_one():
+    found = answer(sample([0.9, 0.8, 0.7, 0.5], pairs=[(0, 1), (1, 2)], k_given=True))
+    assert [merge.clusters for merge in found.merges] == [["0", "1", "2"]]
+    assert found.merges[0].result == "2 clusters, one of them with 300 cells"
+    assert found.doubtful == ["0", "1", "2", "3"]
+    assert found.reasons["3"] == ["unstable (0.50)"] and found.reasons["1"] == ["no gap to 0, 2"]
+    assert "you set 4" in found.sentence and "Could be one: 0 + 1 + 2." in found.sentence
+    assert any("estimate the number" in step for step in found.next_steps)
+    assert any("75" in check and "half-way" in check for check in found.checks)
+
+
+def test_nothing_computed_is_not_reliable():
+    result = read_sample(bare(clustered()), {})
+    found = answer(result)
+    assert found.reasons is None and "reliable" not in found.sentence
+
+
+def test_no_clusters():
+    adata = bare(clustered())
+    adata.obs["cicl"] = pd.Categorical(["0"] * adata.n_obs)
+    assert answer(read_sample(adata, {"k_given": False})).sentence == "pbmc: 700 cells, no clusters found."
+
+
+def test_small_clusters_doublets_and_mitochondria():
+    adata = described(clustered("full"))
+    rng = np.random.default_rng(0)
+    inside = (adata.obs["cicl"] == "9").to_numpy()
+    adata.obs["cicl_qc_doublet_score"] = np.where(inside, 0.2, 0.03) + rng.uniform(0, 0.01, adata.n_obs)
+    adata.obs["cicl_qc_mito"] = np.where((adata.obs["cicl"] == "8").to_numpy(), 30.0, 4.0)
+    found = answer(read_sample(adata, metrics(adata)))
+    assert any("doublet score in cluster 9" in check for check in found.checks)
+    assert any("mitochondrial share in cluster 8" in check for check in found.checks)
+    assert "Cell types: type" in found.sentence
+
+
+def test_known_labels_change_nothing():
+    adata = described(clustered("full"))
+    with_labels = answer(read_sample(adata, metrics(adata)))
+    assert with_labels == answer(read_sample(adata, metrics(adata, labels=False)))
+
+
+def test_tree_of_clusters():
+    adata = described(clustered("full"))
+    found = tree(read_sample(adata, metrics(adata)))
+    assert found["numbers"] == [4, 11]
+    np.testing.assert_array_equal(found["moves"][0], pd.crosstab(adata.obs["cicl_4"], adata.obs["cicl"]).to_numpy())
+    assert all(sorted(order) == list(range(n)) for order, n in zip(found["parents"], found["numbers"], strict=True))
