@@ -11,8 +11,9 @@ def main(outdir: Path) -> None:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         if "ari" in metrics:
             print(
-                f"{metrics['id']}, compared with {metrics['label_col']}: ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f} "
-                "(1: identical, 0: chance; these labels separate T cells that 765 genes barely do)"
+                f"{metrics['id']}, compared with {metrics['label_col']}: ARI {metrics['ari']:.3f}, "
+                f"NMI {metrics['nmi']:.3f} (1: identical, 0: chance; "
+                "these labels separate subsets of T cells that 765 genes barely distinguish)"
             )
     print(f"report: {(outdir / 'report' / 'cicl_report.html').resolve()}")
 

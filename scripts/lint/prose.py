@@ -23,7 +23,7 @@ def avoided() -> list[tuple[re.Pattern, str]]:
 
 
 def prose_of(text: str) -> list[tuple[int, str]]:
-    """Paragraphs of a Markdown file with the numbers of their lines; without code, tables, headings and links' targets."""
+    """Paragraphs of a Markdown file with their lines; without code, tables, headings and targets of links."""
     found, block, start, fenced = [], [], 0, False
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.lstrip().startswith("```"):

@@ -1,5 +1,7 @@
 """The report as a reader meets it: drawn, quiet, answering to mouse and keyboard, asking the network for nothing."""
 
+# ruff: noqa: E501 - JavaScript in one line
+
 import os
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import pytest
 from chromium import Page, find_chromium
 from clustered import clustered, described, metrics
 from drawn import MAP, alone, barcodes_of, codes_of, data_of, pixels, places, rgb, without_names
-from scipy import stats
 from sccicl.downstream.palette import GROUNDS, PALETTE, contrast, readable_colours
 from sccicl.report.page import write_report
+from scipy import stats
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 EVIL = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1"> & \'"'

@@ -1,5 +1,7 @@
 """What a map shows: the colours of its canvas at the places of the cells, which are found by the page's data alone."""
 
+# ruff: noqa: E501 - JavaScript in one line
+
 import json
 import zlib
 from base64 import b64decode

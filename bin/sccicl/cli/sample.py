@@ -175,10 +175,10 @@ def cluster(
     from ..io.model_file import FitFile
     from ..io.read import check_columns
     from ..io.write_h5ad import write_h5ad
-    from ..steps.cluster import write_clusters, cluster_sample
+    from ..steps.cluster import cluster_sample, write_clusters
     from ..steps.fit import parse_n_clusters
 
-    fitted = model_file.load(fit_file, "fit")
+    fitted = FitFile.load(fit_file)
     prepared = read_step_file(path, "prepare")
     check_columns(prepared, label_col=label_col)
     model = cluster_sample(prepared, fitted, n_clusters=parse_n_clusters(n_clusters, prepared.n_obs))
@@ -290,14 +290,13 @@ def map_cells(
     """Label new cells with the clusters of a saved model: writes <id>.mapped.csv."""
     import pandas as pd
 
-    from ..io import model_file
     from ..io.model_file import ModelFile
     from ..io.read import read_counts
     from ..runtime.files import atomic_path
     from ..steps.map import map_sample
 
-    model = model_file.load(model_file, "model")
-    adata = read_counts(path, input_kind=model["input_kind"], counts_layer=counts_layer)
+    model = ModelFile.load(model_file)
+    adata = read_counts(path, input_kind=model.input_kind, counts_layer=counts_layer)
     labels, confidence = map_sample(adata, model, device=use_device(device, None))
     for warning in adata.uns["cicl"].get("warnings", []):
         click.echo(f"WARNING: {warning}", err=True)

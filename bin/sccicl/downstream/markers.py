@@ -162,7 +162,7 @@ def _of_cluster(expression: "AnnData", name: str, change: pd.Series, max_p: floa
 
 
 def _ranked(expression: "AnnData", change: dict[str, pd.Series]) -> dict[str, list]:
-    """By column, the best genes of each cluster by their score, whether they are markers or not: as scanpy ranks them."""
+    """By column, the genes of each cluster with the highest scores, markers or not, as scanpy ranks them."""
     found, n = expression.uns["rank_genes_groups"], min(KEPT, expression.n_vars)
     columns: dict[str, list] = {name: [] for name in RANKED}
     for cluster in found["names"].dtype.names:

@@ -182,8 +182,8 @@ def _checks(result: ClusteredSample) -> list[str]:
     names, several = np.array(result.clusters.names), len(result.clusters.names) > 1
     if several and stability is not None and (stability < UNSTABLE).any():
         found.append(
-            f"Unstable clusters (stability below {UNSTABLE:g}): {_names(list(names[stability < UNSTABLE]))}. They did not "
-            "reappear reliably when cells were resampled, and may be fragments of larger clusters."
+            f"Unstable clusters (stability below {UNSTABLE:g}): {_names(list(names[stability < UNSTABLE]))}. They did "
+            "not reappear reliably when cells were resampled, and may be fragments of larger clusters."
         )
     small = [i for i, size in enumerate(result.clusters.counts) if several and size < _least(result)]
     if small:
@@ -206,12 +206,13 @@ def _checks(result: ClusteredSample) -> list[str]:
         many = "s" * (len(high) > 1)
         if name == "doublet_score":
             found.append(
-                f"High mean doublet score in cluster{many} {shown}; typical is {typical:.2f}. Markers of two cell types "
-                "in one cluster suggest doublets; cycling and progenitor cells score high as well."
+                f"High mean doublet score in cluster{many} {shown}; typical is {typical:.2f}. Markers of two cell "
+                "types in one cluster suggest doublets; cycling and progenitor cells score high as well."
             )
         else:
             found.append(
-                f"High mitochondrial share in cluster{many} {shown}; typical is {typical:.0f}\u00a0%. These may be damaged cells."
+                f"High mitochondrial share in cluster{many} {shown}; typical is {typical:.0f}\u00a0%. "
+                "These may be damaged cells."
             )
     return found
 

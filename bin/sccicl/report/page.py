@@ -279,8 +279,8 @@ def _annotation_sources(result: ClusteredSample) -> list[dict[str, str]]:
         told = {
             "celltypist": f"{genes}. Each cluster gets the label of most of its cells.",
             "marker_list": f"{genes}. Each cluster gets the best-scoring type.",
-            "reference": "{file}: {n_cells} cells with {n_types} labels ({column}). {n_unknown} cells with a confidence "
-            "below {min_confidence} are unknown.",
+            "reference": "{file}: {n_cells} cells with {n_types} labels ({column}). {n_unknown} cells with a "
+            "confidence below {min_confidence} are unknown.",
             "names": "{file}: names given by hand.",
         }[method]
         try:

@@ -1,6 +1,7 @@
 """Data of the report's page as JSON: maps, colourings, gene values, charts."""
 
 import base64
+import itertools
 import json
 import math
 import zlib
@@ -214,7 +215,7 @@ def _search(result: ClusteredSample) -> dict[str, Any] | None:
 
 
 def gene_text(result: ClusteredSample) -> str:
-    """Values of the stored genes one after another, each deflated by itself; `ends` in the data says where each ends."""
+    """Values of the stored genes one after another, each deflated by itself; `ends` in the data says where."""
     return "".join(base64.b64encode(level).decode("ascii") for level in result.genes.levels) if result.genes else ""
 
 
@@ -272,7 +273,7 @@ def tree(result: ClusteredSample) -> dict[str, Any] | None:
     numbers = sorted(found)
     sizes = [np.bincount(found[k][found[k] >= 0], minlength=k) for k in numbers]
     moves, order = [], [list(range(numbers[0]))]
-    for fewer, more in zip(numbers, numbers[1:], strict=False):
+    for fewer, more in itertools.pairwise(numbers):
         table = np.zeros((fewer, more), dtype=int)
         known = (found[fewer] >= 0) & (found[more] >= 0)
         np.add.at(table, (found[fewer][known], found[more][known]), 1)

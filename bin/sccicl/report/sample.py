@@ -120,7 +120,8 @@ class ClusteredSample:
         if "communities" not in self.k:
             found = f"support {separable} clusters, but no better than in cells that differ by chance only"
             found = "do not separate even two clusters" if separable == 1 else found
-            return f"No clusters were found: genes that were not used for clustering {found}. All cells are in one cluster."
+            genes = "genes that were not used for clustering"
+            return f"No clusters were found: {genes} {found}. All cells are in one cluster."
         communities = int(self.k["communities"])
         counts = (
             f"Genes that were not used for clustering support {separable} clusters, and the shared-neighbour graph has "

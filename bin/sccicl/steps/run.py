@@ -8,7 +8,6 @@ from .cluster import write_clusters
 from .markers import save_markers
 from .plot import plot_to_files
 
-
 # Options that name what cell types come from
 SOURCES = ("celltypist_model", "marker_list", "reference_model", "cluster_names")
 
