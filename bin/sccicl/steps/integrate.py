@@ -97,7 +97,7 @@ def integrate(
 def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]:
     """Correct for the batches in place, as far as there are any, and return what is worth a warning.
 
-    A pipeline that compares methods gives them every data set and subset: it must not end where nothing can be corrected.
+    A pipeline that compares methods gives them every data set and subset: none may end for want of batches.
     """
     from ..io.validate import MIN_CELLS
     from ..preprocess.batch_correction import prepare_jointly
