@@ -121,14 +121,14 @@ def _views(params: dict[str, Any]) -> str:
 def _pseudo_labels(params: dict[str, Any]) -> str:
     return {
         "minibatch": "Pseudo-labels were those of K-means of each minibatch in the embedding.",
-        "pool": (
-            f"{int(params.get('pool_runs', 0)) or 'Several'} encoders of the same form were first trained by the "
-            "instance-wise loss alone, on several sets of variable genes. Each embedding was cut, in "
-            "distances from Euclidean to cosine, by linkage between centroid and Ward linkage (Ward 1963), the one "
-            "nearest to centroid linkage that explained at least 90 % of the variance that K-means explained, and the "
-            "partition with the highest mean adjusted Rand index with the "
-            "others gave the first pseudo-labels; K-means in the embedding, from the centroids before, renewed them at "
-            "every epoch."
+        "ensemble": (
+            "Principal components of variable genes in four scalings (z-scores, values divided by the root of the "
+            "standard deviation, logarithms, and Freeman-Tukey values) were joined, and each cell was drawn to "
+            "its neighbours in a graph of shared nearest neighbours of all four. The cells were cut by linkage "
+            "between centroid and Ward linkage (Ward 1963) and by Leiden communities (Traag et al. 2019) of two "
+            "graphs, each with all scalings and with one of them left out. The partition with the smallest "
+            "generalised variance within clusters (Friedman and Rubin 1967) gave the first pseudo-labels; K-means "
+            "in the embedding, from the centroids before, renewed them at every epoch."
         ),
     }.get(str(params.get("pseudo_labels")), "")
 
@@ -171,8 +171,8 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     if any("separable" in result.k for result in results):
         by = (
             " as the number near to the geometric mean of the number of clusters that held-out genes separate and the "
-            "number of Leiden communities of the graph of shared neighbours (Traag et al. 2019) in embeddings that "
-            "know no clusters, into which these embeddings are cut most alike (adjusted Rand index)"
+            "number of Leiden communities of the graph of shared neighbours (Traag et al. 2019), into which cells are "
+            "cut most alike whichever scaling is left out (adjusted Rand index)"
         )
     number = {
         (True,): ", with the number of clusters set beforehand",
@@ -181,7 +181,7 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     if given == {True, False}:
         number = f", with the number of clusters set beforehand for some samples and estimated{by} for the others"
     seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
-    start = " from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "pool" else ""
+    start = " from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "ensemble" else ""
     seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
     return f"The embedded cells were grouped by K-means{start}{number}{seed}."
 
