@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .dataset import input_kinds
+from .dataset import groups_and_studies, input_kinds
 from .methods import METHODS, TRACKS, Cicl, config_of
 
-PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code")
+PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code", "group", "study")
 # Columns with several entries, and what lies between these.
 PARTS = {"methods": ",", "setting": ";", "tracks": ","}
 # A study changes one parameter of the default, with k given: its name, its values and what else has to be set.
@@ -56,6 +56,7 @@ def plan(
         When a name is not known.
     """
     kinds = input_kinds(folder)
+    group_of, study_of = groups_and_studies(folder)
     sets = _chosen(sets, list(kinds), "data set")
     tracks = _chosen(tracks, list(TRACKS), "track")
     methods = _chosen(methods, list(METHODS), "method")
@@ -65,6 +66,7 @@ def plan(
     rows = []
     for dataset in sorted(sets, key=lambda name: -(folder / f"{name}.h5ad").stat().st_size):
         first = {"dataset": dataset, "input_kind": kinds[dataset], "setting": ""}
+        first |= {"group": group_of.get(dataset, ""), "study": study_of.get(dataset, "")}
         for group in groups:
             rows += [{**first, **task} for task in _tasks(group, tracks, n_seeds)]
         for name in studies:
