@@ -6,6 +6,9 @@ from typing import Protocol
 import numpy as np
 
 from ..numerics.neighbours import neighbour_indices
+from ..numerics.pca import principal_components
+
+COMPONENTS = 50
 
 
 class Features(Protocol):
@@ -16,8 +19,8 @@ class Features(Protocol):
     def subset(self, cells: np.ndarray) -> "Features":
         """The features of some cells, whose genes are ranked anew."""
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """Cells on the genes of every gene set, fully scaled: (cells, genes) each."""
+    def blocks(self, seed: int) -> Iterator[np.ndarray]:
+        """Principal components of the cells in several gene sets and scalings: (cells, components) each."""
 
     def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
         """Cells that the second view of each may be of, (cells, choices) int64, from components (cells, features)."""
@@ -43,9 +46,13 @@ class ArrayFeatures:
         """See `Features`."""
         return ArrayFeatures(self.x[cells])
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Features`."""
-        yield self.x
+    def blocks(self, seed: int) -> Iterator[np.ndarray]:
+        """See `Features`: of all features, and of two random halves of them."""
+        yield principal_components(self.x, COMPONENTS, seed=seed)
+        order = np.random.default_rng(seed).permutation(self.x.shape[1])
+        if len(order) > 1:
+            for half in np.array_split(order, 2):
+                yield principal_components(self.x[:, np.sort(half)], COMPONENTS, seed=seed)
 
     def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
         """See `Features`."""

@@ -51,7 +51,7 @@ def test_names_of_the_clusters_are_the_final_ones():
 def test_figure_of_a_run(tmp_path):
     path = tmp_path / "cells.h5ad"
     simulate_cells(80, 3).write_h5ad(path)
-    options = ["--n-clusters", "3", "--pool-runs", "1", "--epochs", "3", "--min-steps", "1", "--history"]
+    options = ["--n-clusters", "3", "--epochs", "3", "--min-steps", "1", "--history"]
     result = CliRunner().invoke(main, ["run", str(path), "--outdir", str(tmp_path / "out"), *options])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "cells.evolution.png").stat().st_size > 20_000
