@@ -1,0 +1,3 @@
+"""See `one_thread`."""
+
+import one_thread  # noqa: F401
