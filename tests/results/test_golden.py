@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sccicl.config import PRESETS
 from sccicl.model import pretrain
 from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.demo import LABEL_COLUMN, pbmc_counts
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.prepare import prepare_counts
 from sccicl.steps.score import score_sample
-from sccicl.config import PRESETS
-from sccicl.steps.demo import LABEL_COLUMN, pbmc_counts
 from simulate import simulate_cells
 from sklearn.metrics import adjusted_rand_score
 

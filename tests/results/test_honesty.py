@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import torch
 from nulls import NULLS, trajectory
+from sccicl.cli.sample import _summary
+from sccicl.clustering.ensemble import Pool
+from sccicl.clustering.gaps import valley_density, without_gap
+from sccicl.clustering.n_clusters import choose_k
+from sccicl.config import preset_config
+from sccicl.io.read import take_counts
+from sccicl.preprocess.features import CountEvidence
+from sccicl.preprocess.prepare import prepare
+from sccicl.report.notes import continuum_note
+from sccicl.report.page import write_report
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.prepare import prepare_sample
 from sccicl.steps.score import score_sample
-from sccicl.cli.sample import _summary
-from sccicl.config import preset_config
-from sccicl.report.notes import continuum_note
-from sccicl.clustering.gaps import valley_density, without_gap
-from sccicl.preprocess.features import CountEvidence
-from sccicl.clustering.n_clusters import choose_k
-from sccicl.clustering.ensemble import Pool
-from sccicl.preprocess.prepare import prepare
-from sccicl.io.read import take_counts
-from sccicl.report.page import write_report
 from scipy import stats
 from simulate import simulate_cells
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import scanpy as sc
 import torch
+from sccicl.config import PRESETS
+from sccicl.downstream.metrics import ilisi
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.prepare import prepare_sample
-from sccicl.config import PRESETS
-from sccicl.downstream.metrics import ilisi
 from sklearn.metrics import adjusted_rand_score
 
 PATH = Path(os.environ.get("CICL_DATA", "nowhere")) / "kang_ifnb_2800.h5ad"
@@ -45,9 +45,7 @@ def test_types_are_found_as_well_as_by_harmony_and_the_batches_mix(record_proper
     prepared = prepare_sample(PATH, "kang", config=PRESETS["default"], batch_col="sample", integrate=True)
     types = prepared.obs["cell_type"].astype(str).to_numpy()
     n_types = len(set(types))
-    fitted = fit_sample(
-        prepared, n_types, config=PRESETS["default"], seed=0, device=torch.device("cpu"), quiet=True
-    )
+    fitted = fit_sample(prepared, n_types, config=PRESETS["default"], seed=0, device=torch.device("cpu"), quiet=True)
     cluster_sample(prepared, fitted)
     own = adjusted_rand_score(types, prepared.obs["cicl"].astype(str))
     mixing = ilisi(prepared.obsm["X_cicl"], prepared.obs["sample"].to_numpy())

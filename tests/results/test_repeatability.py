@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from sccicl.config import preset_config
 from sccicl.downstream import umap_tsne
-from sccicl.preprocess import prepare_backed
 from sccicl.model import pretrain
+from sccicl.numerics.ordering import canonical_order, inverse
+from sccicl.preprocess import prepare_backed
 from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.demo import pbmc_counts
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.prepare import prepare_sample, prepare_to_file
 from sccicl.steps.score import score_sample
-from sccicl.numerics.ordering import canonical_order, inverse
-from sccicl.config import preset_config
-from sccicl.steps.demo import pbmc_counts
 from simulate import simulate_cells
 from sklearn.metrics import adjusted_rand_score
 

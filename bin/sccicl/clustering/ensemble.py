@@ -13,6 +13,7 @@ from ..config import Config
 from ..model.checkpoint import Checkpoint
 from ..model.kmeans import assign, means
 from ..model.pretrain import pretrained_embedding
+from ..numerics.partitions import adjusted_rand_indices
 from ..numerics.sampling import random_sample
 from ..runtime.progress import log
 from .distance import MIDDLE, length_noise, measures
@@ -124,10 +125,6 @@ def medoid(partitions: list[np.ndarray]) -> np.ndarray:
 
 def rand_indices(partitions: list[np.ndarray]) -> np.ndarray:
     """Adjusted Rand index of every pair, (partitions, partitions); the diagonal is 0."""
-    from sklearn.metrics import adjusted_rand_score
-
-    found = np.zeros((len(partitions), len(partitions)))
-    for i, first in enumerate(partitions):
-        for j in range(i):
-            found[i, j] = found[j, i] = adjusted_rand_score(first, partitions[j])
+    found = adjusted_rand_indices(partitions)
+    np.fill_diagonal(found, 0)
     return found

@@ -1,11 +1,14 @@
 """Feature matrices of a sample, as the clustering asks for them."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..numerics.neighbours import neighbour_indices
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Features(Protocol):
@@ -19,7 +22,7 @@ class Features(Protocol):
     def gene_sets(self) -> Iterator[np.ndarray]:
         """Cells on the genes of every gene set, fully scaled: (cells, genes) each."""
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """Cells that the second view of each may be of, (cells, choices) int64, from components (cells, features)."""
 
     def scalings(self) -> tuple[np.ndarray, ...]:
@@ -47,9 +50,9 @@ class ArrayFeatures:
         """See `Features`."""
         yield self.x
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""

@@ -25,7 +25,7 @@ COMPONENTS = 20
 def pretrained_embedding(
     x: np.ndarray,
     config: Config,
-    neighbours_of: Callable[[np.ndarray, int], np.ndarray],
+    neighbours_of: Callable[..., np.ndarray],
     *,
     seed: int,
     device: torch.device | str,
@@ -38,8 +38,8 @@ def pretrained_embedding(
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     neighbours = None
     if config.neighbours:
-        scores = principal_components(x, COMPONENTS, seed=seed)
-        neighbours = torch.from_numpy(neighbours_of(scores, config.neighbours))
+        scores = principal_components(x, COMPONENTS, seed=seed, device=device)
+        neighbours = torch.from_numpy(neighbours_of(scores, config.neighbours, device=device))
     one_cluster = torch.zeros(len(x), dtype=torch.int64)
     found = train(
         cells,
@@ -52,7 +52,7 @@ def pretrained_embedding(
         world=World(alone=True),  # the others wait for what the first process finds
         quiet=True,
     )
-    return encode(found.encoder, cells).numpy()
+    return encode(found.encoder, cells).cpu().numpy()
 
 
 def pretrain_config(config: Config) -> Config:

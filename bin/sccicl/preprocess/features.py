@@ -16,7 +16,7 @@ from .highly_variable_genes import order_genes
 from .normalise import library_sizes, normalise, root_scaled, size_factors, z_scored
 
 if TYPE_CHECKING:
-    pass
+    import torch
 
 
 GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
@@ -58,9 +58,9 @@ class CountFeatures:
                 seen.add(genes.tobytes())
                 yield z_scored(self._values(genes))
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
@@ -113,9 +113,9 @@ class BatchFeatures(CountFeatures):
         """See `Features`."""
         return (corrected_input(values, self.batches) for values in super().gene_sets())
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbours_across(scores, self.batches, n_neighbours)
+        return neighbours_across(scores, self.batches, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
@@ -168,11 +168,11 @@ class SortedFeatures:
         """See `features.Features`."""
         return self._of(np.asarray(cells))
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `features.Features`."""
         if self._batches is not None:
-            return neighbours_across(scores, self._batches, n_neighbours)
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+            return neighbours_across(scores, self._batches, n_neighbours, device=device)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def log_depth(self) -> np.ndarray | None:
         """See `features.Features`; a file is read in blocks of cells."""
