@@ -63,10 +63,10 @@ def compare(path: Path, rounds: int, threads: int) -> dict[str, Any]:
     best: dict[str, Any] = {}
     stages: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
+        options = ["--id", "sample", "--outdir", folder, "--device", "cpu", "--threads", str(threads)]
         ways = {
             "scanpy": [sys.executable, __file__, "scanpy", str(path), folder],
-            "cicl": [sys.executable, str(ROOT / "bin" / "cicl.py"), "run", str(path), "--id", "sample"]
-            + ["--outdir", folder, "--device", "cpu", "--threads", str(threads)],
+            "cicl": [sys.executable, str(ROOT / "bin" / "cicl.py"), "run", str(path), *options],
         }
         for _ in range(rounds):
             for name, command in ways.items():

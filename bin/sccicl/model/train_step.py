@@ -26,10 +26,10 @@ CPU_ROWS = 1024
 class Stepper:
     """Takes steps on the losses of two views.
 
-    After an out-of-memory error it halves the tiles of the loss, then the rows that go through the model at a time (on a
-    GPU the rows first), and does the step again. Rows that go through in parts go through twice (Gao et al. 2021, gradient caching): first for
-    all projections, without gradient, so that every cell still meets all others; then, with the gradient of the loss
-    with respect to the projections known, for the weights.
+    After an out-of-memory error it halves the tiles of the loss, then the rows that go through the model at a time (on
+    a GPU the rows first), and does the step again. Rows that go through in parts go through twice (Gao et al. 2021,
+    gradient caching): first for all projections, without gradient, so that every cell still meets all others; then,
+    with the gradient of the loss with respect to the projections known, for the weights.
 
     Parameters
     ----------
@@ -67,13 +67,22 @@ class Stepper:
             try:
                 return self._take(views, pseudo_labels)
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                # A step that is being recorded as a graph is not taken, and cannot be taken again.
+                if not is_out_of_memory(error) or self._is_recording():
                     raise
                 # Its text only: the error holds the frames of the failed step, and these all of its tensors.
                 short_of = str(error)
             # Outside of the handler, which would keep them alive as well.
             self._optimiser.zero_grad()
             self._shrink(len(views), short_of)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows go through the model at once, with tiles of the usual size."""
+        return self.tile_rows is None and self.micro_batch is None
+
+    def _is_recording(self) -> bool:
+        return self._device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
     def embed(self, x: Tensor) -> Tensor:
         """H = f(X) of cells without dropout and gradient, (cells, features), each process its share of them."""

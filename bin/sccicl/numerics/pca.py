@@ -38,7 +38,8 @@ def principal_axes(
     `x`, (cells, features), is read in chunks, and no centred copy of it is made. Of few cells or features all
     eigenvectors of a Gram matrix are found. Of more, the components are those of the covariance matrix C in the space
     of V, CV, C^2 V, ... for random V (block Lanczos; Musco and Musco 2015, arXiv:1504.05477, algorithm 2). What stands
-    out of the noise is exact then; of noise, which has no components, the variances are 2 % too small. The largest entry of each axis is positive.
+    out of the noise is exact then; of noise, which has no components, the variances are up to 6 % too small. The
+    largest entry of each axis is positive.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from .highly_variable_genes import order_genes
 from .normalise import z_scored
 
 if TYPE_CHECKING:
+    import torch
     from anndata import AnnData
 
     from ..config import Config

@@ -34,6 +34,7 @@ def test_fewer_cells_than_neighbours():
     assert neighbour_indices(np.arange(3, dtype=np.float32)[:, None], 10).tolist() == [[1, 2], [0, 2], [1, 0]]
 
 
+@pytest.mark.slow  # numba compiles
 def test_many_cells_approximately(monkeypatch):
     x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
     exact = neighbour_indices(x, 8)
