@@ -245,7 +245,8 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     A GPU that was asked for and is not there ends the command here, before anything is read.
     """
     name, threads = options.pop("device"), options.pop("threads")
-    if not options.pop("allow_cpu_fallback"):
+    # `auto` falls back to the CPU by itself, and the record says so as well.
+    if not options.pop("allow_cpu_fallback") and name != "auto":
         return use_device(name, threads), []
     from ..runtime.device import device_or_cpu, set_threads
 

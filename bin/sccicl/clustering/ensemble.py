@@ -14,6 +14,7 @@ from scipy import sparse
 from ..model.checkpoint import Checkpoint
 from ..model.kmeans import assign, means
 from ..numerics.neighbours import shared_neighbour_graph, smoothed
+from ..numerics.partitions import adjusted_rand_indices
 from ..numerics.pca import joined_components
 from ..numerics.sampling import random_sample
 from .communities import Communities
@@ -166,7 +167,5 @@ def log_variance_within(x: np.ndarray, labels: np.ndarray) -> float:
 
 def mean_rand_index(partitions: list[np.ndarray]) -> float:
     """Mean adjusted Rand index of all pairs; 1 of a single partition."""
-    from sklearn.metrics import adjusted_rand_score
-
-    pairs = [adjusted_rand_score(a, b) for i, a in enumerate(partitions) for b in partitions[:i]]
-    return float(np.mean(pairs)) if pairs else 1.0
+    pairs = adjusted_rand_indices(partitions)[np.triu_indices(len(partitions), 1)]
+    return float(pairs.mean()) if len(pairs) else 1.0

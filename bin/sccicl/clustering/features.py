@@ -1,7 +1,7 @@
 """Feature matrices of a sample, as the clustering asks for them."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from ..numerics.neighbours import neighbour_indices
 from ..numerics.pca import principal_components
 
 COMPONENTS = 50
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Features(Protocol):
@@ -22,7 +25,7 @@ class Features(Protocol):
     def blocks(self, seed: int) -> Iterator[np.ndarray]:
         """Principal components of the cells in several gene sets and scalings: (cells, components) each."""
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """Cells that the second view of each may be of, (cells, choices) int64, from components (cells, features)."""
 
     def scalings(self) -> tuple[np.ndarray, ...]:
@@ -54,9 +57,9 @@ class ArrayFeatures:
             for half in np.array_split(order, 2):
                 yield principal_components(self.x[:, np.sort(half)], COMPONENTS, seed=seed)
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""

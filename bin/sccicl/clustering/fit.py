@@ -80,7 +80,9 @@ def fit(
     k = dict(found("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed).to_uns()))
     pseudo_labels = neighbours = None
     if by_ensemble or others or config.neighbours:
-        scores = found("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
+        scores = found(
+            "scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed, device=device))
+        ).numpy()
     if by_ensemble:
         pseudo_labels = found(
             "pseudo_labels", lambda: torch.from_numpy(ensemble.pseudo_labels(k["n_clusters"], scores))
@@ -91,7 +93,9 @@ def fit(
         n: found(f"pseudo_labels {n}", lambda n=n: torch.from_numpy(ensemble.pseudo_labels(n, scores))) for n in others
     }
     if config.neighbours:
-        neighbours = found("neighbours", lambda: torch.from_numpy(features.neighbours(scores, config.neighbours)))
+        neighbours = found(
+            "neighbours", lambda: torch.from_numpy(features.neighbours(scores, config.neighbours, device=device))
+        )
     trained = train(
         cells,
         k["n_clusters"],

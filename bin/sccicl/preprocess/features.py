@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +15,10 @@ from ..numerics.reproducible_sums import row_sums
 from .batch_correction import batch_codes, corrected_input, neighbours_across, order_genes_jointly
 from .highly_variable_genes import order_genes
 from .normalise import freeman_tukey, library_sizes, normalise, root_scaled, size_factors, z_scored
+
+if TYPE_CHECKING:
+    import torch
+
 
 N_GENES = 2000
 MANY_GENES = 4000
@@ -68,9 +72,9 @@ class CountFeatures:
         chosen = np.sort(np.argsort(-variance, kind="stable")[:N_GENES])
         return freeman_tukey(values[:, chosen].toarray()).astype(np.float32)
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
@@ -127,9 +131,9 @@ class BatchFeatures(CountFeatures):
     def _roots(self) -> np.ndarray:
         return self._centred(super()._roots())
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbours_across(scores, self.batches, n_neighbours)
+        return neighbours_across(scores, self.batches, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
@@ -182,11 +186,11 @@ class SortedFeatures:
         """See `features.Features`."""
         return self._of(np.asarray(cells))
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `features.Features`."""
         if self._batches is not None:
-            return neighbours_across(scores, self._batches, n_neighbours)
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+            return neighbours_across(scores, self._batches, n_neighbours, device=device)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def log_depth(self) -> np.ndarray | None:
         """See `features.Features`; a file is read in blocks of cells."""
