@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "bin"), str(ROOT / "tests" / "unit")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 WITH_FIGURES = 10
-SHORT = ["--pool-runs", "1", "--epochs", "1", "--min-steps", "1", "--batch-size", "64"]
+SHORT = ["--epochs", "1", "--min-steps", "1", "--batch-size", "64"]
 
 
 class Held(NamedTuple):

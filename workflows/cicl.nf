@@ -71,9 +71,12 @@ workflow CICL_PIPELINE {
         parameters,
     )
 
+    h5ad = REPORTS.out.h5ad
+    report = REPORTS.out.report
+
     emit:
-    h5ad = REPORTS.out.h5ad // channel: [ val(meta), path(h5ad) ]
-    report = REPORTS.out.report // channel: path(html)
+    h5ad // channel: [ val(meta), path(h5ad) ]
+    report // channel: path(html)
 }
 
 // What JOIN takes: settings of the group, which are those of its samples, and the files and names of these

@@ -10,7 +10,7 @@ View = Literal["unit-noise", "noise", "mask"]
 ClusterLossForm = Literal["ratio", "supcon", "other-view"]
 GeneSelection = Literal["seurat", "cell_ranger"]
 EncoderForm = Literal["post-norm", "pca"]
-PseudoLabels = Literal["minibatch", "pool"]
+PseudoLabels = Literal["minibatch", "ensemble"]
 Distance = Literal["euclidean", "cosine"]
 Protocol = Literal["10XV2", "10XV3", "10XV4"]
 Doublets = Literal["off", "mark", "remove"]
@@ -62,11 +62,10 @@ class Config:
 
     pseudo_labels: PseudoLabels = _choice(
         "minibatch",
-        "Pseudo-labels by K-means of every minibatch, or by a pool of embeddings without clusters.",
+        "Pseudo-labels by K-means of every minibatch, or of all cells, from an ensemble of partitions of components.",
         PseudoLabels,
     )
     distance: Distance = _choice("euclidean", "Distance of K-means of all cells.", Distance)
-    pool_runs: int = _number(8, "Encoders that the pool is made of (pseudo-labels `pool`, and k `auto`).", low=1)
     temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
     instance_loss_weight: float = _number(1.0, "Weight of the instance-wise loss.", low=0)
     cluster_loss_weight: float = _number(0.1, "Weight lambda of the cluster-aware loss; 0 leaves it out.", low=0)
@@ -118,7 +117,7 @@ PRESETS: dict[str, Config] = {
         projection_size=64,
         view="mask",
         neighbours=5,
-        pseudo_labels="pool",
+        pseudo_labels="ensemble",
         distance="cosine",
         instance_loss_weight=0.1,
         cluster_loss_weight=1.0,

@@ -2,7 +2,7 @@
 
 usage: python scripts/lint/nfcore_modules.py
 
-The modules are laid out in a temporary folder as in a clone of nf-core/modules. It ends with status 1 where a test fails.
+The modules are laid out in a temporary folder as in a clone of nf-core/modules. The status is 1 where a test fails.
 """
 
 import contextlib

@@ -26,7 +26,7 @@ from simulate import simulate_cells
 from sklearn.metrics import adjusted_rand_score
 
 FOLDER = Path(__file__).parent / "golden"
-CONFIG = PRESETS["default"].changed(n_genes=400, pool_runs=2, min_steps=60)
+CONFIG = PRESETS["default"].changed(n_genes=400, min_steps=60)
 LETTERS = string.digits + string.ascii_letters
 # Cells, column of the known types, number of clusters, least ARI, relative tolerance of the numbers. Real cells have no
 # borders as sharp as simulated ones: with two threads instead of one, and k estimated, those of the 700 came to an ARI

@@ -24,7 +24,7 @@ from simulate import simulate_cells
 
 def described(cells, n_clusters, folder) -> tuple[dict, str]:
     """Metrics and report of a quick run."""
-    config = preset_config("default").changed(pool_runs=2, epochs=1, min_steps=20)
+    config = preset_config("default").changed(epochs=1, min_steps=20)
     cells.write_h5ad(folder / "cells.h5ad")
     prepared = prepare_sample(folder / "cells.h5ad", "cells", config=config)
     fitted = fit_sample(prepared, n_clusters, config=config, seed=0, device=torch.device("cpu"), quiet=True)
@@ -34,9 +34,8 @@ def described(cells, n_clusters, folder) -> tuple[dict, str]:
 
 
 def estimated(counts, input_kind="counts", seed=0) -> int:
-    evidence = CountFeatures(prepare(take_counts(counts, input_kind=input_kind), input_kind=input_kind).X, input_kind)
-    pool = Ensemble(evidence, preset_config("default").changed(pool_runs=1), seed=seed, quiet=True)
-    return choose_k(evidence, "auto", pool, seed=seed)["n_clusters"]
+    features = CountFeatures(prepare(take_counts(counts, input_kind=input_kind), input_kind=input_kind).X, input_kind)
+    return choose_k(features, "auto", Ensemble(features, seed=seed), seed=seed).n_clusters
 
 
 def test_false_clusters_are_found_in_at_most_one_of_twenty_null_sets():

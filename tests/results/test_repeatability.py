@@ -16,7 +16,7 @@ from sccicl.steps.score import score_sample
 from simulate import simulate_cells
 from sklearn.metrics import adjusted_rand_score
 
-CONFIG = preset_config("default").changed(pool_runs=2, epochs=1, min_steps=30)
+CONFIG = preset_config("default").changed(epochs=1, min_steps=30)
 # Types that come apart and one pair that hardly does: labels could move.
 CELLS = simulate_cells(300, 4, 300, markers=25, fold=4.0)
 

@@ -29,8 +29,6 @@ FIT = [
     "1",
     "--min-steps",
     "60",
-    "--pool-runs",
-    "2",
     "--device",
     "cpu",
     "--threads",

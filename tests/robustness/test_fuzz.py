@@ -20,7 +20,7 @@ from sccicl.steps.score import score_sample
 from scipy import sparse
 
 CONFIG = preset_config("default").changed(
-    pool_runs=1, epochs=1, min_steps=1, n_genes=30, embedding_size=4, feed_forward=8, projection_hidden=8,
+    epochs=1, min_steps=1, n_genes=30, embedding_size=4, feed_forward=8, projection_hidden=8,
     projection_size=4, batch_size=16,
 )  # fmt: skip
 DTYPES = ["int8", "uint8", "int16", "int32", "int64", "uint64", "float32", "float64", "bool"]

@@ -15,7 +15,7 @@ from sccicl.io.read import read_counts
 from sccicl.model import pretrain
 from simulate import simulate_cells
 
-SHORT = ["--n-clusters", 3, "--epochs", 1, "--min-steps", 1, "--pool-runs", 1, "--device", "cpu", "--threads", 1]
+SHORT = ["--n-clusters", 3, "--epochs", 1, "--min-steps", 1, "--device", "cpu", "--threads", 1]
 
 
 # ---- the structure of HDF5 files ----

@@ -96,7 +96,7 @@ def test_any_options_many_times(sample, given):
 # ---- parameters of the method ----
 
 # What makes a step longer rather than odd
-HIGHEST = {"n_layers": 3, "epochs": 3, "pool_runs": 2, "min_steps": 3}
+HIGHEST = {"n_layers": 3, "epochs": 3, "min_steps": 3}
 ODD_NUMBERS = [math.nan, math.inf, -math.inf, -1, 0, 1e-320, 1e-3, 1, 2, 1e30, 1e308, -1e-9, 0.99]
 
 
@@ -116,7 +116,7 @@ def parameters(draw):
 
 SMALL = {
     "n_genes": 40, "embedding_size": 4, "n_layers": 1, "feed_forward": 8, "projection_hidden": 8, "projection_size": 4,
-    "pool_runs": 1, "epochs": 1, "min_steps": 1, "batch_size": 16,
+    "epochs": 1, "min_steps": 1, "batch_size": 16,
 }  # fmt: skip
 
 

@@ -162,7 +162,7 @@ def result(tmp_path_factory):
     cells.obs["text"] = [f"\u00e4{i % 3}" for i in range(80)]
     cells.obs["number"] = pd.array([1, None] * 40, dtype="Int64")
     cells.write_h5ad(folder / "s.h5ad")
-    config = PRESETS["default"].changed(pool_runs=1, epochs=1, min_steps=10)
+    config = PRESETS["default"].changed(epochs=1, min_steps=10)
     prepared = prepare_sample(folder / "s.h5ad", "s", config=config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretrain, "STEPS", 10)

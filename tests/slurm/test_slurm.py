@@ -17,8 +17,8 @@ from conftest import ROOT
 from simulate import simulate_cells
 
 SAMPLES = ("cancelled", "late", "lost", "calm")
-# Long enough to be ended in: some thousand steps for 150 cells, after a pool of few encoders
-TRAINING = "--epochs 1500 --pool-runs 2"
+# Long enough to be ended in: some thousand steps for 150 cells
+TRAINING = "--epochs 1500"
 SETTINGS = """
 executor {
     pollInterval      = '2 sec'

@@ -110,7 +110,11 @@ def _changes(setting: str) -> dict[str, str]:
 @click.option("--left-out", "left_out_file", type=existing, help="The left_out.tsv.")
 @click.option("--outdir", type=click.Path(file_okay=False, path_type=Path), default=".", help="Folder of the outputs.")
 def report(folder: Path, plan_file: Path | None, left_out_file: Path | None, outdir: Path) -> None:
-    """Put the tables of runs in FOLDER together: writes results.tsv, summary.tsv and report.html."""
+    """Put the tables of runs in FOLDER together: writes the tables and report.html.
+
+    The tables are results.tsv, summary.tsv, groups.tsv (means by group), paired.tsv (tests against every method) and,
+    of studies, folds.tsv (values chosen on other studies).
+    """
     import pandas as pd
 
     from .plan import missing
@@ -121,5 +125,7 @@ def report(folder: Path, plan_file: Path | None, left_out_file: Path | None, out
         raise InputError(f"there is no result in the folder {folder}: run something first")
     results = pd.concat([table for table in tables if len(table)], ignore_index=True)
     left_out = {row["method"]: row["reason"] for row in _read(left_out_file)} if left_out_file else {}
-    lost = missing(_read(plan_file), results.to_dict("records")) if plan_file else []
-    write_report(results, outdir, left_out=left_out, missing=lost)
+    planned = _read(plan_file) if plan_file else []
+    lost = missing(planned, results.to_dict("records"))
+    groups, studies = ({row["dataset"]: row.get(column) or "" for row in planned} for column in ("group", "study"))
+    write_report(results, outdir, left_out=left_out, missing=lost, groups=groups, studies=studies)

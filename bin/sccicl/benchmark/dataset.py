@@ -33,20 +33,31 @@ def input_kinds(folder: Path) -> dict[str, InputKind]:
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             raise InputError(f"the file {name}.h5ad cannot name a data set: use letters, digits, '_', '.' and '-'")
-    normalised = _not_counts(folder / "datasets.tsv")
+    table = _table(folder / "datasets.tsv", ("name", "counts"))
+    normalised = {row["name"] for row in table if (row["counts"] or "").upper().startswith("NO")}
     return {name: "normalised" if name in normalised else "counts" for name in names}
 
 
-def _not_counts(table: Path) -> set[str]:
+def groups_and_studies(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Group and study of data sets, name -> text each, from the columns `group` and `study` of `datasets.tsv`.
+
+    Groups are averaged by themselves. Data sets of one study are left out of a choice together; a set without one is a
+    study by itself.
+    """
+    rows = _table(folder / "datasets.tsv", ("name",))
+    return tuple({row["name"]: (row.get(column) or "").strip() for row in rows} for column in ("group", "study"))
+
+
+def _table(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not table.exists():
-        return set()
+        return []
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t")
-        if not {"name", "counts"} <= set(rows.fieldnames or []):
+        if not set(columns) <= set(rows.fieldnames or []):
             raise InputError(
-                f"{table} lacks the column name or counts: write both into its first line, separated by tabs"
+                f"{table} lacks the column {' or '.join(columns)}: write them into its first line, separated by tabs"
             )
-        return {row["name"] for row in rows if (row["counts"] or "").upper().startswith("NO")}
+        return list(rows)
 
 
 def read_types(path: Path) -> "pd.Series":

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .dataset import input_kinds
+from .dataset import groups_and_studies, input_kinds
 from .methods import METHODS, TRACKS, Cicl, config_of
 
-PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code")
+PLAN_COLUMNS = ("dataset", "input_kind", "methods", "tracks", "seeds", "setting", "code", "group", "study")
 # Columns with several entries, and what lies between these.
 PARTS = {"methods": ",", "setting": ";", "tracks": ","}
 # A study changes one parameter of the default, with k given: its name, its values and what else has to be set.
@@ -23,8 +23,8 @@ STUDIES: dict[str, tuple[str, tuple[str, ...], str]] = {
 # Folders of the package that no cluster depends on: when they change, nothing has to be run again. The same holds for
 # the files beside the folders; the values of config.py are taken by themselves.
 WITHOUT_EFFECT = ("benchmark", "cli", "count", "downstream", "report")
-# Methods that are the default but for its training: the pool is the same.
-POOLED = ("cicl", "cicl-instance")
+# Methods that are the default but for its training: the ensemble is the same.
+WITH_ENSEMBLE = ("cicl", "cicl-instance")
 SHARED_FILES = ("downstream/metrics.py", "benchmark/accuracy.py", "benchmark/dataset.py", "benchmark/run.py")
 RIVALS_PACKAGES = ("scanpy", "scikit-learn", "leidenalg", "scvi-tools")
 CICL_PACKAGES = ("torch", "numpy")
@@ -41,7 +41,7 @@ def plan(
 ) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Tasks of a benchmark, and the methods that are left out with the reason.
 
-    CICL has a task for each data set and seed, in which runs that need the same pool share it. Rivals are quick: a task
+    CICL has a task for each data set and seed, whose runs share an ensemble. Rivals are quick: a task
     has all seeds, and the two methods that cut the same scVI model. Empty lists mean all methods, sets and tracks, and
     no studies.
 
@@ -56,6 +56,7 @@ def plan(
         When a name is not known.
     """
     kinds = input_kinds(folder)
+    group_of, study_of = groups_and_studies(folder)
     sets = _chosen(sets, list(kinds), "data set")
     tracks = _chosen(tracks, list(TRACKS), "track")
     methods = _chosen(methods, list(METHODS), "method")
@@ -65,6 +66,7 @@ def plan(
     rows = []
     for dataset in sorted(sets, key=lambda name: -(folder / f"{name}.h5ad").stat().st_size):
         first = {"dataset": dataset, "input_kind": kinds[dataset], "setting": ""}
+        first |= {"group": group_of.get(dataset, ""), "study": study_of.get(dataset, "")}
         for group in groups:
             rows += [{**first, **task} for task in _tasks(group, tracks, n_seeds)]
         for name in studies:
@@ -91,10 +93,10 @@ def _reason(name: str, tracks: list[str]) -> str | None:
 
 
 def _groups(methods: list[str]) -> list[tuple[str, ...]]:
-    """Methods that go into one task: those that cut one slow embedding or start from one pool, others by themselves."""
+    """Methods that go into one task: those that cut one slow embedding or share an ensemble, others by themselves."""
     scvi = tuple(name for name in methods if METHODS[name].package == "scvi")
-    pool = tuple(name for name in methods if name in POOLED)
-    return [group for group in (pool, *((name,) for name in methods if name not in pool + scvi), scvi) if group]
+    ensemble = tuple(name for name in methods if name in WITH_ENSEMBLE)
+    return [group for group in (ensemble, *((name,) for name in methods if name not in ensemble + scvi), scvi) if group]
 
 
 def _tasks(group: tuple[str, ...], tracks: list[str], n_seeds: int) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.files import atomic_path
 from . import figures
+from .groups import group_means, left_out_folds, lost_to_simple, paired_tests
 from .plan import STUDIES
 from .summary import ALL, METRICS, by_dataset, in_order, ranks, summarise
 
@@ -17,8 +18,16 @@ if TYPE_CHECKING:
 REFERENCE, MARGIN = "pca20-kmeans", 0.05
 
 
-def write_report(results: "pd.DataFrame", outdir: Path, *, left_out: dict[str, str], missing: list[str]) -> None:
-    """Write results.tsv, summary.tsv and report.html, which loads nothing from anywhere.
+def write_report(
+    results: "pd.DataFrame",
+    outdir: Path,
+    *,
+    left_out: dict[str, str],
+    missing: list[str],
+    groups: dict[str, str] | None = None,
+    studies: dict[str, str] | None = None,
+) -> None:
+    """Write results.tsv, summary.tsv, groups.tsv, paired.tsv, folds.tsv and report.html, which loads nothing.
 
     Parameters
     ----------
@@ -28,15 +37,24 @@ def write_report(results: "pd.DataFrame", outdir: Path, *, left_out: dict[str, s
         Method -> why it was not run.
     missing
         Runs that were planned and gave no result.
+    groups, studies
+        Data set -> group whose mean is given by itself, and study that is left out together.
     """
     import jinja2
+    import pandas as pd
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
     results = in_order(results)
     summary = summarise(results)
-    for table, name in ((results, "results.tsv"), (summary, "summary.tsv")):
-        with atomic_path(outdir / name) as temporary:
+    by_group, paired = group_means(summary, groups or {}), paired_tests(summary, groups or {})
+    by_study = [left_out_folds(summary, studies or {}, STUDIES[name][0]).assign(parameter=name) for name in STUDIES]
+    folds = pd.concat([found for found in by_study if len(found)] or by_study[:1])
+    tables = {"results": results, "summary": summary, "groups": by_group, "paired": paired, "folds": folds}
+    for name, table in tables.items():
+        if name == "folds" and table.empty:
+            continue
+        with atomic_path(outdir / f"{name}.tsv") as temporary:
             table.to_csv(temporary, sep="\t", index=False, float_format="%.4f")
     templates = Path(__file__).parent / "templates"
     environment = jinja2.Environment(
@@ -50,6 +68,10 @@ def write_report(results: "pd.DataFrame", outdir: Path, *, left_out: dict[str, s
         tracks=[_track(summary, track) for track in plain["track"].unique()],
         seconds=_html(figures.seconds(results)) if len(plain) else None,
         studies=[(name, _html(figure)) for name in STUDIES if (figure := figures.study(summary, name)) is not None],
+        groups=_wide(by_group),
+        paired=paired.to_dict("records"),
+        lost=lost_to_simple(summary),
+        folds=[(name, part["ari"].mean(), part["best_ari"].mean()) for name, part in folds.groupby("parameter")],
         left_out=left_out,
         missing=missing,
         reference=REFERENCE,
@@ -59,6 +81,15 @@ def write_report(results: "pd.DataFrame", outdir: Path, *, left_out: dict[str, s
     )
     with atomic_path(outdir / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _wide(means: "pd.DataFrame") -> dict[str, Any]:
+    """Names of the groups, and a row for each track and method with the mean of every group."""
+    rows = [
+        {"track": track, "method": method, "ari": dict(zip(part["group"], part["ari"], strict=True))}
+        for (track, method), part in means.groupby(["track", "method"], sort=False)
+    ]
+    return {"names": list(means["group"].unique()), "rows": rows}
 
 
 def _track(summary: "pd.DataFrame", track: str) -> dict[str, Any]:

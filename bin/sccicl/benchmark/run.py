@@ -65,7 +65,7 @@ def run(
         blind = Path(folder) / path.name
         write_blind(path, blind)
         rival = rival_runner(blind, input_kind)
-        pools: dict[tuple[int, str], KnownEnsemble] = {}
+        ensembles: dict[int, KnownEnsemble] = {}
         slow: set[str] = set()
         for seed, name, setting, track in _runs(methods, settings, tracks, seeds):
             if name in slow:
@@ -73,7 +73,7 @@ def run(
             method = METHODS[name]
             k = n_types(types) if track == "given" else None
             if isinstance(method, Cicl):
-                found = run_cicl(method, blind, k, seed, setting, input_kind, device, len(types), pools)
+                found = run_cicl(method, blind, k, seed, setting, input_kind, device, len(types), ensembles)
             else:
                 found = rival(method, k, seed)
                 if found.seconds > SLOW_SECONDS and len(seeds) > 1:
@@ -117,30 +117,30 @@ def _runs(
 
 
 class KnownEnsemble(NamedTuple):
-    """Embeddings of an ensemble, and the seconds that it took to train them."""
+    """Components of an ensemble, and the seconds that it took to find them."""
 
     embeddings: Any
     seconds: float
 
 
 class SharedEnsemble(Checkpoint):
-    """Keeps the pool of one fit for others with the same; its seconds are counted for each, as in a run by itself."""
+    """Keeps the ensemble of one fit for others with the same seed; its seconds are counted for each of them."""
 
-    def __init__(self, pools: dict[tuple[int, str], KnownEnsemble], key: tuple[int, str]):
+    def __init__(self, ensembles: dict[int, KnownEnsemble], key: int):
         super().__init__(None)
-        self._pools, self._pool_key, self.saved_seconds = pools, key, 0.0
+        self._known, self._key, self.saved_seconds = ensembles, key, 0.0
 
     def remember(self, name: str, make: Callable[[], Any]) -> Any:
         """See `Checkpoint`."""
         if name != "ensemble":
             return super().remember(name, make)
-        if self._pool_key in self._pools:
-            self.saved_seconds = self._pools[self._pool_key].seconds
+        if self._key in self._known:
+            self.saved_seconds = self._known[self._key].seconds
         else:
             start = time.perf_counter()
             embeddings = make()
-            self._pools[self._pool_key] = KnownEnsemble(embeddings, time.perf_counter() - start)
-        return self._pools[self._pool_key].embeddings
+            self._known[self._key] = KnownEnsemble(embeddings, time.perf_counter() - start)
+        return self._known[self._key].embeddings
 
 
 def run_cicl(
@@ -152,11 +152,9 @@ def run_cicl(
     input_kind: InputKind,
     device: str,
     n_cells: int,
-    pools: dict[tuple[int, str], KnownEnsemble],
+    ensembles: dict[int, KnownEnsemble],
 ) -> Found:
     """Run the engine's steps in memory, from the file to the clusters."""
-    from ..clustering.fit import ensemble_config
-    from ..model.pretrain import pretrain_config
     from ..runtime.device import choose_device
     from ..steps.cluster import cluster_sample
     from ..steps.fit import fit_sample
@@ -165,7 +163,7 @@ def run_cicl(
     chosen = choose_device(device)
     config = config_of(method, settings, n_cells=n_cells, on_gpu=chosen.type == "cuda")
     prepared = prepare_sample(blind, blind.stem, config=config, input_kind=input_kind)
-    shared = SharedEnsemble(pools, (seed, repr(pretrain_config(ensemble_config(config)))))
+    shared = SharedEnsemble(ensembles, seed)
     fitted = fit_sample(prepared, k or "auto", config=config, seed=seed, device=chosen, checkpoint=shared, quiet=True)
     cluster_sample(prepared, fitted)
     stages = prepared.uns["cicl"]["stages"].values()

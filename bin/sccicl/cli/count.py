@@ -7,7 +7,17 @@ import click
 
 from ..config import LARGEST, InputKind, Protocol
 from .group import main
-from .options import existing, id_option, outdir_option, qc_options, read_limits, read_options, sample_id, seed_number
+from .options import (
+    existing,
+    id_option,
+    outdir_option,
+    qc_options,
+    read_limits,
+    read_options,
+    sample_id,
+    seed_number,
+    show_warnings,
+)
 
 
 @main.command("check-reads")
@@ -91,6 +101,7 @@ def join(
     outdir: Path,
     input_kind: InputKind,
     counts_layer: str | None,
+    cells_in: str | None,
     **options: Any,
 ) -> None:
     """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
@@ -103,5 +114,8 @@ def join(
             f"--samples names {len(set(names))} samples, but there are {len(paths)} inputs: give each its own name"
         )
     limits = read_limits(options)
-    joined = join_samples(paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer)
+    joined = join_samples(
+        paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer, cells_in=cells_in
+    )
+    show_warnings(joined.uns["cicl"])
     write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joint.h5ad")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import click
 
 from ..config import LARGEST, PRESETS, Config, Doublets, InputKind
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..runtime.device import use_device
 
 if TYPE_CHECKING:
@@ -145,6 +145,11 @@ read_options = _options(
     click.option(
         "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
     ),
+    click.option(
+        "--cells-in",
+        type=click.Choice(["rows", "columns"]),
+        help="Where the file's matrix has the cells; by default decided by names and values, or refused if in doubt.",
+    ),
 )
 qc_options = _options(
     click.option("--min-counts", type=whole_number, help="Counts that a cell must have."),
@@ -166,6 +171,12 @@ qc_options = _options(
         help="Look for doublets with Scrublet, and mark them or remove them.",
     ),
 )
+
+
+def show_warnings(record: Mapping[str, Any]) -> None:
+    """Print the warnings of `uns["cicl"]` on standard error, one line each."""
+    for warning in record.get("warnings", ()):
+        click.echo(f"WARNING: {one_line(warning)}", err=True)
 
 
 def read_limits(options: dict[str, Any]) -> "Limits":
@@ -245,7 +256,8 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     A GPU that was asked for and is not there ends the command here, before anything is read.
     """
     name, threads = options.pop("device"), options.pop("threads")
-    if not options.pop("allow_cpu_fallback"):
+    # `auto` falls back to the CPU by itself, and the record says so as well.
+    if not options.pop("allow_cpu_fallback") and name != "auto":
         return use_device(name, threads), []
     from ..runtime.device import device_or_cpu, set_threads
 

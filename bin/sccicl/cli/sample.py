@@ -29,6 +29,7 @@ from .options import (
     read_training,
     run_options,
     sample_id,
+    show_warnings,
 )
 from .step_files import check_replaceable, read_metrics, read_step_file
 
@@ -73,6 +74,7 @@ def run(
     prepared = prepare_sample(
         path, sample, config=asked.config, limits=limits, label_col=label_col, batch_col=batch_col, **options
     )
+    show_warnings(prepared.uns["cicl"])
     record_sums(prepared, path)
     n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
     settings = {"config": asked.config, "seed": asked.seed, "device": asked.device}
@@ -115,7 +117,7 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
     outfile = outdir / f"{sample}.prepared.h5ad"
     sums = input_sums(path) if path.exists() else []
     settings = {"config": config, "limits": limits, "memory_gb": memory_gb, "input_sha256": combined(sums)}
-    prepare_to_file(path, sample, outfile, **settings, **options)
+    show_warnings({"warnings": prepare_to_file(path, sample, outfile, **settings, **options)})
     write_sums(sample, sums, outdir)
 
 
@@ -298,8 +300,7 @@ def map_cells(
     model = ModelFile.load(model_file)
     adata = read_counts(path, input_kind=model.input_kind, counts_layer=counts_layer)
     labels, confidence = map_sample(adata, model, device=use_device(device, None))
-    for warning in adata.uns["cicl"].get("warnings", []):
-        click.echo(f"WARNING: {warning}", err=True)
+    show_warnings(adata.uns["cicl"])
     table = pd.DataFrame({"barcode": adata.obs_names, "cluster": labels, "confidence": confidence})
     with atomic_path(outdir / f"{sample_id(path, given_id)}.mapped.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")

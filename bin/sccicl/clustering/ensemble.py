@@ -1,31 +1,36 @@
-"""The first pseudo-labels: of several partitions of one sample the one that the others agree with most, label-free.
+"""The first pseudo-labels: of many partitions of one sample the one whose clusters are most distinct, label-free.
 
-No gene set, no seed and no measure of distance is right for every sample, and where two partitions are nearly as good,
-luck decides between them in a single run. What most runs agree on is not luck.
+No gene set, no scaling and no way to cut is right for every sample. Components of several gene sets and scalings are
+therefore joined, and cells are drawn to their neighbours in all of them; what comes of it is cut in several ways, and
+again with each of the sets left out. One criterion, which favours none of the ways, chooses among the partitions.
 """
 
 from functools import cached_property
 
 import numpy as np
 import torch
+from scipy import sparse
 
-from ..config import Config
 from ..model.checkpoint import Checkpoint
 from ..model.kmeans import assign, means
-from ..model.pretrain import pretrained_embedding
+from ..numerics.neighbours import shared_neighbour_graph, smoothed
+from ..numerics.partitions import adjusted_rand_indices
+from ..numerics.pca import joined_components
 from ..numerics.sampling import random_sample
-from ..runtime.progress import log
-from .distance import MIDDLE, length_noise, measures
+from .communities import Communities
 from .features import Features
 from .linkage import shrunk_to_sphere, tempered_ward
 
 ENSEMBLE_CELLS = 10_000
 # Whether partitions agree shows in fewer cells than it takes to make them.
-AGREEMENT_CELLS = 2_500
+AGREEMENT_CELLS = 1_500
+COMPONENTS = 20
+# Within clusters at least this share of the mean variance of a component is taken to be there.
+RIDGE = 1e-6
 
 
 class Ensemble:
-    """Embeddings of one sample by encoders that know no clusters yet, to look for any number of clusters in.
+    """Embeddings of one sample that know no clusters yet, to look for any number of clusters in.
 
     Of more than 10,000 cells a random 10,000 make the ensemble.
 
@@ -33,58 +38,46 @@ class Ensemble:
     ----------
     features
         The cells with all that is known of them.
-    config
-        `pool_runs` encoders of its form are trained, from different genes and seeds.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        config: Config,
-        *,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        checkpoint: Checkpoint | None = None,
-        quiet: bool = False,
-    ):
+    def __init__(self, features: Features, *, seed: int = 0, checkpoint: Checkpoint | None = None):
         self.n_cells = features.n_cells
         self.chosen = random_sample(features.n_cells, ENSEMBLE_CELLS, seed=seed)
-        self._features, self._config, self._seed, self._device = features, config, seed, device
-        self._checkpoint, self._quiet = checkpoint or Checkpoint(None), quiet
+        self._features, self._seed = features, seed
+        self._checkpoint = checkpoint or Checkpoint(None)
 
     @cached_property
-    def embeddings(self) -> list[np.ndarray]:
-        """(cells of the ensemble, features) each; the encoders are trained when they are first asked for."""
-        return [h.numpy() for h in self._checkpoint.remember("ensemble", self._train)]
+    def views(self) -> list["View"]:
+        """All blocks of components together, then all but one of them in turn."""
+        return views_of(self._blocks, self._seed)
+
+    @property
+    def graph(self) -> sparse.csr_matrix:
+        """Mean of the shared-neighbour graphs of all blocks, (cells of the ensemble, cells of the ensemble)."""
+        return self.views[0].graph
 
     @cached_property
-    def _depth(self) -> np.ndarray | None:
-        """Of the pool's cells; kept, as features of a file read all cells for it."""
-        depth = self._features.log_depth()
-        return None if depth is None else depth[self.chosen]
+    def _blocks(self) -> list[np.ndarray]:
+        """Components of every gene set and scaling, (cells of the ensemble, components) each."""
+        found = self._checkpoint.remember("ensemble", self._make_blocks)
+        return [block.numpy() for block in found]
 
-    def _train(self) -> list[torch.Tensor]:
+    def _make_blocks(self) -> list[torch.Tensor]:
         is_whole = len(self.chosen) == self.n_cells
         features = self._features if is_whole else self._features.subset(self.chosen)
-        sets = list(features.gene_sets())
-        found = []
-        for run in range(self._config.pool_runs):
-            x = sets[run % len(sets)]
-            h = pretrained_embedding(x, self._config, features.neighbours, seed=self._seed + run, device=self._device)
-            found.append(torch.from_numpy(h))
-            if not self._quiet:
-                log(f"ensemble: {run + 1} of {self._config.pool_runs} encoders trained")
-        return found
+        return [torch.from_numpy(block) for block in features.blocks(self._seed)]
 
     def pseudo_labels(self, k: int, scores: np.ndarray) -> np.ndarray:
-        """Pseudo-labels (cells,) 0..k-1 that the partitions agree on most; fewer than k where cells are identical.
+        """Pseudo-labels (cells,) 0..k-1 of the most distinct clusters; fewer than k where cells are identical.
 
         Cells outside the ensemble get the label whose centroid in `scores`, the principal components of all cells
         (cells, components), is nearest.
         """
         if k == 1:
             return np.zeros(self.n_cells, dtype=np.int64)
-        labels = np.unique(medoid(self._partitions(k)), return_inverse=True)[1].ravel()
+        candidates = [labels for view in self.views for labels in view.partitions(k)]
+        labels = most_distinct(self.views[0].components, candidates)
+        labels = np.unique(labels, return_inverse=True)[1].ravel()
         if len(self.chosen) == self.n_cells:
             return labels
         x = torch.from_numpy(scores)
@@ -93,41 +86,86 @@ class Ensemble:
         everywhere[self.chosen] = labels
         return everywhere
 
-    def mean_pairwise_ari(self, k: int) -> float:
-        """Mean adjusted Rand index of the pairs of partitions into k, 1 where all are the same.
+    @cached_property
+    def _sampled_views(self) -> list["View"]:
+        rows = random_sample(len(self.chosen), AGREEMENT_CELLS, seed=self._seed)
+        return self.views if len(rows) == len(self.chosen) else views_of([b[rows] for b in self._blocks], self._seed)
 
-        Of more than 2,500 cells a random 2,500 are cut.
+    def mean_pairwise_ari(self, k: int) -> float:
+        """Mean adjusted Rand index of any two views' partitions into k that were cut in the same way.
+
+        Of more than 1,500 cells a random 1,500 are cut.
         """
         if k == 1:
             return 1.0
-        rows = random_sample(len(self.chosen), AGREEMENT_CELLS, seed=self._seed)
-        pairs = rand_indices(self._partitions(k, rows))
-        return float(pairs[np.triu_indices(len(pairs), 1)].mean())
-
-    def _partitions(self, k: int, rows: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
-        """Every embedding cut at two measures of distance; how noisy the lengths are decides which."""
-        depth = None if self._depth is None else self._depth[rows]
-        embeddings = [h[rows] for h in self.embeddings]
-
-        def cut(run: int, power: float) -> np.ndarray:
-            return tempered_ward(shrunk_to_sphere(embeddings[run], power), k, self._seed + run)
-
-        runs = range(len(embeddings))
-        noise = np.mean([length_noise(embeddings[run], cut(run, MIDDLE), depth) for run in runs])
-        return [cut(run, power) for run in runs for power in measures(float(noise))]
+        ways = zip(*(view.partitions(k) for view in self._sampled_views), strict=True)
+        return float(np.mean([mean_rand_index(partitions) for partitions in ways]))
 
 
-def medoid(partitions: list[np.ndarray]) -> np.ndarray:
-    """The partition with the highest mean adjusted Rand index with the others; the first of those that tie."""
-    return partitions[int(rand_indices(partitions).sum(1).argmax())]
+class View:
+    """Joined components of some blocks, and the same cells drawn to their neighbours.
+
+    Parameters
+    ----------
+    blocks
+        (cells, components) each.
+    graphs
+        The shared-neighbour graph of every block.
+    """
+
+    def __init__(self, blocks: list[np.ndarray], graphs: list[sparse.csr_matrix], seed: int):
+        self.components = joined_components(blocks, COMPONENTS)
+        self.graph = (sum(graphs) / len(graphs)).tocsr()
+        self.embedding = smoothed(self.components, self.graph)
+        self._seed = seed
+
+    @cached_property
+    def _communities(self) -> tuple[Communities, Communities]:
+        graphs = (self.graph, shared_neighbour_graph(self.embedding))
+        return tuple(Communities(graph, seed=self._seed) for graph in graphs)
+
+    def partitions(self, k: int) -> list[np.ndarray]:
+        """Labels (cells,) of each way to cut into k: tempered linkage, and Leiden on the graphs of blocks and cells."""
+        linked = tempered_ward(self.embedding, k, self._seed)
+        found = [communities.into(k) for communities in self._communities]
+        return [linked, *(linked if labels is None else labels for labels in found)]
 
 
-def rand_indices(partitions: list[np.ndarray]) -> np.ndarray:
-    """Adjusted Rand index of every pair, (partitions, partitions); the diagonal is 0."""
-    from sklearn.metrics import adjusted_rand_score
+def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:
+    """The view of all blocks, then of all but one of them in turn where there are several."""
+    graphs = [
+        shared_neighbour_graph(block[:, :COMPONENTS])
+        + shared_neighbour_graph(shrunk_to_sphere(block[:, :COMPONENTS], 1.0))
+        for block in blocks
+    ]
+    left_out = range(len(blocks)) if len(blocks) > 1 else ()
+    kept = [range(len(blocks)), *([i for i in range(len(blocks)) if i != gone] for gone in left_out)]
+    return [View([blocks[i] for i in some], [graphs[i] for i in some], seed) for some in kept]
 
-    found = np.zeros((len(partitions), len(partitions)))
-    for i, first in enumerate(partitions):
-        for j in range(i):
-            found[i, j] = found[j, i] = adjusted_rand_score(first, partitions[j])
-    return found
+
+def most_distinct(x: np.ndarray, partitions: list[np.ndarray]) -> np.ndarray:
+    """The partition that leaves the smallest generalised variance within clusters; the first of those that tie."""
+    return partitions[int(np.argmin([log_variance_within(x, labels) for labels in partitions]))]
+
+
+def log_variance_within(x: np.ndarray, labels: np.ndarray) -> float:
+    """Logarithm of |W|, the generalised variance within clusters of x (cells, features); Friedman & Rubin (1967).
+
+    W is the pooled covariance within clusters. But for constants log |W| is the negative log-likelihood of normal
+    clusters with one common covariance, whatever the scale of a feature (doi:10.1080/01621459.1967.10500923). K-means'
+    sum of squares is dominated by the features of greatest variance and so by cuts through the biggest clusters; here
+    each direction counts by its own variance.
+    """
+    x = x.astype(np.float64) - x.mean(0)
+    size = np.bincount(labels)
+    member = sparse.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(len(size), len(x)))
+    total = member @ x
+    within = (x.T @ x - (total.T / np.maximum(size, 1)) @ total) / len(x)
+    ridge = RIDGE * max(np.square(x).sum() / x.size, 1e-300)
+    return float(np.linalg.slogdet(within + ridge * np.eye(len(within)))[1])
+
+
+def mean_rand_index(partitions: list[np.ndarray]) -> float:
+    """Mean adjusted Rand index of all pairs; 1 of a single partition."""
+    pairs = adjusted_rand_indices(partitions)[np.triu_indices(len(partitions), 1)]
+    return float(pairs.mean()) if len(pairs) else 1.0

@@ -1,11 +1,17 @@
 """Feature matrices of a sample, as the clustering asks for them."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..numerics.neighbours import neighbour_indices
+from ..numerics.pca import principal_components
+
+COMPONENTS = 50
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Features(Protocol):
@@ -16,10 +22,10 @@ class Features(Protocol):
     def subset(self, cells: np.ndarray) -> "Features":
         """The features of some cells, whose genes are ranked anew."""
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """Cells on the genes of every gene set, fully scaled: (cells, genes) each."""
+    def blocks(self, seed: int) -> Iterator[np.ndarray]:
+        """Principal components of the cells in several gene sets and scalings: (cells, components) each."""
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """Cells that the second view of each may be of, (cells, choices) int64, from components (cells, features)."""
 
     def scalings(self) -> tuple[np.ndarray, ...]:
@@ -43,13 +49,17 @@ class ArrayFeatures:
         """See `Features`."""
         return ArrayFeatures(self.x[cells])
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Features`."""
-        yield self.x
+    def blocks(self, seed: int) -> Iterator[np.ndarray]:
+        """See `Features`: of all features, and of two random halves of them."""
+        yield principal_components(self.x, COMPONENTS, seed=seed)
+        order = np.random.default_rng(seed).permutation(self.x.shape[1])
+        if len(order) > 1:
+            for half in np.array_split(order, 2):
+                yield principal_components(self.x[:, np.sort(half)], COMPONENTS, seed=seed)
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import Config, preset_config
+from ..config import Config
 from ..model.checkpoint import Checkpoint
 from ..model.distributed import World
 from ..model.encoder import Encoder, PCAEncoder, encode
@@ -75,13 +75,15 @@ def fit(
         return world.once(lambda: checkpoint.remember(name, make))
 
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    by_pool = config.pseudo_labels == "pool"
-    ensemble = Ensemble(features, ensemble_config(config), seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
-    k = dict(found("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed)))
+    by_ensemble = config.pseudo_labels == "ensemble"
+    ensemble = Ensemble(features, seed=seed, checkpoint=checkpoint)
+    k = dict(found("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed).to_uns()))
     pseudo_labels = neighbours = None
-    if by_pool or others or config.neighbours:
-        scores = found("scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed))).numpy()
-    if by_pool:
+    if by_ensemble or others or config.neighbours:
+        scores = found(
+            "scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed, device=device))
+        ).numpy()
+    if by_ensemble:
         pseudo_labels = found(
             "pseudo_labels", lambda: torch.from_numpy(ensemble.pseudo_labels(k["n_clusters"], scores))
         )
@@ -91,7 +93,9 @@ def fit(
         n: found(f"pseudo_labels {n}", lambda n=n: torch.from_numpy(ensemble.pseudo_labels(n, scores))) for n in others
     }
     if config.neighbours:
-        neighbours = found("neighbours", lambda: torch.from_numpy(features.neighbours(scores, config.neighbours)))
+        neighbours = found(
+            "neighbours", lambda: torch.from_numpy(features.neighbours(scores, config.neighbours, device=device))
+        )
     trained = train(
         cells,
         k["n_clusters"],
@@ -112,8 +116,3 @@ def fit(
     embedding = embedding.cpu()
     last = None if pseudo_labels is None else trained.pseudo_labels
     return Fit(trained.encoder, embedding, last, trained.history, k, further, trained.snapshots)
-
-
-def ensemble_config(config: Config) -> Config:
-    """Form of the ensemble's encoders: k is looked for in the same ones whatever encoder a preset trains afterwards."""
-    return config if config.encoder == "pca" else preset_config("default")

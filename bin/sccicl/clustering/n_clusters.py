@@ -4,11 +4,12 @@ Two clusters are two only if genes that did not make them tell them apart. Cells
 and pairs of clusters are merged until, in the other half, the cells of every pair lie nearer to their own centroid.
 Noise that a clustering cuts through is not found again in other genes, so a sample without structure ends at k = 1.
 
-Counts say about how many clusters there are. The number itself is the one near to it at which different embeddings of
-the cells are cut alike: one cluster too many, and each embedding cuts another type in two.
+Counts say about how many clusters there are. The number itself is the one near to it at which different views of the
+cells are cut alike: one cluster too many, and each view cuts another type in two.
 """
 
 import math
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from ..numerics.neighbours import neighbour_indices, shared_neighbour_graph
 from ..numerics.pca import principal_components
 from ..numerics.sampling import random_sample
+from .communities import Communities
 from .ensemble import Ensemble
 from .features import Features
 from .linkage import kmeans_labels
@@ -29,7 +31,8 @@ GENE_SPLITS = 2
 # end of a one-sided 95 % interval.
 SEPARABLE = 0.84
 CONFIDENCE_Z = 1.64
-LEIDEN_RESOLUTION = 0.1
+LEIDEN_RESOLUTION = 0.3
+CRITERION = "share of cells that held-out genes put into the right one of the two least separable clusters"
 # Numbers of clusters within this share of the estimate by counts are compared, at most so many.
 NEAR = 0.3
 MAX_COMPARED = 11
@@ -61,15 +64,44 @@ class Merges(NamedTuple):
         return float(self.separability[-1]) if len(self.separability) else 0.0
 
 
-def choose_k(
-    features: Features, n_clusters: int | str, ensemble: Ensemble | None = None, *, seed: int = 0
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class KChoice:
+    """A number of clusters, and what it was estimated from; all None where it was given.
+
+    Attributes
+    ----------
+    criterion
+        What `score` is.
+    candidates, score
+        Numbers of clusters, and the separability of the least separable pair of so many, the median over the splits.
+    separable, communities
+        The two counts; `communities` is None where the sample has no structure.
+    compared, agreement
+        Numbers of clusters, and how alike the views of the ensemble are cut into so many (mean adjusted Rand index).
+    """
+
+    n_clusters: int
+    criterion: str | None = None
+    candidates: list[int] | None = None
+    score: list[float] | None = None
+    separable: int | None = None
+    communities: int | None = None
+    compared: list[int] | None = None
+    agreement: list[float] | None = None
+
+    def to_uns(self) -> dict[str, Any]:
+        """What is known, and `given`, as `uns["cicl"]["k"]` holds it."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return {"given": self.criterion is None, **known}
+
+
+def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | None = None, *, seed: int = 0) -> KChoice:
     """Number of clusters and the evidence for it.
 
     Two counts err in different directions: of clusters that held-out genes separate, and of communities of the
-    graph of shared nearest neighbours in an embedding (Leiden, resolution 0.1; the median over the ensemble). Of
-    the numbers within 30 % of their geometric mean the estimate is the one into which the embeddings are cut most
-    alike; of several, the smallest that is not below both counts.
+    graph of shared nearest neighbours in the joined components (Leiden, resolution 0.3). Of the numbers within 30 % of
+    their geometric mean the estimate is the one into which the views of the ensemble are cut most alike; of several,
+    the smallest that is not below both counts.
 
     Parameters
     ----------
@@ -80,14 +112,6 @@ def choose_k(
     ensemble
         Embeddings of the same cells, needed where the number is to be estimated.
 
-    Returns
-    -------
-    dict
-        `given`, `n_clusters` and, where it was estimated, `criterion`, `candidates` (numbers of clusters) and `score`
-        (separability of the least separable pair, the median over the splits), `separable` and `communities` (the two
-        counts), `compared` (numbers of clusters) and `agreement` (of the partitions of the ensemble into so many, mean
-        adjusted Rand index).
-
     Raises
     ------
     ValueError
@@ -96,31 +120,25 @@ def choose_k(
     if n_clusters != "auto":
         if not 1 <= int(n_clusters) <= features.n_cells:
             raise ValueError(f"n_clusters must lie between 1 and the {features.n_cells} cells, not {n_clusters}")
-        return {"given": True, "n_clusters": int(n_clusters)}
+        return KChoice(int(n_clusters))
     if features.n_cells > CELLS:
         features = features.subset(random_sample(features.n_cells, CELLS, seed=seed))
     runs = held_out_merges(features, seed=seed)
     separable = int(np.median([run.estimate() for run in runs]))
     candidates, score = _curve(runs)
-    found = {
-        "given": False,
-        "criterion": "share of cells that held-out genes put into the right one of the two least separable clusters",
-        "candidates": candidates,
-        "score": score,
-        "separable": separable,
-    }
+    evidence = {"criterion": CRITERION, "candidates": candidates, "score": score, "separable": separable}
     if separable == 1 or not _beats_chance(features, runs, seed):
-        return {**found, "n_clusters": 1}
-    communities = int(np.median([n_communities(h, seed=seed) for h in ensemble.embeddings]))
+        return KChoice(1, **evidence)
+    communities = n_communities(ensemble, seed=seed)
     compared = numbers_near((separable * communities) ** 0.5)
     agreement = [ensemble.mean_pairwise_ari(k) for k in compared]
-    return {
-        **found,
-        "communities": communities,
-        "compared": compared,
-        "agreement": agreement,
-        "n_clusters": most_agreed(compared, agreement, least=min(separable, communities)),
-    }
+    return KChoice(
+        most_agreed(compared, agreement, least=min(separable, communities)),
+        **evidence,
+        communities=communities,
+        compared=compared,
+        agreement=agreement,
+    )
 
 
 def numbers_near(count: float) -> list[int]:
@@ -223,23 +241,11 @@ def _beats_chance(features: Features, runs: list[Merges], seed: int) -> bool:
     return bool(misplaced <= MISPLACED_RATIO * misplaced_by_chance)
 
 
-def n_communities(scores: np.ndarray, *, seed: int = 0) -> int:
-    """Leiden communities (Traag et al. 2019) of the shared-neighbour graph that hold at least 0.5 % of the cells."""
-    import igraph
-    import leidenalg
-
-    graph = shared_neighbour_graph(scores).tocoo()
-    upper = graph.row < graph.col
-    edges = np.stack([graph.row[upper], graph.col[upper]], 1)
-    network = igraph.Graph(n=len(scores), edges=edges.tolist())
-    found = leidenalg.find_partition(
-        network,
-        leidenalg.RBConfigurationVertexPartition,
-        weights=graph.data[upper].tolist(),
-        resolution_parameter=LEIDEN_RESOLUTION,
-        seed=seed,
-    )
-    return max(1, int((np.array(found.sizes()) >= SMALLEST_SHARE * len(scores)).sum()))
+def n_communities(ensemble: Ensemble, *, seed: int = 0) -> int:
+    """Leiden communities of the joined components' shared-neighbour graph that hold at least 0.5 % of the cells."""
+    graph = shared_neighbour_graph(ensemble.views[0].components)
+    size = np.bincount(Communities(graph, seed=seed).at(LEIDEN_RESOLUTION))
+    return max(1, int((size >= SMALLEST_SHARE * size.sum()).sum()))
 
 
 def _curve(runs: list[Merges]) -> tuple[list[int], list[float]]:

@@ -54,8 +54,8 @@ def check_reads(
     Returns
     -------
     dict
-        `protocol`, `barcode_length`, `umi_length`, `reads_looked_at`, `length_1`, `length_2` (most frequent lengths), `whitelist_match` (share of the
-        reads whose barcode is in the whitelist as it is; only with one) and `warnings`.
+        `protocol`, `barcode_length`, `umi_length`, `reads_looked_at`, `length_1`, `length_2` (most frequent lengths),
+        `whitelist_match` (share of the reads whose barcode is in the whitelist as it is; only with one) and `warnings`.
 
     Raises
     ------

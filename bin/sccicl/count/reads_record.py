@@ -9,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from ..errors import InputError
-from ..io.read_quants import _table
+from ..io.read_10x import columns_of
 from ..io.validate import add_warning
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_symbols(adata: AnnData, path: Path) -> None:
     """Set `var["gene_symbols"]` by a tab-separated file of gene ids and symbols; the id stands in for no symbol."""
-    table = _table(path)
+    table = columns_of(path)
     if table.shape[1] < 2:
         raise InputError(f"{path.name} has one column only: give gene ids and symbols, tab-separated")
     table = table.iloc[:, :2].drop_duplicates(subset=0).set_index(0)[1]

@@ -25,22 +25,27 @@ def read_matrix_market(path: Path) -> sparse.coo_matrix:
         When the file is damaged.
     """
     try:
-        if _is_ended(path):
-            return sparse.coo_matrix(io.mmread(path))
-        with _opened(path) as file:
+        ended = _is_ended(path)
+        with opened(path) as file:
+            # By its name scipy decides whether a path is unpacked.
+            if ended and isinstance(file, gzip.GzipFile) == (path.suffix == ".gz"):
+                return sparse.coo_matrix(io.mmread(path))
             return sparse.coo_matrix(io.mmread(BytesIO(file.read() + b"\n")))
     except (ValueError, EOFError, OverflowError) as error:
         raise InputError(f"{path.name} is not a whole Matrix Market file ({error}): copy or write it again") from error
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return (gzip.open if path.suffix == ".gz" else open)(path, "rb")
+def opened(path: Path) -> IO[bytes]:
+    """Open a file that may be gzipped, whatever it is called: gzip is known by its first bytes."""
+    with path.open("rb") as handle:
+        zipped = handle.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")
 
 
 def _is_ended(path: Path) -> bool:
     """Whether the last line has an end; ValueError where the file holds a NUL."""
     last = b"\n"
-    with _opened(path) as file:
+    with opened(path) as file:
         while block := file.read(BLOCK_BYTES):
             if b"\0" in block:
                 raise ValueError("it holds a NUL")

@@ -4,44 +4,56 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scipy import sparse
 
 from ..config import InputKind
 from ..errors import InputError
 from ..runtime.seal import is_intact
+from .feature_filter import without_other_features
+from .names import check_names, clean_names
+from .orientation import check_cells_in, oriented
 from .validate import (
     add_warning,
     as_counts,
+    by_likelihood,
     check_columns,
     check_input_kind,
-    check_names,
     check_size,
     check_values,
     checked_sparse,
     look_like_counts,
+    look_like_logs,
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
-    from scipy import sparse
 
 
 __all__ = ["check_columns", "read_counts", "take_counts"]
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 HDF5_SUFFIXES = (".h5ad", ".h5", ".hdf5", ".loom")
 KNOWN = (
-    "an .h5ad, 10x .h5, .loom, .csv, .tsv or .txt file (tables also gzipped), a .zarr store, or a 10x folder with "
-    "matrix.mtx, "
-    "features.tsv or genes.tsv, and barcodes.tsv"
+    "an .h5ad, 10x .h5, .loom, .csv, .tsv or .txt file (tables also gzipped), an .rds of Seurat or "
+    "SingleCellExperiment, a .zarr store, or a 10x folder with matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv"
 )
 
 
+class _Request(NamedTuple):
+    """What the user says of an input."""
+
+    input_kind: InputKind
+    counts_layer: str | None
+    cells_in: str | None
+
+
 def read_counts(
-    path: str | os.PathLike, *, input_kind: InputKind = "counts", counts_layer: str | None = None
+    path: str | os.PathLike,
+    *,
+    input_kind: InputKind = "counts",
+    counts_layer: str | None = None,
+    cells_in: str | None = None,
 ) -> "AnnData":
     """Read and validate one input.
 
@@ -53,12 +65,15 @@ def read_counts(
         `counts`: whole numbers. `normalised`: RPKM, TPM, CPM or estimated counts. `log`: log1p of normalised values.
     counts_layer
         The layer that holds the values, or `raw` for `adata.raw`; X if None.
+    cells_in
+        `rows` or `columns` of the file's matrix; None to decide by its names and values (see `orientation`).
 
     Returns
     -------
     AnnData
         X of shape (cells, genes), CSR float32; obs and var of the file, and nothing else of it. `uns["cicl"]` has
-        `prepare` (input, input_kind, counts_layer) and, if there are any, `warnings`.
+        `prepare` (input, input_kind, counts_layer, cells_in) and, if there are any, `warnings`. Features that are no
+        genes are left out (see `feature_filter`).
 
     Raises
     ------
@@ -66,6 +81,7 @@ def read_counts(
         When the input cannot be read or is not what `input_kind` says; the message names file, row, column and remedy.
     """
     check_input_kind(input_kind)
+    check_cells_in(cells_in)
     path = Path(path)
     _check_there(path)
     read = _read_folder if path.is_dir() else _read_file
@@ -73,16 +89,49 @@ def read_counts(
         with warnings.catch_warnings():
             # What matters of the readers' warnings (old formats, names that are not unique) is checked here.
             warnings.simplefilter("ignore")
-            return read(path, input_kind, counts_layer)
+            return read(path, _Request(input_kind, counts_layer, cells_in))
     except (InputError, ImportError, MemoryError):
         raise
     except Exception as error:  # what the readers of damaged files raise is not enumerable
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise InputError(f"{path.name} cannot be read ({reason}): it may be damaged, copy or write it again") from error
+        reason, remedy = _reason(error), _remedy(error)
+        raise InputError(f"{path.name} cannot be read ({reason}): {remedy}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _remedy(error: Exception) -> str:
+    """A remedy for what a reader raised; only where its structure says so a file is called damaged."""
+    text = str(error).lower()
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not UTF-8, so write it again as UTF-8"
+    if "filter" in text or "plugin" in text:
+        return "it is compressed in a way that is not installed here, so write it again with compression='gzip'"
+    if any(
+        sign in text
+        for sign in (
+            "truncated",
+            "signature",
+            "checksum",
+            "crc",
+            "not a gzipped",
+            "eof",
+            "end-of-stream",
+            "addr overflow",
+        )
+    ):
+        return "it is damaged or cut off, so copy or write it again"
+    return "write it again with a current version of the program that made it, such as adata.write_h5ad of anndata"
 
 
 def take_counts(
-    adata: "AnnData", *, input_kind: InputKind = "counts", counts_layer: str | None = None, name: str = "the AnnData"
+    adata: "AnnData",
+    *,
+    input_kind: InputKind = "counts",
+    counts_layer: str | None = None,
+    cells_in: str | None = None,
+    name: str = "the AnnData",
 ) -> "AnnData":
     """Validate an AnnData in memory (or backed) as `read_counts` does a file.
 
@@ -97,6 +146,7 @@ def take_counts(
         As of `read_counts`. X shares memory with `adata` where it is CSR float32 already.
     """
     check_input_kind(input_kind)
+    check_cells_in(cells_in)
     from .read_anndata import unknown_layer
 
     # From 0.13 anndata lists X among the layers, as None.
@@ -109,8 +159,8 @@ def take_counts(
     if matrix is None:
         raise InputError(f"{name} has no X: name its raw counts with --counts-layer")
 
-    def count_layers() -> list[str]:
-        return [layer for layer in existing if look_like_counts(_to_csr(_matrix(adata, layer)[:100]).data)]
+    def like(test: Callable[[Any], bool]) -> list[str]:
+        return [layer for layer in existing if test(_to_csr(_matrix(adata, layer)[:100]).data)]
 
     import anndata
     from scipy import sparse
@@ -118,7 +168,8 @@ def take_counts(
     if sparse.issparse(matrix) and matrix.format in ("csr", "csc"):
         checked_sparse(matrix, name)
     taken = anndata.AnnData(_to_csr(matrix), obs=adata.obs.copy(), var=var.copy())
-    return _validated(taken, name, input_kind, counts_layer, count_layers)
+    request = _Request(input_kind, counts_layer, cells_in)
+    return _validated(taken, name, request, lambda: by_likelihood(like(look_like_counts)), lambda: like(look_like_logs))
 
 
 def _matrix(adata: "AnnData", layer: str | None) -> Any:
@@ -150,40 +201,47 @@ def _check_there(path: Path) -> None:
         raise InputError(f"the folder {path.name} is empty: give {KNOWN}")
 
 
-def _read_folder(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+def _read_folder(path: Path, request: _Request) -> "AnnData":
+    from .folders import unknown_folder
     from .read_10x import read_tenx_mtx, tenx_matrix_files
     from .read_quants import quant_files, read_quants
 
     if any((path / marker).exists() for marker in ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")):
-        return _read_zarr(path, input_kind, counts_layer)
+        return _read_zarr(path, request)
     if tenx_matrix_files(path):
-        _no_layers(path, counts_layer)
-        return _validated(read_tenx_mtx(path), path.name, input_kind, None)
+        _no_layers(path, request.counts_layer)
+        return _validated(read_tenx_mtx(path), path.name, request)
     if quant_files(path):
-        _no_layers(path, counts_layer)
-        return _validated(read_quants(path), path.name, input_kind, None)
-    inside = sorted(folder.name for folder in path.iterdir() if folder.is_dir() and tenx_matrix_files(folder))
-    hint = f"did you mean its folder {inside[0]}? Otherwise give" if inside else "give"
-    raise InputError(f"the folder {path.name} is neither a 10x folder nor a zarr store: {hint} {KNOWN}")
+        _no_layers(path, request.counts_layer)
+        return _validated(read_quants(path), path.name, request)
+    raise unknown_folder(path, KNOWN)
 
 
-def _read_zarr(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+def _read_zarr(path: Path, request: _Request) -> "AnnData":
     import zarr
 
-    from .read_anndata import count_layers, is_anndata, read_store
+    from .read_anndata import is_anndata
 
     group = zarr.open_group(path, mode="r")
     if not is_anndata(group):
         raise InputError(f"{path.name} is a zarr store but not one of AnnData (no obs, no var): give {KNOWN}")
-    adata = read_store(group, counts_layer, path.name)
-    return _validated(adata, path.name, input_kind, counts_layer, lambda: count_layers(group))
+    return _read_store(group, path.name, request)
 
 
-def _read_file(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+def _read_store(group: Any, name: str, request: _Request) -> "AnnData":
+    from .read_anndata import count_layers, log_layers, read_store
+
+    adata = read_store(group, request.counts_layer, name)
+    return _validated(adata, name, request, lambda: count_layers(group), lambda: log_layers(group))
+
+
+def _read_file(path: Path, request: _Request) -> "AnnData":
     import h5py
 
+    from .read_rds import is_r_object, read_r_object
+
     if h5py.is_hdf5(path):
-        return _read_hdf5(path, input_kind, counts_layer)
+        return _read_hdf5(path, request)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = bool(suffixes) and suffixes[-1] == ".gz"
     suffix = "".join(suffixes[-2:-1] if zipped else suffixes[-1:])
@@ -194,7 +252,12 @@ def _read_file(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
         raise InputError(
             f"{path.name} is not {kind} (its content is not HDF5): write it again, or name it by what it is"
         )
-    _no_layers(path, counts_layer)
+    if suffix == ".zip" or suffixes[-2:] == [".tar", ".gz"] or suffix in (".tar", ".tgz"):
+        tool = "unzip" if suffix == ".zip" else "tar -xf"
+        raise InputError(f"{path.name} is an archive: unpack it first with {tool} {path.name}, and give what it holds")
+    if is_r_object(path) and _is_of_r(path):
+        return _validated(read_r_object(path, request.counts_layer), path.name, request)
+    _no_layers(path, request.counts_layer)
     if suffix == ".mtx":
         from .read_10x import MATRIX_FILE, read_tenx_mtx
 
@@ -203,33 +266,40 @@ def _read_file(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
                 f"{path.name} must be called matrix.mtx, with any prefix, so that features and barcodes are found "
                 "beside it"
             )
-        return _validated(read_tenx_mtx(path), path.name, input_kind, None)
+        return _validated(read_tenx_mtx(path), path.name, request)
     if suffix in TABLE_SUFFIXES:
         from .read_table import read_table
 
-        return _validated(read_table(path), path.name, input_kind, None)
+        # Which axis has the cells is decided there.
+        return _validated(read_table(path, request.cells_in), path.name, request, is_table=True)
     raise InputError(f"{path.name} is of no known format: give {KNOWN}")
 
 
-def _read_hdf5(path: Path, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+def _is_of_r(path: Path) -> bool:
+    """Whether a file begins as R's files of objects do, compressed or not."""
+    with path.open("rb") as handle:
+        start = handle.read(6)
+    return start[:2] in (b"\x1f\x8b", b"BZ", b"X\n", b"A\n", b"RD") or start == b"\xfd7zXZ\0"
+
+
+def _read_hdf5(path: Path, request: _Request) -> "AnnData":
     if not is_intact(path):
         raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
     import h5py
 
     from .read_10x import is_tenx_h5, read_tenx_h5
-    from .read_anndata import count_layers, is_anndata, is_legacy, read_store
+    from .read_anndata import is_anndata, is_legacy
     from .read_loom import is_loom, loom_count_layers, read_loom
 
     with h5py.File(path, "r") as file:
         if is_anndata(file) and not is_legacy(file):
-            adata = read_store(file, counts_layer, path.name)
-            return _validated(adata, path.name, input_kind, counts_layer, lambda: count_layers(file))
+            return _read_store(file, path.name, request)
         if is_loom(file):
-            adata = read_loom(file, counts_layer, path.name)
-            return _validated(adata, path.name, input_kind, counts_layer, lambda: loom_count_layers(file))
+            adata = read_loom(file, request.counts_layer, path.name)
+            return _validated(adata, path.name, request, lambda: loom_count_layers(file))
         if is_tenx_h5(file):
-            _no_layers(path, counts_layer)
-            return _validated(read_tenx_h5(file, path.name), path.name, input_kind, None)
+            _no_layers(path, request.counts_layer)
+            return _validated(read_tenx_h5(file, path.name), path.name, request)
         if "mod" in file:
             raise InputError(
                 f"{path.name} holds several modalities (MuData): write the RNA alone, as "
@@ -242,7 +312,7 @@ def _read_hdf5(path: Path, input_kind: InputKind, counts_layer: str | None) -> "
             )
     import anndata
 
-    return take_counts(anndata.read_h5ad(path), input_kind=input_kind, counts_layer=counts_layer, name=path.name)
+    return take_counts(anndata.read_h5ad(path), **request._asdict(), name=path.name)
 
 
 def _no_layers(path: Path, counts_layer: str | None) -> None:
@@ -255,25 +325,40 @@ def _no_layers(path: Path, counts_layer: str | None) -> None:
 def _validated(
     adata: "AnnData",
     name: str,
-    input_kind: InputKind,
-    counts_layer: str | None,
+    request: _Request,
     count_layers: Callable[[], list[str]] = list,
+    log_layers: Callable[[], list[str]] = list,
+    *,
+    is_table: bool = False,
 ) -> "AnnData":
-    """`adata` with X as CSR float32 after all checks, and what was read in `uns["cicl"]`."""
-    origin = {"input": name, "input_kind": input_kind, "counts_layer": counts_layer}
-    adata.uns.setdefault("cicl", {})["prepare"] = {key: value for key, value in origin.items() if value is not None}
-    adata.obs_names, adata.var_names = adata.obs_names.astype(str), adata.var_names.astype(str)
+    """`adata` with X as CSR float32 after all checks, and what was read in `uns["cicl"]`.
+
+    Where names or values are wrong, those of cells and genes that are kept are told.
+    """
+    clean_names(adata, name)
+    if not is_table:
+        adata = oriented(adata, request.cells_in, name)
+    record_origin(adata, name, request)
+    adata = without_other_features(adata, name)
     check_size(adata)
-    check_names(adata)
+    check_names(adata, name)
     matrix = adata.X
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
         adata.X = matrix
-    where = "X" if counts_layer is None else "raw.X" if counts_layer == "raw" else f"layers['{counts_layer}']"
-    check_values(adata, input_kind=input_kind, where=where, count_layers=count_layers)
-    adata.X = as_counts(matrix, input_kind)
+    layer = request.counts_layer
+    where = "X" if layer is None else "raw.X" if layer == "raw" else f"layers['{layer}']"
+    kind = request.input_kind
+    check_values(adata, input_kind=kind, where=where, count_layers=count_layers, log_layers=log_layers)
+    adata.X = as_counts(matrix, kind)
     return adata
+
+
+def record_origin(adata: "AnnData", name: str, request: _Request) -> None:
+    """Set `uns["cicl"]["prepare"]` to what was read and how."""
+    origin = {"input": name, **request._asdict()}
+    adata.uns.setdefault("cicl", {})["prepare"] = {key: value for key, value in origin.items() if value is not None}
 
 
 # Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.

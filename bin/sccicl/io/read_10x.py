@@ -1,6 +1,9 @@
 """10x Genomics matrices: Cell Ranger's .h5 (v2, v3) and the folder of matrix, features or genes, and barcodes."""
 
+import csv
 import re
+import zlib
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +13,15 @@ from anndata import AnnData
 from scipy import sparse
 
 from ..errors import InputError
-from .matrix_market import read_matrix_market
+from .feature_filter import OTHER_TYPES
+from .matrix_market import opened, read_matrix_market
+from .names import looks_like_header, unquoted
 from .validate import add_warning, checked_sparse, quoted
 
 if TYPE_CHECKING:
     import h5py
 
 
-GENE_EXPRESSION = "Gene Expression"
 MATRIX_FILE = re.compile(r"^(?P<prefix>.*?)matrix\.mtx(\.gz)?$")
 EXPECTED_FILES = "matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv, gzipped or not"
 
@@ -41,14 +45,13 @@ def read_tenx_h5(file: "h5py.File", name: str) -> AnnData:
     n_genes, n_cells = (int(n) for n in group["shape"][:])
     # Cell Ranger stores genes x cells by column, which is cells x genes by row.
     matrix = sparse.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_genes))
-    return _gene_expression(checked_sparse(matrix, name), cells, features, name)
+    return _named(checked_sparse(matrix, name), cells, features)
 
 
-def read_tenx_names(file: "h5py.File", name: str) -> tuple["h5py.Group", AnnData, np.ndarray | None]:
-    """The stored matrix, its cells and genes as an AnnData without values, and which features are genes if not all."""
+def read_tenx_names(file: "h5py.File", name: str) -> tuple["h5py.Group", AnnData]:
+    """The stored matrix, and its cells and features as an AnnData without values."""
     group, cells, features = _parts(file, name)
-    genes, left_out = _genes_of(features, name)
-    return group, _named(None, cells, features.iloc[genes], left_out, name), genes if left_out else None
+    return group, _named(None, cells, features)
 
 
 def _parts(file: "h5py.File", name: str) -> tuple["h5py.Group", np.ndarray, pd.DataFrame]:
@@ -60,7 +63,9 @@ def _parts(file: "h5py.File", name: str) -> tuple["h5py.Group", np.ndarray, pd.D
         )
     group = file[genomes[0]]
     features = group.get("features", group)
-    columns = {"id": ("id", "genes"), "symbol": ("name", "gene_names"), "type": ("feature_type",)}
+    columns = {
+        "id": ("id", "genes"), "symbol": ("name", "gene_names"), "type": ("feature_type",), "genome": ("genome",),
+    }  # fmt: skip
     found = {column: _text(features[key]) for column, keys in columns.items() for key in keys if key in features}
     return group, _text(group["barcodes"]), pd.DataFrame(found)
 
@@ -95,10 +100,15 @@ def read_tenx_mtx(path: Path) -> AnnData:
     prefix = MATRIX_FILE.match(path.name)["prefix"]
     features = _beside(path, f"{prefix}features.tsv", f"{prefix}genes.tsv")
     barcodes = _beside(path, f"{prefix}barcodes.tsv")
-    cells = _columns(barcodes)[0].to_numpy()
-    genes = _columns(features)
-    genes.columns = ["id", "symbol", "type", *map(str, range(3, genes.shape[1]))][: genes.shape[1]]
+    cells, genes = columns_of(barcodes), columns_of(features)
     matrix = read_matrix_market(path).T.tocsr()
+    notes = []
+    if {matrix.shape[0], matrix.shape[1]} != {len(cells), len(genes)}:
+        cells, genes = (
+            without_header(table, file, matrix.shape, notes) for table, file in ((cells, barcodes), (genes, features))
+        )
+    genes.columns = ["id", "symbol", "type", *map(str, range(3, genes.shape[1]))][: genes.shape[1]]
+    cells = cells[0].to_numpy()
     if matrix.shape == (len(genes), len(cells)) and len(genes) != len(cells):
         matrix = matrix.T.tocsr()  # cells in rows already
     if matrix.shape != (len(cells), len(genes)):
@@ -107,7 +117,18 @@ def read_tenx_mtx(path: Path) -> AnnData:
             f"{len(genes)} genes and "
             f"{barcodes.name} {len(cells)} cells: give three files of one run"
         )
-    return _gene_expression(matrix, cells, genes, path.parent.name)
+    adata = _named(matrix, cells, genes)
+    for note in notes:
+        add_warning(adata, note)
+    return adata
+
+
+def without_header(table: pd.DataFrame, path: Path, shape: tuple[int, int], notes: list[str]) -> pd.DataFrame:
+    """`table` without a first line that names its columns, where it has one line more than the matrix has names."""
+    if len(table) - 1 in shape and len(table) not in shape and looks_like_header(table.iloc[0]):
+        notes.append(f"line 1 of {path.name} is a header ('{table.iloc[0, 0]}', ...) and is left out")
+        return table.iloc[1:].reset_index(drop=True)
+    return table
 
 
 def _beside(matrix: Path, *names: str) -> Path:
@@ -115,50 +136,58 @@ def _beside(matrix: Path, *names: str) -> Path:
         for candidate in (matrix.with_name(f"{name}.gz"), matrix.with_name(name)):
             if candidate.is_file():
                 return candidate
+    stems = {name.removesuffix(".tsv") for name in names}
+    others = [p.name for p in sorted(matrix.parent.iterdir()) if any(p.name.startswith(stem) for stem in stems)]
+    similar = f" (but {quoted(others)}: rename it if it is tab-separated)" if others else ""
     raise InputError(
-        f"{matrix.name} in {matrix.parent.name} has no {' or '.join(names)} beside it: give a 10x folder, which holds "
-        f"{EXPECTED_FILES}"
+        f"{matrix.name} in {matrix.parent.name or 'its folder'} has no {' or '.join(names)} beside it{similar}: give a "
+        f"10x folder, which holds {EXPECTED_FILES}"
     )
 
 
-def _columns(path: Path) -> pd.DataFrame:
+def columns_of(path: Path) -> pd.DataFrame:
+    """Text columns of a list without a header, gzipped or not whatever its name, without quotes and blanks."""
     try:
-        return pd.read_csv(
-            path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, encoding="utf-8-sig"
+        with opened(path) as file:
+            text = file.read()
+        decoded = decode(text)
+        table = pd.read_csv(
+            StringIO(decoded), sep="\t", header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE
         )
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, EOFError, OSError, UnicodeDecodeError) as error:
+    except (
+        pd.errors.EmptyDataError,
+        pd.errors.ParserError,
+        EOFError,
+        OSError,
+        UnicodeDecodeError,
+        zlib.error,
+    ) as error:
         raise InputError(
             f"{path.name} in {path.parent.name} cannot be read as tab-separated text ({error}): write it again"
         ) from error
+    # A line in quotes as a whole begins and ends with one.
+    table[0], table[table.columns[-1]] = (table[column].str.strip() for column in (0, table.columns[-1]))
+    return table.apply(
+        lambda column: [name.strip('"') if name[:1] == '"' or name[-1:] == '"' else name for name in unquoted(column)]
+    )
 
 
-def _gene_expression(matrix: sparse.csr_matrix, barcodes: np.ndarray, features: pd.DataFrame, name: str) -> AnnData:
-    """AnnData of the gene expression features: antibodies, guides and peaks are left out."""
-    genes, left_out = _genes_of(features, name)
-    return _named(matrix[:, genes] if left_out else matrix, barcodes, features.iloc[genes], left_out, name)
+def decode(text: bytes) -> str:
+    """Text of UTF-8, or of UTF-16 with its byte order mark."""
+    return text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
-def _genes_of(features: pd.DataFrame, name: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Positions of the gene expression features, and how many there are of the other types."""
-    if "type" not in features or features["type"].nunique() <= 1:
-        return np.arange(len(features)), {}
-    is_gene = (features["type"] == GENE_EXPRESSION).to_numpy()
-    if not is_gene.any():
-        raise InputError(
-            f"{name} has no features of type '{GENE_EXPRESSION}' (but {quoted(features['type'].unique())}): give "
-            "a matrix of gene counts"
-        )
-    return np.flatnonzero(is_gene), features["type"][~is_gene].value_counts().to_dict()
+def _named(matrix: sparse.csr_matrix | None, barcodes: np.ndarray, features: pd.DataFrame) -> AnnData:
+    """AnnData of all features; those that are no genes are left out later, for all formats alike."""
+    var = pd.DataFrame(index=pd.Index(features["id"].astype(str).to_numpy()))
+    if "symbol" in features:
+        var["gene_symbols"] = features["symbol"].astype(str).to_numpy()
+    for column, name in (("type", "feature_types"), ("genome", "genome")):
+        # What is the same for all genes tells nothing.
+        if column in features and (features[column].nunique() > 1 or _is_other(features[column].iloc[0])):
+            var[name] = features[column].astype(str).to_numpy()
+    return AnnData(matrix, obs=pd.DataFrame(index=pd.Index(barcodes)), var=var)
 
 
-def _named(
-    matrix: sparse.csr_matrix | None, barcodes: np.ndarray, genes: pd.DataFrame, left_out: dict[str, int], name: str
-) -> AnnData:
-    var = pd.DataFrame(index=pd.Index(genes["id"].astype(str).to_numpy()))
-    if "symbol" in genes:
-        var["gene_symbols"] = genes["symbol"].astype(str).to_numpy()
-    adata = AnnData(matrix, obs=pd.DataFrame(index=pd.Index(barcodes)), var=var)
-    if left_out:
-        kinds = ", ".join(f"{number} {kind}" for kind, number in left_out.items())
-        add_warning(adata, f"{name}: only '{GENE_EXPRESSION}' features are used, {kinds} left out")
-    return adata
+def _is_other(kind: str) -> bool:
+    return str(kind).strip().lower() in OTHER_TYPES

@@ -1,5 +1,6 @@
 """AnnData stores, .h5ad and .zarr: X, obs and var, and nothing else of the file."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from anndata.io import read_elem
 from scipy import sparse
 
 from ..errors import InputError
-from .validate import add_warning, checked_sparse, look_like_counts, quoted
+from .validate import add_warning, by_likelihood, checked_sparse, look_like_counts, look_like_logs, quoted
 
 if TYPE_CHECKING:
     import h5py
@@ -39,8 +40,32 @@ def matrix_names(group: "Group") -> list[str]:
 
 
 def count_layers(group: "Group") -> list[str]:
-    """Those of `matrix_names` that look like counts."""
-    return [name for name in matrix_names(group) if look_like_counts(_sample(_matrix(group, name)))]
+    """Those of `matrix_names` that look like counts, the likeliest first."""
+    return by_likelihood(name for name in matrix_names(group) if look_like_counts(_sample(_matrix(group, name))))
+
+
+def log_layers(group: "Group") -> list[str]:
+    """Those of `matrix_names` that look like logarithms."""
+    return [name for name in matrix_names(group) if look_like_logs(np.asarray(_sample(_matrix(group, name))))]
+
+
+def parts_note(group: "Group", counts_layer: str | None, name: str) -> str | None:
+    """What to know where the matrix taken has only some of the molecules: of spliced, unspliced and ambiguous ones."""
+    layers = set(group["layers"]) if "layers" in group else set()
+    for part, others in (("spliced", {"unspliced", "ambiguous"}), ("mature", {"nascent", "ambiguous"})):
+        if part not in layers or not layers & others:
+            continue
+        is_part = counts_layer == part
+        if counts_layer is None and "X" in group:
+            one, other = _sample(group["X"]), _sample(group["layers"][part])
+            is_part = np.shape(one) == np.shape(other) and bool(np.array_equal(one, other))
+        if is_part:
+            missing = " and ".join(sorted(layers & others))
+            return (
+                f"{name}: the counts are those of the layer '{part}' alone, without '{missing}'; ambiguous molecules "
+                "are usually counted too (add the layers up)"
+            )
+    return None
 
 
 def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
@@ -59,15 +84,22 @@ def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
         raise damaged(matrix.shape, names, name)
     adata = AnnData(matrix, obs=names.obs, var=names.var)
     adata.uns.update(names.uns)
+    if note := parts_note(group, counts_layer, name):
+        add_warning(adata, note)
     return adata
 
 
 def read_names(group: "Group", counts_layer: str | None, name: str) -> tuple[Any, AnnData]:
     """The matrix on disk that `counts_layer` names (X if None), and an AnnData of obs and var without values."""
     if counts_layer is None and "X" not in group:
-        raise InputError(
-            f"{name} has no X: name its raw counts with --counts-layer (it has {quoted(matrix_names(group))})"
-        )
+        there = matrix_names(group)
+        parts = [layer for layer in there if re.fullmatch(r"counts\.\w+", layer)]
+        if len(parts) > 1:
+            raise InputError(
+                f"{name} has no X, and its counts are in parts of some samples each ({quoted(parts)}): join them with "
+                "JoinLayers of Seurat and write the file again, or name one with --counts-layer"
+            )
+        raise InputError(f"{name} has no X: name its raw counts with --counts-layer (it has {quoted(there)})")
     if counts_layer is not None and counts_layer not in matrix_names(group):
         raise unknown_layer(name, counts_layer, matrix_names(group))
     of_raw = counts_layer == "raw" and "raw" not in group.get("layers", {})
@@ -113,28 +145,51 @@ def _sample(element: Any) -> np.ndarray:
 
 
 def _read_matrix(element: Any, name: str) -> sparse.csr_matrix:
-    if _is_sparse(element):
+    if not _is_sparse(element):
+        return dense_to_csr(element)
+    if element["data"].dtype != np.float16:
         return sparse.csr_matrix(checked_sparse(read_elem(element), name))
-    return dense_to_csr(element)
+    # scipy has no float16.
+    of_rows = element.attrs.get("encoding-type", "csr_matrix") != "csc_matrix"
+    parts = (element["data"][:].astype(np.float32), element["indices"][:], element["indptr"][:])
+    kind = sparse.csr_matrix if of_rows else sparse.csc_matrix
+    return sparse.csr_matrix(checked_sparse(kind(parts, shape=tuple(map(int, element.attrs["shape"]))), name))
+
+
+def single_precision(values: np.ndarray) -> np.ndarray:
+    """`values`, as float32 where they are float16, which scipy does not know."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def dense_to_csr(array: Any) -> sparse.csr_matrix:
     """CSR of a dense HDF5, zarr or NumPy array, block by block so that it is never dense as a whole."""
     step = max(1, BLOCK_VALUES // max(1, array.shape[1]))
-    blocks = [sparse.csr_matrix(array[start : start + step]) for start in range(0, array.shape[0], step)]
+    blocks = [
+        sparse.csr_matrix(single_precision(np.asarray(array[start : start + step])))
+        for start in range(0, array.shape[0], step)
+    ]
     return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(array.shape, dtype=np.float32)
 
 
 def _read_frame(group: "Group") -> tuple[pd.DataFrame, list[str]]:
     """Read a data frame; the second result names the columns that cannot be read."""
-    try:
-        return read_elem(group), []
-    except Exception:  # whatever one odd column raises, the others are read
-        index = pd.Index(read_elem(group[group.attrs["_index"]])).astype(str)
+    if group.attrs.get("encoding-type") == "dataframe":  # SeuratDisk writes none for the genes of raw
+        try:
+            return read_elem(group).drop(columns="_index", errors="ignore"), []
+        except Exception:  # whatever one odd column raises, the others are read
+            pass
+    index_name = str(group.attrs["_index"])
+    index = pd.Index(_strings(read_elem(group[index_name]))).astype(str)
+    order = group.attrs["column-order"] if "column-order" in group.attrs else sorted(set(group) - {index_name})
     columns, lost = {}, []
-    for column in map(str, group.attrs["column-order"]):
+    for column in map(str, order):
         try:
             columns[column] = pd.Series(read_elem(group[column]), index=index)
         except Exception:
             lost.append(column)
     return pd.DataFrame(columns, index=index), lost
+
+
+def _strings(values: Any) -> Any:
+    """`values` with bytes decoded."""
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]

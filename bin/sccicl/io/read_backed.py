@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from ..errors import InputError
+from .read_anndata import single_precision
 from .validate import checked_sparse
 
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
@@ -44,16 +45,24 @@ class StoredMatrix:
         element: Any,
         names: AnnData,
         *,
-        genes: np.ndarray | None = None,
         by_column: bool = False,
         count_layers: Callable[[], list[str]] = list,
     ):
-        self._element, self._genes, self._by_column = element, genes, by_column
+        self._element, self._by_column = element, by_column
+        self._genes: np.ndarray | None = None
         self.names, self.count_layers = names, count_layers
         self._is_sparse = hasattr(element, "keys")
-        self._width = names.n_vars if genes is None else int(_shape(element)[0])
+        self._width = names.n_vars
         self._indptr = np.asarray(element["indptr"][:], dtype=np.int64) if self._is_sparse else None
         self.n_entries = int(self._indptr[-1]) if self._is_sparse else names.n_obs * names.n_vars
+
+    def keep_genes(self, is_gene: np.ndarray) -> None:
+        """Leave out all other features, (features,) bool, of those that are kept so far."""
+        uns = dict(self.names.uns)
+        self.names = self.names[:, is_gene].copy()
+        self.names.uns.update(uns)
+        places = np.flatnonzero(is_gene)
+        self._genes = places if self._genes is None else self._genes[places]
 
     def blocks(self, max_entries: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
         """First cell and values (cells, genes) of blocks of about `max_entries` stored entries, in order.
@@ -88,7 +97,7 @@ class StoredMatrix:
 
     def _rows(self, first: int, last: int, pool: ThreadPoolExecutor) -> sparse.csr_matrix:
         start, stop = self._indptr[first], self._indptr[last]
-        data = read_range(self._element["data"], start, stop, pool)
+        data = single_precision(read_range(self._element["data"], start, stop, pool))
         indices = read_range(self._element["indices"], start, stop, pool)
         rows = self._indptr[first : last + 1] - start
         return checked_sparse(sparse.csr_matrix((data, indices, rows), (last - first, self._width)), "the input")
@@ -96,7 +105,7 @@ class StoredMatrix:
     def _dense_blocks(self, max_entries: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
         rows = max(1, max_entries // max(1, self._width))
         for first in range(0, self.names.n_obs, rows):
-            yield first, self._taken(sparse.csr_matrix(self._element[first : first + rows]))
+            yield first, self._taken(sparse.csr_matrix(single_precision(self._element[first : first + rows])))
 
     def _column_blocks(self, max_entries: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
         """Rows of a matrix stored by column: its entries are sorted into files of some cells each first."""
@@ -108,7 +117,7 @@ class StoredMatrix:
             entry = None
             for first, last in row_blocks(self._indptr, max_entries):
                 start, stop = self._indptr[first], self._indptr[last]
-                data = read_range(self._element["data"], start, stop, pool)
+                data = single_precision(read_range(self._element["data"], start, stop, pool))
                 cells = read_range(self._element["indices"], start, stop, pool)
                 genes = np.repeat(np.arange(first, last), np.diff(self._indptr[first : last + 1]))
                 entry = np.dtype([("cell", np.int32), ("gene", np.int32), ("value", data.dtype)])
@@ -208,5 +217,4 @@ def _of_tenx(file: Any, name: str) -> StoredMatrix | None:
 
     if not is_tenx_h5(file):
         return None
-    element, names, genes = read_tenx_names(file, name)
-    return StoredMatrix(element, names, genes=genes)
+    return StoredMatrix(*read_tenx_names(file, name))

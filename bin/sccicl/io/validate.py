@@ -70,38 +70,13 @@ def checked_sparse(matrix: sparse.spmatrix, name: str) -> sparse.spmatrix:
     return matrix
 
 
-def check_names(adata: "AnnData") -> None:
-    """Raise InputError for duplicate barcodes or gene names, and for such that cannot be stored."""
-    for axis, names, remedy in (
-        (
-            "barcode",
-            adata.obs_names,
-            "make the barcodes unique, as by adding the sample's name to each or with adata.obs_names_make_unique()",
-        ),
-        (
-            "gene name",
-            adata.var_names,
-            "use gene ids such as Ensembl's as var_names, or make them unique with adata.var_names_make_unique()",
-        ),
-    ):
-        bad = next((place for place, name in enumerate(names, 1) if "\0" in name), None)
-        if bad is not None:
-            raise InputError(
-                f"{source_name(adata)}: the {axis} at {bad} of {len(names)} holds the character NUL, which cannot be "
-                "stored: write the names again without it"
-            )
-        twice = names.duplicated()
-        if twice.any():
-            first = names[twice.argmax()]
-            rows = np.flatnonzero(names == first)
-            raise InputError(
-                f"{source_name(adata)} has the {axis} '{first}' {len(rows)} times, first at {rows[0] + 1} and "
-                f"{rows[1] + 1} of {len(names)} ({twice.sum()} duplicates in all): {remedy}"
-            )
-
-
 def check_values(
-    adata: "AnnData", *, input_kind: InputKind, where: str = "X", count_layers: Callable[[], list[str]] = list
+    adata: "AnnData",
+    *,
+    input_kind: InputKind,
+    where: str = "X",
+    count_layers: Callable[[], list[str]] = list,
+    log_layers: Callable[[], list[str]] = list,
 ) -> None:
     """Raise InputError for the first value of X that `input_kind` rules out, naming its cell and gene.
 
@@ -113,6 +88,8 @@ def check_values(
         What X was in the file, such as `layers['counts']`.
     count_layers
         Gives the names of other matrices of the file that look like counts; called only when X is refused.
+    log_layers
+        The same of matrices that look like logarithms.
     """
     checks: list[tuple[Callable[[np.ndarray], np.ndarray], str]] = [
         (lambda v: ~np.isfinite(v), "is not a finite number"),
@@ -125,7 +102,7 @@ def check_values(
     for bad, reason in checks:
         at = _first_index(adata.X.data, bad)
         if at is not None:
-            raise InputError(_refusal(adata, at, reason, input_kind, where, count_layers()))
+            raise InputError(_refusal(adata, at, reason, input_kind, where, count_layers(), log_layers()))
 
 
 def are_plain_counts(values: np.ndarray) -> bool:
@@ -154,7 +131,15 @@ def _first_index(values: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) ->
     return None
 
 
-def _refusal(adata: "AnnData", at: int, reason: str, input_kind: InputKind, where: str, count_layers: list[str]) -> str:
+def _refusal(
+    adata: "AnnData",
+    at: int,
+    reason: str,
+    input_kind: InputKind,
+    where: str,
+    count_layers: list[str],
+    log_layers: list[str],
+) -> str:
     row = int(np.searchsorted(adata.X.indptr, at, side="right")) - 1
     column = int(adata.X.indices[at])
     value = adata.X.data[at]
@@ -167,6 +152,11 @@ def _refusal(adata: "AnnData", at: int, reason: str, input_kind: InputKind, wher
         remedy = "remove the cell or gene, or replace the value"
     elif input_kind == "log":
         remedy = "give log1p of normalised values, not z-scores, or use --input-kind normalised for plain values"
+    elif log_layers:
+        remedy = (
+            f"take the logarithms that the file holds with --counts-layer {log_layers[0]} --input-kind log, or give "
+            "the raw counts"
+        )
     elif value < 0:
         remedy = "give the raw counts (z-scored or batch-corrected values cannot be used)"
     else:
@@ -184,6 +174,25 @@ def look_like_counts(values: np.ndarray) -> bool:
     if values.dtype.kind not in "iubf" or not len(values) or not np.isfinite(values).all():
         return False
     return bool((values >= 0).all() and (values > 0).any() and not _is_fraction(values).any())
+
+
+def look_like_logs(values: np.ndarray) -> bool:
+    """Whether a sample of a matrix's values could be logarithms of expression: fractions from 0 to 20."""
+    if len(values) == 0 or not np.isfinite(values).all():
+        return False
+    return bool((values >= 0).all() and 0 < values.max() <= 20 and _is_fraction(values).any())
+
+
+def by_likelihood(layers: Iterable[str]) -> list[str]:
+    """Layers that hold counts, the likeliest first: counts, raw, the sum of a method's parts, parts, others."""
+    order = ("counts", "raw_counts", "raw", "umi", "umis", "count", "matrix", "total", "spliced", "mature")
+    last = ("ambiguous", "unspliced", "nascent")
+
+    def rank(name: str) -> tuple[int, str]:
+        low = name.lower()
+        return (order.index(low) if low in order else len(order) + 1 + (low in last), name)
+
+    return sorted(layers, key=rank)
 
 
 def as_counts(matrix: sparse.csr_matrix, input_kind: InputKind) -> sparse.csr_matrix:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..runtime.device import backend_of, is_accelerator
+
 # The rest of the device's memory is for weights, activations and tiles.
 MAX_SHARE = 0.5
 
@@ -20,9 +22,9 @@ class CellLoader:
 
     def __init__(self, x: Tensor, device: torch.device, *, max_bytes: int | None = None):
         self.device = device
-        if max_bytes is None and device.type == "cuda":
-            max_bytes = int(torch.cuda.mem_get_info(device)[0] * MAX_SHARE)
-        self.is_resident = device.type == "cpu" or max_bytes is None or x.nbytes <= max_bytes
+        if max_bytes is None and is_accelerator(device):
+            max_bytes = int(backend_of(device).mem_get_info(device)[0] * MAX_SHARE)
+        self.is_resident = not is_accelerator(device) or x.nbytes <= max_bytes
         self.x = x.to(device) if self.is_resident else x
 
     def take(self, rows: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..runtime.device import of_this_process
+
 T = TypeVar("T")
 
 
@@ -80,15 +82,18 @@ def join_world(device: torch.device) -> torch.device:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
         return device
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        device = of_this_process(device)
         torch.cuda.set_device(device)
     # Optimizers import this module, and its default arguments hold the group that is there by then: after leaving, the
     # group's threads would live on into the end of Python and now and then abort the process there.
     importlib.import_module("torch.distributed.nn.functional")
 
     # The first process finds k and the pseudo-labels alone, for which the others wait.
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=2))
+    dist.init_process_group(
+        "nccl" if on_gpu else "gloo", timeout=timedelta(days=2), device_id=device if on_gpu else None
+    )
     return device
 
 

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import Config
-from ..runtime.device import is_out_of_memory
+from ..numerics.pca import principal_axes
+from ..runtime.device import is_accelerator, is_out_of_memory
 
 
 class SelfAttention(nn.Module):
@@ -59,7 +60,7 @@ class ResidualDropout(nn.Dropout):
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Both of the same shape, any, to that shape."""
-        if not self.training or self.p == 0 or x.device.type != "cpu":
+        if not self.training or self.p == 0 or is_accelerator(x.device):
             return x + super().forward(branch)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         n_dropped = round(self.p * 2**16)
@@ -159,11 +160,8 @@ class PCAEncoder(CellEncoder):
 
     def start_at_components(self, x: Tensor) -> None:
         """Make the linear map the principal components of `x`, (cells, genes), at a mean standard deviation of 1."""
-        mean = x.mean(0)
-        size = len(self.embed.weight)
-        _, _, axes = torch.svd_lowrank(x - mean, q=min(size + 10, *x.shape), niter=6)
-        axes = axes[:, :size]
-        scale = ((x - mean) @ axes).std(0).mean().clamp(min=1e-6)
+        mean, axes, variance = principal_axes(x, min(len(self.embed.weight), *x.shape))
+        scale = variance.sqrt().mean().clamp(min=1e-6)
         with torch.no_grad():
             self.embed.weight.zero_()
             self.embed.weight[: axes.shape[1]] = axes.T / scale

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..runtime.device import is_accelerator
+
 CHUNK_ROWS = 65536
 # On a CPU a chunk of 1 MB stays in a core's cache.
 CPU_CHUNK_BYTES = 2**20
@@ -31,7 +33,7 @@ def squared_distances(x: Tensor, centroids: Tensor) -> Tensor:
 
 def chunk_rows(x: Tensor) -> int:
     """Rows of `x` that are looked at together."""
-    if x.device.type != "cpu":
+    if is_accelerator(x.device):
         return CHUNK_ROWS
     return min(CHUNK_ROWS, max(256, CPU_CHUNK_BYTES // (x.shape[1] * x.element_size())))
 
@@ -91,7 +93,7 @@ def means(x: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _add_up(total: Tensor, size: Tensor, rows: Tensor, labels: Tensor) -> None:
-    if rows.device.type == "cuda":
+    if is_accelerator(rows.device):
         # A product with the one-hot matrix is reproducible there, where index_add_ is not, and bincount waits.
         one_hot = rows.new_zeros(len(rows), len(total)).scatter_(1, labels[:, None], 1)
         total.addmm_(one_hot.T, rows)
@@ -116,7 +118,7 @@ def _assign_and_average(x: Tensor, squares: Tensor, centroids: Tensor) -> tuple[
 def refine(x: Tensor, centroids: Tensor, *, max_iter: int = 300, tol: float = 1e-4) -> Tensor:
     """Centroids after Lloyd's algorithm, see `lloyd`; with few iterations a GPU is not waited for."""
     threshold = tol * x.var(0, correction=0).mean()
-    on_host = x.device.type == "cpu"
+    on_host = not is_accelerator(x.device)
     interval = 1 if on_host else GPU_CHECK_INTERVAL
     squares, labels = _squares(x), None
     for iteration in range(1, max_iter + 1):

@@ -19,7 +19,7 @@ TILE_ENTRIES = 2**20
 
 
 class Losses(NamedTuple):
-    """Scalars; only `total` carries a gradient."""
+    """Scalars; only `total` carries a gradient. `cluster` is 0 where its weight is 0: it is not computed then."""
 
     total: Tensor
     instance: Tensor
@@ -89,7 +89,7 @@ class _ContrastiveLoss(torch.autograd.Function):
             gradient[start:stop] += d_similarity @ z
             gradient.addmm_(d_similarity.T, z[start:stop])
         instance /= n_rows
-        cluster /= n_rows
+        cluster = cluster / n_rows if weight else torch.zeros_like(cluster)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(instance, cluster)
         return instance_weight * instance + weight * cluster, instance, cluster

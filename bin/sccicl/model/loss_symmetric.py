@@ -8,6 +8,7 @@ members of a cluster are neighbours, and away from the diagonal the pairs within
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import ClusterLossForm
+from ..runtime.device import is_accelerator
+from ..runtime.progress import log
 
 if TYPE_CHECKING:
     from .loss_triton import TritonBackend
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 # Rows and columns of a tile: 1 MB in float32 stays in a core's cache between the operations on it.
 TILE_ROWS = 256
 TILE_COLUMNS = 1024
+# On a GPU whose kernels cannot be compiled: few launches, and 256 MB in float32.
+ACCELERATOR_TILE = 4096, 16_384
 # exp(-2 / temperature) and sums of such must be far from the smallest float32.
 MIN_TEMPERATURE = 0.05
 Reduce = Callable[[Tensor], Tensor]
@@ -58,7 +63,7 @@ def symmetric_loss(
     share: tuple[int, int] = (0, 1),
     reduce: Reduce = lambda sums: sums,
 ) -> Parts:
-    """Both losses of unit rows, as `loss.contrastive_loss` defines them.
+    """Both losses of unit rows, as `loss.contrastive_loss` defines them; the cluster-aware one is 0 at weight 0.
 
     Parameters
     ----------
@@ -80,7 +85,9 @@ def symmetric_loss(
     other_view = position[(order + n_rows // 2) % n_rows]
     z, pseudo_labels = z[order], pseudo_labels[order]
     low = (z * math.sqrt(scale)).to(products or z.dtype)
-    backend = _backend(z, low, pseudo_labels, scale, tile, share, needs_same=form != "supcon")
+    has_cluster_loss = weight != 0
+    needs_same = has_cluster_loss and form != "supcon"
+    backend = _backend(z, low, pseudo_labels, scale, tile, share, needs_same=needs_same)
     total, same = reduce(backend.sums().to(z.dtype))
 
     positive = (z * z[other_view]).sum(1) * scale
@@ -89,7 +96,9 @@ def symmetric_loss(
     all_rate, same_rate = (instance_weight + weight) / total, None
     pair_rate = torch.full_like(total, -2 * instance_weight)
     gradient_of_means = None
-    if form == "ratio":
+    if not has_cluster_loss:
+        cluster = torch.zeros_like(instance)
+    elif form == "ratio":
         cluster = (total.log() - same.log()).sum()
         same_rate = -weight / same
     elif form == "supcon":
@@ -121,16 +130,38 @@ def _backend(
     *,
     needs_same: bool,
 ) -> "TileBackend | TritonBackend":
-    """Kernels on a GPU, tiles anywhere else."""
-    if z.device.type == "cuda" and z.dtype == torch.float32 and find_spec("triton") is not None:
+    """Kernels on a GPU that they can be compiled for, tiles anywhere else."""
+    if z.device.type == "cuda" and z.dtype == torch.float32 and _kernels_work(z.device):
         from .loss_triton import BLOCK_ENTRIES, TritonBackend
 
         n_rows, (index, number) = len(z), share
         own = slice(n_rows * index // number, n_rows * (index + 1) // number)
         entries = BLOCK_ENTRIES if tile is None else BLOCK_ENTRIES * tile[0] // TILE_ROWS
         return TritonBackend(low, pseudo_labels, scale, own, entries)
-    tiles = list(_tiles(pseudo_labels, *(tile or (TILE_ROWS, TILE_COLUMNS))))[share[0] :: share[1]]
+    tile = tile or (ACCELERATOR_TILE if is_accelerator(z.device) else (TILE_ROWS, TILE_COLUMNS))
+    tiles = list(_tiles(pseudo_labels, *tile))[share[0] :: share[1]]
     return TileBackend(low, pseudo_labels, scale, tiles, z.dtype, needs_same=needs_same)
+
+
+@cache
+def _kernels_work(device: torch.device) -> bool:
+    """Whether the kernels can be compiled for `device` and started there: tried once, on a few rows.
+
+    Triton compiles with a C compiler and Python's headers at run time, which not every machine has.
+    """
+    if find_spec("triton") is None:
+        return False
+    try:
+        from .loss_triton import TritonBackend
+
+        labels = torch.zeros(4, dtype=torch.int64, device=device)
+        backend = TritonBackend(torch.zeros(4, 16, device=device), labels, 1.0, slice(0, 4))
+        backend.gradient(backend.sums()[0], None).sum().item()
+    except Exception as error:  # whatever the compiler, the driver or Triton raises, there is another way
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        log(f"WARNING: Triton's kernels cannot be used on {device} ({reason}): plain torch takes their place, slower")
+        return False
+    return True
 
 
 class TileBackend:

@@ -4,10 +4,12 @@ What `loss_symmetric` does tile by tile from the host, one launch does here: the
 each row up, the second weighs them for the gradient and leaves a block of rows of the weights, in the short type, for
 the one product that follows. A block has a fixed number of entries, so memory is linear in the batch.
 
-Rows and features are counted when a kernel is compiled: minibatches have two sizes at most.
+Features are counted when a kernel is compiled, rows when it is started: every sample has minibatches of another size.
 
 With TRITON_INTERPRET=1 the kernels run on a CPU, which is how they are tested without a GPU.
 """
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import triton
@@ -16,6 +18,11 @@ from torch import Tensor
 
 # Entries of the block of weights: 256 MB in bfloat16.
 BLOCK_ENTRIES = 1 << 27
+# Blocks of rows times parts of the columns: two for each multiprocessor of a big GPU, and the same sums on every other.
+SUMS_PROGRAMS = 256
+# Rows of sums start at a multiple of so many bytes, or Triton compiles a kernel for each alignment.
+ALIGNED_ENTRIES = 4
+SIZES = ("first_row", "last_row", "n_rows")
 
 
 @triton.jit
@@ -25,7 +32,7 @@ def _tile(
     rows,
     columns,
     scale,
-    n_rows: tl.constexpr,
+    n_rows,
     n_features: tl.constexpr,
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLUMNS: tl.constexpr,
@@ -57,41 +64,44 @@ def _tile(
 
 
 @triton.jit
-def _of_both(rate, rows, columns, n_rows: tl.constexpr):
+def _of_both(rate, rows, columns, n_rows):
     """rate_i + rate_j of a tile."""
     own = tl.load(rate + rows, mask=rows < n_rows, other=0.0)
     theirs = tl.load(rate + columns, mask=columns < n_rows, other=0.0)
     return own[:, None] + theirs[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=[*SIZES, "n_columns", "stride"])
 def _sums_kernel(
     z,
     pseudo_labels,
-    total,
-    same,
+    sums,
     first_row,
     last_row,
     scale,
-    n_rows: tl.constexpr,
+    n_rows,
+    n_columns,
+    stride,
     n_features: tl.constexpr,
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
 ):
+    """Sums over `n_columns` columns of a block of rows, into (parts of the columns, 2, stride)."""
     rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    part = tl.program_id(1).to(tl.int64)
     sum_all = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
     sum_same = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
-    for start in range(0, n_rows, BLOCK_COLUMNS):
-        columns = start + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
+    for start in range(0, n_columns, BLOCK_COLUMNS):
+        columns = part * n_columns + start + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
         e, is_same = _tile(z, pseudo_labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
         sum_all += tl.sum(e, 1)
         sum_same += tl.sum(tl.where(is_same, e, 0.0), 1)
-    tl.store(total + rows, sum_all, mask=rows < last_row)
-    tl.store(same + rows, sum_same, mask=rows < last_row)
+    tl.store(sums + 2 * part * stride + rows, sum_all, mask=rows < last_row)
+    tl.store(sums + (2 * part + 1) * stride + rows, sum_same, mask=rows < last_row)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=[*SIZES])
 def _weights_kernel(
     z,
     pseudo_labels,
@@ -101,7 +111,7 @@ def _weights_kernel(
     first_row,
     last_row,
     scale,
-    n_rows: tl.constexpr,
+    n_rows,
     n_features: tl.constexpr,
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLUMNS: tl.constexpr,
@@ -137,23 +147,38 @@ class TritonBackend:
         self, low: Tensor, pseudo_labels: Tensor, scale: float, own: slice, block_entries: int = BLOCK_ENTRIES
     ):
         self._low, self._pseudo_labels, self._scale, self._own = low.contiguous(), pseudo_labels, scale, own
-        self._block_rows = max(1, block_entries // len(low))
+        # Blocks of about the same size
+        n_own = own.stop - own.start
+        n_blocks = triton.cdiv(n_own, max(1, block_entries // len(low)))
+        self._block_rows = triton.cdiv(n_own, n_blocks)
         is_small = low.dtype == torch.float32
         self._sizes = {"BLOCK_ROWS": 64 if is_small else 128, "BLOCK_COLUMNS": 64 if is_small else 128, "STEP": 32}
         self._launch = {"num_warps": 4 if is_small else 8, "num_stages": 3}
 
+    def _on_device(self) -> AbstractContextManager:
+        # Triton starts kernels on the current GPU, whichever the tensors are on.
+        device = self._low.device
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
     def sums(self) -> Tensor:
         """Sums of exponentials of every own row over all others, and over those of its cluster: (2, 2N) float32."""
         n_rows, n_features = self._low.shape
-        sums = torch.zeros(2, n_rows, dtype=torch.float32, device=self._low.device)
-        grid = (triton.cdiv(self._own.stop - self._own.start, self._sizes["BLOCK_ROWS"]),)
-        _sums_kernel[grid](
-            *(self._low, self._pseudo_labels, sums[0], sums[1], self._own.start, self._own.stop),
-            *(self._scale, n_rows, n_features),
-            **self._sizes,
-            **self._launch,
-        )
-        return sums
+        n_blocks = triton.cdiv(self._own.stop - self._own.start, self._sizes["BLOCK_ROWS"])
+        block_columns = self._sizes["BLOCK_COLUMNS"]
+        # Small batches have fewer blocks of rows than a GPU has multiprocessors.
+        n_parts = max(1, min(SUMS_PROGRAMS // n_blocks, triton.cdiv(n_rows, block_columns)))
+        n_columns = triton.cdiv(triton.cdiv(n_rows, n_parts), block_columns) * block_columns
+        n_parts = triton.cdiv(n_rows, n_columns)
+        stride = triton.cdiv(n_rows, ALIGNED_ENTRIES) * ALIGNED_ENTRIES
+        sums = torch.zeros(n_parts, 2, stride, dtype=torch.float32, device=self._low.device)
+        with self._on_device():
+            _sums_kernel[n_blocks, n_parts](
+                *(self._low, self._pseudo_labels, sums, self._own.start, self._own.stop),
+                *(self._scale, n_rows, n_columns, stride, n_features),
+                **self._sizes,
+                **self._launch,
+            )
+        return sums.sum(0)[:, :n_rows].contiguous()
 
     def gradient(self, all_rate: Tensor, same_rate: Tensor | None) -> Tensor:
         """Sum over j of w_ij z_j / sqrt(t) for every own row i, (2N, features) float32."""
@@ -168,11 +193,12 @@ class TritonBackend:
                 triton.cdiv(last - first, self._sizes["BLOCK_ROWS"]),
                 triton.cdiv(n_rows, self._sizes["BLOCK_COLUMNS"]),
             )
-            _weights_kernel[grid](
-                *(self._low, self._pseudo_labels, all_rate.float(), same_rate.float(), weights, first, last),
-                *(self._scale, n_rows, n_features),
-                **self._sizes,
-                **self._launch,
-            )
+            with self._on_device():
+                _weights_kernel[grid](
+                    *(self._low, self._pseudo_labels, all_rate.float(), same_rate.float(), weights, first, last),
+                    *(self._scale, n_rows, n_features),
+                    **self._sizes,
+                    **self._launch,
+                )
             gradient[first:last] = torch.mm(weights[: last - first], self._low)
         return gradient

@@ -4,6 +4,8 @@ import torch
 
 # Below this many cells in a minibatch the products are too small to gain from a shorter type.
 MIN_CELLS = 1024
+# From Ampere on. What torch itself is asked for (`is_bf16_supported`) is of the current GPU, which may be another.
+BFLOAT16_CAPABILITY = (8, 0)
 
 
 def products_type(device: torch.device, batch_size: int) -> torch.dtype | None:
@@ -14,7 +16,7 @@ def products_type(device: torch.device, batch_size: int) -> torch.dtype | None:
     if batch_size < MIN_CELLS:
         return None
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY else None
     return torch.bfloat16 if _cpu_multiplies_bfloat16() else None
 
 

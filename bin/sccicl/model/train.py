@@ -19,6 +19,7 @@ from .kmeans import kmeans, lloyd, means, refine
 from .minibatches import balanced_minibatches, minibatches, n_minibatches
 from .pseudo_labels import kmeans_pseudo_labels
 from .snapshots import snapshot_cells, snapshot_epochs
+from .train_graph import GraphedSteps
 from .train_state import QUANTITIES, TrainingState
 from .train_step import Stepper
 from .views import mask, noise, unit_noise
@@ -129,16 +130,30 @@ def train(
             state.snapshots["embedding"].append(embedded(cells.take(seen)).cpu())
             state.snapshots["pseudo_labels"].append(state.pseudo_labels[seen].cpu())
 
+    def on_minibatch(batch: Tensor) -> None:
+        ours = others = cells.take(batch)
+        if per_minibatch:
+            _label_minibatch(state, take_step.embed(ours), batch, n_clusters, seed)
+        first = draw_view(ours, config, state.drawing)
+        if neighbours is not None:
+            others = cells.take(one_of(neighbours[batch], state.drawing))
+        views = torch.cat([first, draw_view(others, config, state.drawing)])
+        losses = take_step(views, state.pseudo_labels[batch])
+        state.sums += torch.stack(losses) * len(batch)
+
+    # Several processes wait for each other, cells of the host for their rows, and parts of a step for the memory.
+    may_capture = world.size == 1 and cells.is_resident
+    take_graphed = GraphedSteps(on_minibatch, device, state.drawing, lambda: may_capture and take_step.is_whole)
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
             if first_batch == 0:
                 take_snapshot(epoch)
-                state.sums = torch.zeros(3, device=device)
+                state.sums.zero_()
                 state.previous = state.pseudo_labels.clone()
                 state.order = state.shuffling.get_state()
                 if not per_minibatch and n_clusters > 1 and epoch > 0:
                     h = embedded(cells.x)
-                    state.pseudo_labels = lloyd(h, means(h, state.pseudo_labels, n_clusters)[0], max_iter=1).labels
+                    state.pseudo_labels.copy_(lloyd(h, means(h, state.pseudo_labels, n_clusters)[0], max_iter=1).labels)
             state.shuffling.set_state(state.order)
             if batches is None:
                 drawn = minibatches(len(x), config.batch_size, state.shuffling)
@@ -147,15 +162,7 @@ def train(
             for number, batch in enumerate(drawn):
                 if number < first_batch:
                     continue
-                ours = others = cells.take(batch)
-                if per_minibatch:
-                    _label_minibatch(state, take_step.embed(ours), batch, n_clusters, seed)
-                first = draw_view(ours, config, state.drawing)
-                if neighbours is not None:
-                    others = cells.take(one_of(neighbours[batch], state.drawing))
-                views = torch.cat([first, draw_view(others, config, state.drawing)])
-                losses = take_step(views, state.pseudo_labels[batch])
-                state.sums += torch.stack(losses) * len(batch)
+                take_graphed(batch)
                 checkpoint.step_done(partial(_progress, epoch, number + 1, state))
             first_batch = 0
             _close_epoch(state, epoch, config)
@@ -178,9 +185,12 @@ def _start(cells: CellLoader, pseudo_labels: Tensor | None, config: Config, seed
         ],
         weight_decay=config.weight_decay,
         fused=True,
+        capturable=device.type == "cuda",
     )
     pseudo_labels = (
-        torch.full((len(cells.x),), -1, device=device) if pseudo_labels is None else pseudo_labels.to(device)
+        torch.full((len(cells.x),), -1, device=device)
+        if pseudo_labels is None
+        else pseudo_labels.to(device, copy=True)  # changed in place
     )
     shuffling = torch.Generator(device).manual_seed(seed)
     return TrainingState(
@@ -208,7 +218,7 @@ def _label_minibatch(state: TrainingState, h: Tensor, batch: Tensor, k: int, see
     if state.centroids is None or len(state.centroids) != k:
         state.centroids = kmeans(h, k, seed=seed, n_init=1).centroids
     else:
-        state.centroids = refine(h, state.centroids, max_iter=WARM_ITERATIONS)
+        state.centroids.copy_(refine(h, state.centroids, max_iter=WARM_ITERATIONS))
     state.pseudo_labels[batch] = kmeans_pseudo_labels(h, state.centroids)
 
 

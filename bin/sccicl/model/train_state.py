@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..runtime.device import random_state, set_random_state
+
 QUANTITIES = ("epoch", "loss", "instance_loss", "cluster_loss", "label_change")
 
 
@@ -32,12 +34,11 @@ class TrainingState:
 
     def snapshot(self) -> dict[str, Any]:
         """Tensors, numbers and text that `restore` takes."""
-        device = self.pseudo_labels.device
         return {
             "modules": self.modules.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "drawing": self.drawing.get_state(),
-            "dropout": torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state(),
+            "dropout": random_state(self.pseudo_labels.device),
             "order": self.order,
             "pseudo_labels": self.pseudo_labels,
             "previous": self.previous,
@@ -53,10 +54,7 @@ class TrainingState:
         self.modules.load_state_dict(snapshot["modules"])
         self.optimiser.load_state_dict(snapshot["optimiser"])
         self.drawing.set_state(snapshot["drawing"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(snapshot["dropout"], device)
-        else:
-            torch.set_rng_state(snapshot["dropout"])
+        set_random_state(snapshot["dropout"], device)
         self.order = snapshot["order"]
         self.pseudo_labels, self.previous, self.sums = (
             snapshot[name].to(device) for name in ("pseudo_labels", "previous", "sums")

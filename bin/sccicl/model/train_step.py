@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..runtime.device import is_out_of_memory
+from ..errors import InputError
+from ..runtime.device import backend_of, is_accelerator, is_out_of_memory, random_state, set_random_state
 from ..runtime.progress import log
 from .distributed import World
 from .encoder import encode
@@ -25,10 +26,10 @@ CPU_ROWS = 1024
 class Stepper:
     """Takes steps on the losses of two views.
 
-    After an out-of-memory error it halves the tiles of the loss, then the rows that go through the model at a time, and
-    does the step again. Rows that go through in parts go through twice (Gao et al. 2021, gradient caching): first for
-    all projections, without gradient, so that every cell still meets all others; then, with the gradient of the loss
-    with respect to the projections known, for the weights.
+    After an out-of-memory error it halves the tiles of the loss, then the rows that go through the model at a time (on
+    a GPU the rows first), and does the step again. Rows that go through in parts go through twice (Gao et al. 2021,
+    gradient caching): first for all projections, without gradient, so that every cell still meets all others; then,
+    with the gradient of the loss with respect to the projections known, for the weights.
 
     Parameters
     ----------
@@ -66,11 +67,22 @@ class Stepper:
             try:
                 return self._take(views, pseudo_labels)
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                # A step that is being recorded as a graph is not taken, and cannot be taken again.
+                if not is_out_of_memory(error) or self._is_recording():
                     raise
-                short_of = error
-            # Outside of the handler, which would keep the tensors of the failed step alive.
+                # Its text only: the error holds the frames of the failed step, and these all of its tensors.
+                short_of = str(error)
+            # Outside of the handler, which would keep them alive as well.
+            self._optimiser.zero_grad()
             self._shrink(len(views), short_of)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows go through the model at once, with tiles of the usual size."""
+        return self.tile_rows is None and self.micro_batch is None
+
+    def _is_recording(self) -> bool:
+        return self._device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
     def embed(self, x: Tensor) -> Tensor:
         """H = f(X) of cells without dropout and gradient, (cells, features), each process its share of them."""
@@ -79,19 +91,26 @@ class Stepper:
             h = encode(self._modules["encoder"], x[own])
         return self._world.gather(h, own, len(x))
 
-    def _shrink(self, n_rows: int, error: RuntimeError) -> None:
-        rows = self.tile_rows or TILE_ROWS
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        if rows > MIN_TILE_ROWS:
+    def _shrink(self, n_rows: int, short_of: str) -> None:
+        """Take less at a time: what is big on a CPU are the tiles of a loss, on a GPU the activations of the rows."""
+        if self._world.size > 1:
+            # The others wait for this process's share of a sum, and cannot know that it begins anew.
+            raise InputError(
+                f"out of memory on {self._device}, in process {self._world.rank} of {self._world.size}: give a smaller "
+                f"--batch-size than {self._config.batch_size}, or more GPUs"
+            )
+        if is_accelerator(self._device):
+            backend_of(self._device).empty_cache()
+        rows, micro = self.tile_rows or TILE_ROWS, min(self.micro_batch or n_rows, n_rows)
+        can_halve_tiles, can_halve_rows = rows > MIN_TILE_ROWS, micro > MIN_MICRO_BATCH
+        if can_halve_rows and (is_accelerator(self._device) or not can_halve_tiles):
+            self.micro_batch = max(MIN_MICRO_BATCH, micro // 2)
+            log(f"WARNING: out of memory on {self._device}: going on with {self.micro_batch} rows at a time")
+        elif can_halve_tiles:
             self.tile_rows = rows // 2
             log(f"WARNING: out of memory on {self._device}: going on with tiles of {self.tile_rows} rows")
-            return
-        micro = min(self.micro_batch or n_rows, n_rows)
-        if micro <= MIN_MICRO_BATCH:
-            raise error
-        self.micro_batch = max(MIN_MICRO_BATCH, micro // 2)
-        log(f"WARNING: out of memory on {self._device}: going on with {self.micro_batch} rows at a time")
+        else:
+            raise torch.OutOfMemoryError(short_of)
 
     def _take(self, views: Tensor, pseudo_labels: Tensor) -> Losses:
         config, world = self._config, self._world
@@ -130,7 +149,7 @@ class Stepper:
         return Losses(*(value.detach() for value in losses))
 
     def _project(self, rows: Tensor) -> Tensor:
-        parts = rows.split(CPU_ROWS) if self._device.type == "cpu" else (rows,)
+        parts = (rows,) if is_accelerator(self._device) else rows.split(CPU_ROWS)
         with self.autocast():
             projected = [self._modules["head"](self._modules["encoder"](part)).float() for part in parts]
         return torch.cat(projected) if len(projected) > 1 else projected[0]
@@ -143,7 +162,7 @@ class Stepper:
         """State of the generator that dropout draws from."""
         if self._config.dropout == 0:
             return None
-        return torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.get_rng_state()
+        return random_state(self._device)
 
     @contextmanager
     def _with_dropout(self, state: Tensor | None) -> Iterator[None]:
@@ -152,14 +171,8 @@ class Stepper:
             yield
             return
         after = self._dropout()
-        self._set_dropout(state)
+        set_random_state(state, self._device)
         try:
             yield
         finally:
-            self._set_dropout(after)
-
-    def _set_dropout(self, state: Tensor) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(state, self._device)
-        else:
-            torch.set_rng_state(state)
+            set_random_state(after, self._device)

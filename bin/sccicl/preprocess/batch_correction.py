@@ -17,6 +17,7 @@ from .highly_variable_genes import order_genes
 from .normalise import z_scored
 
 if TYPE_CHECKING:
+    import torch
     from anndata import AnnData
 
     from ..config import Config
@@ -128,7 +129,9 @@ def corrected_input(x: np.ndarray, batches: np.ndarray, *, seed: int = 0) -> np.
     return x + (correct(scores, batches) - scores) @ axes
 
 
-def neighbours_across(scores: np.ndarray, batches: np.ndarray, n_neighbours: int) -> np.ndarray:
+def neighbours_across(
+    scores: np.ndarray, batches: np.ndarray, n_neighbours: int, *, device: "torch.device | str" = "cpu"
+) -> np.ndarray:
     """Neighbours of every cell for its second view, (cells, 2 x n_neighbours): as many of other batches as of its own.
 
     Those of other batches are mutual ones; a cell that has none gets the nearest of its own batch instead.
@@ -139,7 +142,9 @@ def neighbours_across(scores: np.ndarray, batches: np.ndarray, n_neighbours: int
     own = np.empty((n_cells, n_neighbours), dtype=np.int64)
     for batch in range(batches.max() + 1):
         cells = np.flatnonzero(batches == batch)
-        nearest = neighbour_indices(scores[cells], n_neighbours) if len(cells) > 1 else np.zeros((1, 1), dtype=int)
+        nearest = np.zeros((1, 1), dtype=np.int64)
+        if len(cells) > 1:
+            nearest = neighbour_indices(scores[cells], n_neighbours, device=device)
         own[cells] = cells[np.resize(nearest.T, (n_neighbours, len(cells))).T]
     partners: list[list[int]] = [[] for _ in range(n_cells)]
     for first in range(batches.max() + 1):

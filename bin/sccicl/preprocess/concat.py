@@ -1,12 +1,14 @@
 """Samples of a group in one AnnData, each after its own quality control."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import InputKind
 from ..errors import InputError
 from ..io.gene_names import add_symbols_column
+from ..io.plausibility import check_plausible
 from ..io.read import read_counts, take_record
 from ..io.validate import add_warning, quoted
 from .qc import Limits, quality_control
@@ -27,6 +29,7 @@ def join_samples(
     limits: Limits,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
+    cells_in: str | None = None,
 ) -> "AnnData":
     """Read the samples and put their cells one below the other.
 
@@ -47,7 +50,10 @@ def join_samples(
         raise InputError(
             f"only the sample {quoted(names)} is to be joined, and it takes two: cluster it by itself, or add one"
         )
-    samples = [_one(path, name, limits, input_kind, counts_layer) for path, name in zip(paths, names, strict=True)]
+    # A gene of one sample's cell type alone may be rare in all of them together, but is not to be lost in one.
+    of_cells = replace(limits, min_cells=None)
+    asked = {"input_kind": input_kind, "counts_layer": counts_layer, "cells_in": cells_in}
+    samples = [_one(path, name, of_cells, asked) for path, name in zip(paths, names, strict=True)]
     shared = set.intersection(*(set(sample.var_names) for sample in samples))
     fewest, smallest = min((sample.n_vars, name) for sample, name in zip(samples, names, strict=True))
     if len(shared) < LEAST_SHARED * fewest:
@@ -59,6 +65,8 @@ def join_samples(
     genes = [gene for gene in samples[0].var_names if gene in shared]
     joined = anndata.concat([sample[:, genes] for sample in samples], merge="first")
     joined.var = samples[0].var.loc[genes].copy()
+    if limits.min_cells is not None:
+        joined = joined[:, joined.X.getnnz(axis=0) >= limits.min_cells].copy()
     joined.obs[SAMPLE_COLUMN] = [name for sample, name in zip(samples, names, strict=True) for _ in range(sample.n_obs)]
     sections = [sample.uns["cicl"] for sample in samples]
     joined.uns["cicl"] = {
@@ -66,18 +74,21 @@ def join_samples(
     }
     if all("qc" in section for section in sections):
         joined.uns["cicl"]["qc"] = _together({name: s["qc"] for name, s in zip(names, sections, strict=True)})
-        joined.uns["cicl"]["qc"]["genes_out"] = len(genes)
+        joined.uns["cicl"]["qc"]["genes_out"] = joined.n_vars
+        if limits.min_cells is not None:
+            joined.uns["cicl"]["qc"]["thresholds"] = {"min_cells": float(limits.min_cells)}
     for name, section in zip(names, sections, strict=True):
         for warning in section.get("warnings", ()):
             add_warning(joined, f"{name}: {warning}")
     return joined
 
 
-def _one(path: Path, name: str, limits: Limits, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
-    sample = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+def _one(path: Path, name: str, limits: Limits, asked: dict[str, Any]) -> "AnnData":
+    sample = read_counts(path, **asked)
     take_record(sample, path)
     add_symbols_column(sample)
-    sample = quality_control(sample, limits, input_kind=input_kind)
+    check_plausible(sample, asked["input_kind"])
+    sample = quality_control(sample, limits, input_kind=asked["input_kind"])
     sample.obs_names = f"{name}_" + sample.obs_names
     return sample
 

@@ -10,17 +10,22 @@ from scipy import sparse
 from ..config import GeneSelection, InputKind
 from ..numerics.neighbours import neighbour_indices
 from ..numerics.ordering import in_order
+from ..numerics.pca import principal_components
 from ..numerics.reproducible_sums import row_sums
 from .batch_correction import batch_codes, corrected_input, neighbours_across, order_genes_jointly
 from .highly_variable_genes import order_genes
-from .normalise import library_sizes, normalise, root_scaled, size_factors, z_scored
+from .normalise import freeman_tukey, library_sizes, normalise, root_scaled, size_factors, z_scored
 
 if TYPE_CHECKING:
-    pass
+    import torch
 
 
-GENE_SETS: tuple[tuple[GeneSelection, int], ...] = (("seurat", 2000), ("cell_ranger", 2000), ("cell_ranger", 4000))
+N_GENES = 2000
+MANY_GENES = 4000
+COMPONENTS = 50
 NULL_CELLS = 800
+# Genes whose variance is found together.
+BLOCK_GENES = 2000
 
 
 class CountFeatures:
@@ -48,23 +53,32 @@ class CountFeatures:
     def _order(self, selection: GeneSelection) -> np.ndarray:
         return order_genes(self.counts, self._factors, self.input_kind, selection)
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Features`."""
-        orders = {selection: self._order(selection) for selection, _ in GENE_SETS}
-        seen = set()
-        for selection, n_genes in GENE_SETS:
-            genes = np.sort(orders[selection][:n_genes])
-            if genes.tobytes() not in seen:
-                seen.add(genes.tobytes())
-                yield z_scored(self._values(genes))
+    def blocks(self, seed: int) -> Iterator[np.ndarray]:
+        """See `Features`: variable genes z-scored, scaled by the root, and as logarithms; and roots of the counts."""
+        for values in (*self.scalings(), self._values(self._order("cell_ranger")[:N_GENES]), self._roots()):
+            yield principal_components(self._aligned(values), COMPONENTS, seed=seed)
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def _aligned(self, values: np.ndarray) -> np.ndarray:
+        """Dense cells x genes without what differs between batches."""
+        return values
+
+    def _roots(self) -> np.ndarray:
+        """Freeman-Tukey values of the normalised counts on the genes that vary most in them, (cells, genes) float32."""
+        values = self._log_values.tocsc()
+        values.data = np.expm1(values.data)
+        starts = range(0, values.shape[1], BLOCK_GENES)
+        parts = (freeman_tukey(values[:, start : start + BLOCK_GENES].toarray()) for start in starts)
+        variance = np.concatenate([part.var(0) for part in parts])
+        chosen = np.sort(np.argsort(-variance, kind="stable")[:N_GENES])
+        return freeman_tukey(values[:, chosen].toarray()).astype(np.float32)
+
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
-        values = self._values(self._order("cell_ranger")[: GENE_SETS[-1][1]])
+        values = self._values(self._order("cell_ranger")[:MANY_GENES])
         return root_scaled(values), z_scored(values)
 
     def log_depth(self) -> np.ndarray | None:
@@ -104,18 +118,22 @@ class BatchFeatures(CountFeatures):
         return order_genes_jointly(self.counts, self._factors, self.input_kind, selection, self.batches, 2000)
 
     def _values(self, genes: np.ndarray) -> np.ndarray:
-        values = super()._values(genes)
+        return self._centred(super()._values(genes))
+
+    def _centred(self, values: np.ndarray) -> np.ndarray:
         for batch in range(self.batches.max() + 1):
             values[self.batches == batch] -= values[self.batches == batch].mean(0)
         return values
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
-        """See `Features`."""
-        return (corrected_input(values, self.batches) for values in super().gene_sets())
+    def _aligned(self, values: np.ndarray) -> np.ndarray:
+        return corrected_input(values, self.batches)
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def _roots(self) -> np.ndarray:
+        return self._centred(super()._roots())
+
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `Features`."""
-        return neighbours_across(scores, self.batches, n_neighbours)
+        return neighbours_across(scores, self.batches, n_neighbours, device=device)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
@@ -129,7 +147,7 @@ DEPTH_CELLS = 1 << 13
 class SortedFeatures:
     """Evidence of counts, in memory or in a file, in the order of the names of cells and genes.
 
-    Only cells that are looked at are read or brought into that order: of a big sample, k and the pool are made from
+    Only cells that are looked at are read or brought into that order: of a big sample, k and the ensemble are made from
     some of its cells.
 
     Parameters
@@ -168,11 +186,11 @@ class SortedFeatures:
         """See `features.Features`."""
         return self._of(np.asarray(cells))
 
-    def neighbours(self, scores: np.ndarray, n_neighbours: int) -> np.ndarray:
+    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `features.Features`."""
         if self._batches is not None:
-            return neighbours_across(scores, self._batches, n_neighbours)
-        return neighbour_indices(scores, n_neighbours).astype(np.int64)
+            return neighbours_across(scores, self._batches, n_neighbours, device=device)
+        return neighbour_indices(scores, n_neighbours, device=device)
 
     def log_depth(self) -> np.ndarray | None:
         """See `features.Features`; a file is read in blocks of cells."""
@@ -183,9 +201,9 @@ class SortedFeatures:
         sums = [row_sums(sparse.csr_matrix(block), whole_numbers=whole_numbers) for block in blocks]
         return np.log(np.concatenate(sums))[self._cells]
 
-    def gene_sets(self) -> Iterator[np.ndarray]:
+    def blocks(self, seed: int) -> Iterator[np.ndarray]:
         """See `features.Features`."""
-        return self._whole.gene_sets()
+        return self._whole.blocks(seed)
 
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `features.Features`."""

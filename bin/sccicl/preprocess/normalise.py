@@ -22,6 +22,11 @@ def root_scaled(values: np.ndarray) -> np.ndarray:
     return values / np.sqrt(np.maximum(values.std(0), 1e-8))
 
 
+def freeman_tukey(values: np.ndarray) -> np.ndarray:
+    """sqrt(x) + sqrt(x + 1), of about the same variance for any mean of a count (Freeman & Tukey 1950)."""
+    return np.sqrt(values) + np.sqrt(values + 1)
+
+
 # z-scored together: what is worked on stays in a core's cache.
 SCORE_CELLS = 512
 

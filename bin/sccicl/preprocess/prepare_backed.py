@@ -17,6 +17,10 @@ import numpy as np
 from scipy import sparse
 
 from ..config import Config, InputKind
+from ..io.feature_filter import find_genes
+from ..io.names import check_names, clean_names
+from ..io.orientation import check_axes
+from ..io.plausibility import check_kind, warn_of_empty_droplets
 from ..io.read_backed import (
     BLOCKS_AT_A_TIME,
     BYTES_PER_ENTRY,
@@ -26,7 +30,7 @@ from ..io.read_backed import (
     StoredMatrix,
     row_blocks,
 )
-from ..io.validate import are_plain_counts, as_counts, check_columns, check_names, check_size, check_values
+from ..io.validate import add_warning, are_plain_counts, as_counts, check_columns, check_size, check_values
 from ..numerics.ordering import canonical_order, inverse
 from ..numerics.reproducible_sums import grouped_sums, row_sums, units_of
 from ..runtime.prefetch import map_in_order, prefetch
@@ -77,6 +81,7 @@ def prepare_stored(
     max_bytes: int,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
+    cells_in: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
 ) -> "AnnData":
@@ -92,12 +97,14 @@ def prepare_stored(
     AnnData
         obs, var and uns of the result, without values, for `finish`.
     """
-    names = _checked_names(matrix, name, input_kind, counts_layer)
+    names = _checked_names(matrix, name, input_kind, counts_layer, cells_in)
     check_columns(names, label_col=label_col, batch_col=batch_col)
     affordable = (max_bytes - BASE_BYTES) // (BLOCKS_AT_A_TIME * BYTES_PER_ENTRY)
     max_entries = min(MAX_BLOCK_ENTRIES, max(MIN_BLOCK_ENTRIES, affordable))
     where = "X" if counts_layer is None else "raw.X" if counts_layer == "raw" else f"layers['{counts_layer}']"
     copied = _copy(matrix, names, target, input_kind, where, max_entries)
+    if input_kind == "counts":
+        warn_of_empty_droplets(names, copied.library)
     kept = _without_empty(names, copied)
     cells, genes = np.diff(copied.indptr) > 0, copied.found > 0
     _drop_from_copy(target, copied, cells, genes)
@@ -123,13 +130,22 @@ def prepare_stored(
     return kept
 
 
-def _checked_names(matrix: StoredMatrix, name: str, input_kind: InputKind, counts_layer: str | None) -> "AnnData":
+def _checked_names(
+    matrix: StoredMatrix, name: str, input_kind: InputKind, counts_layer: str | None, cells_in: str | None
+) -> "AnnData":
+    clean_names(matrix.names, name)
+    if cells_in is None:
+        check_axes(matrix.names.obs_names, matrix.names.var_names, name)
+    found = find_genes(matrix.names.var, name)
+    if not found.is_gene.all():
+        matrix.keep_genes(found.is_gene)
     names = matrix.names
-    origin = {"input": name, "input_kind": input_kind, "counts_layer": counts_layer}
+    for note in found.notes:
+        add_warning(names, note)
+    origin = {"input": name, "input_kind": input_kind, "counts_layer": counts_layer, "cells_in": cells_in}
     names.uns.setdefault("cicl", {})["prepare"] = {key: value for key, value in origin.items() if value is not None}
-    names.obs_names, names.var_names = names.obs_names.astype(str), names.var_names.astype(str)
     check_size(names)
-    check_names(names)
+    check_names(names, name)
     return names
 
 
@@ -176,6 +192,8 @@ def _checked(
     if input_kind != "counts" or not are_plain_counts(block.data):
         check_values(_at(first, block, names), input_kind=input_kind, where=where, count_layers=count_layers)
         block = as_counts(block, input_kind)
+    if first == 0:
+        check_kind(names, block, input_kind)
     n_genes, genes = block.shape[1], block.indices.astype(np.intp)  # once, instead of in each bincount
     if input_kind == "counts":
         typical = np.bincount(genes, block.data, n_genes)
@@ -337,10 +355,10 @@ def finish(target: "h5py.File", kept: "AnnData") -> None:
 
 def write_prepared(
     matrix: StoredMatrix, path: Path, outfile: Path, sample_id: str, record: dict[str, Any], **options: Any
-) -> None:
+) -> list[str]:
     """Prepare `matrix`, of the file `path`, into the h5ad `outfile`, whole or not at all; see `prepare_stored`.
 
-    `record` is added to `uns["cicl"]["prepare"]`.
+    `record` is added to `uns["cicl"]["prepare"]`; gives the warnings.
     """
     from ..io.write_h5ad import hdf5_file
     from ..runtime.files import atomic_path
@@ -359,3 +377,4 @@ def write_prepared(
                     kept.uns["cicl"]["prepare"][column] = options[column]
             finish(target, kept)
         seal(temporary)
+    return list(map(str, kept.uns["cicl"].get("warnings", ())))

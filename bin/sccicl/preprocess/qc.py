@@ -10,15 +10,19 @@ from scipy import ndimage, signal, sparse
 from ..config import Doublets, InputKind
 from ..errors import InputError
 from ..io.gene_names import gene_symbols
+from ..io.name_patterns import gene_part
 from ..io.validate import add_warning, check_size, source_name
 from ..numerics.ordering import canonical_order, in_order
+from ..runtime.progress import log
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-# MT-ND1 (human), mt-Nd1 (mouse), mt:ND1 (fly)
-MITOCHONDRIAL = re.compile(r"^mt[-:]", re.IGNORECASE)
+# MT-ND1 (human), mt-Nd1 (mouse), mt:ND1 (fly), MT.ND1 (as R writes columns)
+MITOCHONDRIAL = re.compile(r"^mt[-:.]", re.IGNORECASE)
+# More than this share of the cells is not the odd damaged one.
+MANY_REMOVED = 1 / 3
 # Makes the median absolute deviation of normal values their standard deviation.
 MAD_SCALE = 1.4826
 # However even the cells are, fewer per cent of mitochondrial counts are no sign of damage.
@@ -44,7 +48,8 @@ class Limits:
     nmads
         Where one of the three limits above is not given: deviations from the median, in median absolute deviations
         scaled as in scuttle's `isOutlier`. Of counts and genes the logarithm is taken, and only too low values are
-        outliers; of the mitochondrial share only too high ones, and never below 5 per cent.
+        outliers; of the mitochondrial share only too high ones, and never below 5 per cent. Where the deviation is 0
+        there is no limit.
     min_cells
         Cells that a gene is found in at least.
     doublets
@@ -123,6 +128,12 @@ def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind =
         found.obs[f"cicl_qc_{name}"] = column[kept]
     section = found.uns.setdefault("cicl", {})
     section["qc"] = _record(adata, values, reasons, thresholds, kept, genes)
+    removed = section["qc"]["removed"]
+    told = f"{adata.n_obs - found.n_obs} of {adata.n_obs} cells were removed by the quality control"
+    told += f" ({_told(removed, thresholds)})"
+    log(f"{source_name(adata)}: {told}")
+    if adata.n_obs - found.n_obs > MANY_REMOVED * adata.n_obs:
+        notes.append(f"{told}, more than a third: check the limits, or leave them out")
     for note in notes:
         add_warning(found, f"{source_name(adata)}: {note}")
     check_size(found, dropped=" left by the quality control (its limits can be set, or left out)")
@@ -137,7 +148,7 @@ def measure(adata: "AnnData", input_kind: InputKind) -> dict[str, np.ndarray]:
         return values
     total = np.asarray(counts.sum(1, dtype=np.float64)).ravel()
     values["counts"] = total.astype(np.int64)
-    is_mito = np.array([bool(MITOCHONDRIAL.match(name)) for name in gene_symbols(adata)])
+    is_mito = np.array([bool(MITOCHONDRIAL.match(gene_part(name))) for name in gene_symbols(adata)])
     if is_mito.any():
         mito = np.asarray(counts[:, np.flatnonzero(is_mito)].sum(1, dtype=np.float64)).ravel()
         values["mito"] = np.divide(100 * mito, total, out=np.zeros(len(total)), where=total > 0)
@@ -150,12 +161,15 @@ def failures(values: dict[str, np.ndarray], limits: Limits) -> tuple[dict[str, n
     for name, given in (("counts", limits.min_counts), ("genes", limits.min_genes)):
         if name in values and (given is not None or limits.nmads is not None):
             limit = float(given) if given is not None else lower_limit(values[name], limits.nmads)
+            if limit is None:
+                continue
             thresholds[f"min_{name}"] = limit
             reasons[f"few_{name}"] = values[name] < limit
     if "mito" in values and (limits.max_mito is not None or limits.nmads is not None):
         limit = float(limits.max_mito) if limits.max_mito is not None else mito_limit(values["mito"], limits.nmads)
-        thresholds["max_mito"] = limit
-        reasons["high_mito"] = values["mito"] > limit
+        if limit is not None:
+            thresholds["max_mito"] = limit
+            reasons["high_mito"] = values["mito"] > limit
     return reasons, thresholds
 
 
@@ -165,15 +179,22 @@ def median_and_deviation(values: np.ndarray) -> tuple[float, float]:
     return median, MAD_SCALE * float(np.median(np.abs(values - median)))
 
 
-def lower_limit(values: np.ndarray, nmads: float) -> float:
-    """`nmads` deviations below the median of the logarithms, as a value."""
+def lower_limit(values: np.ndarray, nmads: float) -> float | None:
+    """`nmads` deviations below the median of the logarithms, as a value; None where the deviation is 0.
+
+    More than half of the cells have the same value then, such as all genes of a small panel.
+    """
     median, deviation = median_and_deviation(np.log1p(values))
+    if deviation == 0:
+        return None
     return float(np.expm1(max(0.0, median - nmads * deviation)))
 
 
-def mito_limit(percent: np.ndarray, nmads: float) -> float:
-    """`nmads` deviations above the median, at least 5 per cent."""
+def mito_limit(percent: np.ndarray, nmads: float) -> float | None:
+    """`nmads` deviations above the median, at least 5 per cent; None where the deviation is 0."""
     median, deviation = median_and_deviation(percent)
+    if deviation == 0:
+        return None
     return max(LEAST_MITO_LIMIT, median + nmads * deviation)
 
 
@@ -228,6 +249,24 @@ def valley(scores: np.ndarray) -> float | None:
     lowest = float(centres[first + int(np.argmin(smooth[first : second + 1]))])
     # A handful of scores beyond all others is no mode.
     return lowest if (scores > lowest).mean() >= LEAST_MODE else None
+
+
+def _told(removed: dict[str, int], thresholds: dict[str, float]) -> str:
+    """How many cells each limit took, and the limits."""
+    limits = {
+        "few_counts": "min_counts",
+        "few_genes": "min_genes",
+        "high_mito": "max_mito",
+        "doublets": "doublet_score",
+    }
+    named = {
+        "few_counts": "counts below",
+        "few_genes": "genes below",
+        "high_mito": "mitochondrial per cent above",
+        "doublets": "doublet score above",
+    }
+    parts = [f"{number} with {named[reason]} {thresholds[limits[reason]]:.4g}" for reason, number in removed.items()]
+    return ", ".join(parts) or "no limit holds"
 
 
 def _record(

@@ -121,14 +121,14 @@ def _views(params: dict[str, Any]) -> str:
 def _pseudo_labels(params: dict[str, Any]) -> str:
     return {
         "minibatch": "Pseudo-labels were those of K-means of each minibatch in the embedding.",
-        "pool": (
-            f"{int(params.get('pool_runs', 0)) or 'Several'} encoders of the same architecture were first trained with "
-            "the instance-wise loss alone, on several sets of variable genes. Each embedding was clustered "
-            "hierarchically, with distances from Euclidean to cosine and a linkage intermediate between centroid and "
-            "Ward (Ward 1963); we used the one closest to centroid linkage that still explained at least 90 % of the "
-            "variance explained by K-means. The partition with the highest mean adjusted Rand index with the others "
-            "gave the first pseudo-labels. K-means in the embedding, started from the previous centroids, updated them "
-            "in every epoch."
+        "ensemble": (
+            "Principal components of variable genes in four scalings (z-scores, values divided by the root of the "
+            "standard deviation, logarithms, and Freeman-Tukey values) were joined, and each cell was moved towards "
+            "its neighbours in a graph of shared nearest neighbours of all four. The cells were clustered by linkage "
+            "between centroid and Ward linkage (Ward 1963) and by Leiden communities (Traag et al. 2019) of two "
+            "graphs, each with all scalings and with one of them left out. The partition with the smallest "
+            "generalised variance within clusters (Friedman and Rubin 1967) gave the first pseudo-labels. K-means in "
+            "the embedding, started from the previous centroids, updated them in every epoch."
         ),
     }.get(str(params.get("pseudo_labels")), "")
 
@@ -172,8 +172,7 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
         by = (
             " in two steps: the geometric mean of the number of clusters separable by held-out genes and the number of "
             "Leiden communities of the shared-neighbour graph (Traag et al. 2019) gave a starting value; near it, the "
-            "number was chosen at which partitions of independently trained embeddings agreed best (mean adjusted Rand "
-            "index)"
+            "number was chosen at which partitions with one scaling left out agreed best (mean adjusted Rand index)"
         )
     number = {
         (True,): " The number of clusters was set beforehand.",
@@ -182,7 +181,9 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     if given == {True, False}:
         number = f" The number of clusters was set beforehand for some samples and estimated{by} for the others."
     seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
-    start = ", started from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "pool" else ""
+    start = (
+        ", started from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "ensemble" else ""
+    )
     seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
     return f"The embedded cells were clustered by K-means{start}{seed}.{number}"
 

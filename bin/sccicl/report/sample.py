@@ -101,7 +101,7 @@ class ClusteredSample:
 
     @property
     def k_agreement(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Numbers of clusters and how well partitions of the pool into so many agree, if several were compared."""
+        """Numbers of clusters and how well partitions of the ensemble into so many agree, if several were compared."""
         return self._k_curve("compared", "agreement")
 
     def _k_curve(self, numbers: str, values: str) -> tuple[np.ndarray, np.ndarray] | None:

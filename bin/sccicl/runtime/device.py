@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, NoGPUError
+from .progress import log
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,10 @@ def set_threads(threads: int | None) -> None:
 
 
 def choose_device(device: str) -> "torch.device":
-    """`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1`.
+    """`auto` (a GPU where there is one that works), `cpu`, `cuda` or `cuda:1`.
+
+    Of several processes that were started together each gets a GPU of its own. The GPU becomes torch's current one, on
+    which Triton starts its kernels.
 
     Raises
     ------
@@ -46,22 +50,50 @@ def choose_device(device: str) -> "torch.device":
     import torch
 
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        chosen, warning = device_or_cpu(device)
+        if warning is not None:
+            log(f"WARNING: {warning}")
+        return chosen
     try:
         chosen = torch.device(device)
     except RuntimeError:
         chosen = None
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise InputError(f"--device is '{device}': give auto, cpu, cuda or cuda:N")
-    if chosen.type == "cuda" and (reason := _why_no_gpu(chosen)) is not None:
+    if chosen.type == "cpu":
+        return chosen
+    chosen = of_this_process(chosen)
+    if (reason := _why_no_gpu(chosen)) is not None:
         raise NoGPUError(f"--device {device} asks for a GPU, but {reason}, or allow the CPU with --allow-cpu-fallback")
+    if chosen.index is not None:
+        torch.cuda.set_device(chosen)
     return chosen
 
 
-def device_or_cpu(device: str) -> tuple["torch.device", str | None]:
-    """As `choose_device`, but the CPU and a warning where no GPU can be used."""
+def of_this_process(device: "torch.device") -> "torch.device":
+    """The GPU of this process where several were started together (`LOCAL_RANK`), else `device`.
+
+    Known before any GPU is touched: on the first one every process would take up memory, or fail where a GPU serves one
+    process only.
+    """
     import torch
 
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return device
+    return torch.device(device.type, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def device_or_cpu(device: str) -> tuple["torch.device", str | None]:
+    """As `choose_device`, but the CPU and a warning where no GPU can be used.
+
+    `auto` warns only of a GPU that is there and does not work.
+    """
+    import torch
+
+    if device == "auto":
+        if not torch.cuda.is_available():
+            return torch.device("cpu"), None
+        device = "cuda"
     try:
         return choose_device(device), None
     except NoGPUError as error:
@@ -93,8 +125,14 @@ def _why_no_gpu(chosen: "torch.device") -> str | None:
             f"torch sees none ({seen}): check that the driver is new enough for CUDA {torch.version.cuda}, the "
             "container's GPU option (--nv, --gpus all) and the queue"
         )
-    if (chosen.index or 0) >= torch.cuda.device_count():
-        return f"this machine has {torch.cuda.device_count()} GPU(s), counted from 0: name another"
+    n_gpus = torch.cuda.device_count()
+    if (chosen.index or 0) >= n_gpus:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            return (
+                f"process {chosen.index} of this machine, counted from 0, finds {n_gpus} GPU(s): start as many "
+                "processes as there are GPUs"
+            )
+        return f"this machine has {n_gpus} GPU(s), counted from 0: name another"
     try:
         # A GPU that this torch has no kernels for, or that another process holds, shows only when it is used.
         torch.ones(2, device=chosen).sum().item()
@@ -138,6 +176,35 @@ def hardware(device: "torch.device") -> dict[str, str | int]:
         if (driver := nvidia_driver()) is not None:
             found["driver"] = driver
     return found
+
+
+def is_accelerator(device: "torch.device") -> bool:
+    """Whether `device` has a memory of its own, from which tensors have to be copied to be read on the host."""
+    return device.type != "cpu"
+
+
+def backend_of(device: "torch.device") -> Any:
+    """Torch's module of an accelerator, such as `torch.cuda`."""
+    import torch
+
+    return getattr(torch, device.type)
+
+
+def random_state(device: "torch.device") -> "torch.Tensor":
+    """State of torch's own generator on `device`, from which dropout is drawn."""
+    import torch
+
+    return backend_of(device).get_rng_state(device) if is_accelerator(device) else torch.get_rng_state()
+
+
+def set_random_state(state: "torch.Tensor", device: "torch.device") -> None:
+    """Take over what `random_state` returned."""
+    import torch
+
+    if is_accelerator(device):
+        backend_of(device).set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
 
 
 def use_device(name: str, threads: int | None) -> Any:

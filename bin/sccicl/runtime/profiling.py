@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .device import backend_of, is_accelerator
+
 if TYPE_CHECKING:
     import torch
 
@@ -45,13 +47,11 @@ def stage(name: str, stages: dict[str, dict[str, float]], device: "torch.device 
     """Record seconds and peak memory (MB; of the GPU too) of the block as `stages[name]`."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak; without it the peak is the process's
-    on_gpu = device is not None and device.type == "cuda"
+    on_gpu = device is not None and is_accelerator(device)
     if on_gpu:
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
+        backend_of(device).reset_peak_memory_stats(device)
     start = time.perf_counter()
     yield
     stages[name] = {"seconds": round(time.perf_counter() - start, 3), "peak_memory_mb": round(_peak_memory_mb(), 1)}
     if on_gpu:
-        stages[name]["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+        stages[name]["peak_gpu_memory_mb"] = round(backend_of(device).max_memory_allocated(device) / 2**20, 1)

@@ -41,8 +41,8 @@ def integrate(
     path
         h5ad with raw counts in X, or in `counts_layer`.
     batch_col
-        Column of obs with the batches, which are clustered jointly (see `batch_correction`); without it, or where there is
-        one batch only, nothing is corrected. A batch of fewer than 10 cells counts as a part of the biggest one.
+        Column of obs with the batches, which are clustered jointly (see `batch_correction`); without it, or where there
+        is one batch only, nothing is corrected. A batch of fewer than 10 cells counts as a part of the biggest one.
     prefix
         Name of the embedding and the clusters.
     warnings
@@ -97,7 +97,7 @@ def integrate(
 def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]:
     """Correct for the batches in place, as far as there are any, and return what is worth a warning.
 
-    A pipeline that compares methods gives them every data set and subset: it must not end where there is nothing to correct.
+    A pipeline that compares methods gives them every data set and subset: none may end for want of batches.
     """
     from ..io.validate import MIN_CELLS
     from ..preprocess.batch_correction import prepare_jointly
@@ -132,7 +132,8 @@ def write_integration(adata: Any, model: "ModelFile", outdir: Path, prefix: str)
     """Write what pipelines that compare integration methods collect.
 
     `<prefix>.h5ad`; `X_<prefix>.parquet` and `X_<prefix>.pkl`, the embedding as a DataFrame indexed by cell;
-    `<prefix>.parquet` and `<prefix>.pkl`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their sizes for MultiQC.
+    `<prefix>.parquet` and `<prefix>.pkl`, the clusters likewise; `<prefix>.model.pt`; and `<prefix>_mqc.json`, their
+    sizes for MultiQC.
     """
     cells = adata.obs_names.astype(object)
     embedding = pd.DataFrame(adata.obsm["X_emb"], index=cells).rename(columns=str)

@@ -34,6 +34,7 @@ def prepare_sample(
     limits: "Limits | None" = None,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
+    cells_in: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
     integrate: bool = False,
@@ -43,6 +44,7 @@ def prepare_sample(
     Cells outside `limits` are left out, unless an earlier step has done its quality control.
     """
     from ..io.gene_names import add_symbols_column
+    from ..io.plausibility import check_plausible
     from ..io.read import check_columns, read_counts, take_record
     from ..preprocess.batch_correction import prepare_jointly
     from ..preprocess.qc import quality_control
@@ -50,9 +52,10 @@ def prepare_sample(
 
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
-        adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer)
+        adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer, cells_in=cells_in)
         take_record(adata, Path(path))
         add_symbols_column(adata)
+        check_plausible(adata, input_kind)
         if limits is not None and "qc" not in adata.uns["cicl"]:
             adata = quality_control(adata, limits, input_kind=input_kind)
         prepared = prepare_counts(adata, input_kind, config)
@@ -79,8 +82,8 @@ def prepare_to_file(
     memory_gb: float,
     input_sha256: str,
     **options: Any,
-) -> None:
-    """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory.
+) -> list[str]:
+    """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory; gives the warnings.
 
     A matrix that is too big for that is prepared from file to file, if its format can be read in blocks and neither
     quality control nor integration is asked for, which look at all cells at once. The checksum of the input is kept in
@@ -98,16 +101,18 @@ def prepare_to_file(
             matrix = stack.enter_context(stored_matrix(path, options.get("counts_layer")))
         except Exception:  # whatever is wrong with the file, the reader of whole files says it best
             matrix = None
+        if options.get("cells_in") == "columns":
+            matrix = None
         if matrix is not None and not fits_in_memory(matrix, config, max_bytes):
             if options.get("limits") is None and not options.get("integrate"):
                 record = {"input_sha256": input_sha256}
-                write_prepared(
+                return write_prepared(
                     matrix, path, outfile, sample_id, record, config=config, max_bytes=max_bytes, **in_blocks
                 )
-                return
             log(
                 f"{path} takes more than {memory_gb:g} GB; for its quality control or integration it is read as a whole"
             )
     prepared = prepare_sample(path, sample_id, config=config, **options)
     prepared.uns["cicl"]["prepare"]["input_sha256"] = input_sha256
     write_h5ad(prepared, outfile)
+    return list(map(str, prepared.uns["cicl"].get("warnings", ())))

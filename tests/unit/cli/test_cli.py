@@ -374,7 +374,7 @@ def test_interrupted_writing_leaves_nothing(finished, tmp_path, monkeypatch):
 
 def test_the_largest_seed(cells, tmp_path):
     cells.write_h5ad(tmp_path / "five.h5ad")
-    options = ["--label-col", "cell_type", "--pool-runs", 2, *QUICK]
+    options = ["--label-col", "cell_type", *QUICK]
     cicl("run", tmp_path / "five.h5ad", "--outdir", tmp_path / "out", "--seed", 2**32 - 1, *options)
     assert json.loads((tmp_path / "out" / "five.metrics.json").read_text())["ari"] == pytest.approx(1)
 

@@ -1,21 +1,21 @@
-"""Principal components, neighbours and the pool on clusters that are known."""
+"""Components, neighbours and the ensemble on clusters that are known."""
 
 from itertools import combinations
 
 import numpy as np
 import pytest
 from sccicl.clustering import ensemble
-from sccicl.clustering.ensemble import Ensemble, medoid
+from sccicl.clustering.ensemble import Ensemble, log_variance_within, most_distinct
 from sccicl.clustering.features import ArrayFeatures
-from sccicl.config import preset_config
-from sccicl.numerics.neighbours import neighbour_indices
-from sccicl.numerics.pca import principal_components
+from sccicl.numerics.neighbours import neighbour_indices, smoothed
+from sccicl.numerics.pca import joined_components, principal_components
 from sccicl.preprocess.features import CountFeatures
+from sccicl.preprocess.normalise import freeman_tukey
+from scipy import sparse
 from simulate import simulate_cells
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_rand_score
-
-CONFIG = preset_config("default")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def unequal():
 
 @pytest.mark.parametrize("seed", [0, 2**32 + 6])
 def test_components_are_those_of_scikit_learn(unequal, seed):
-    """Of the last runs of a pool too, whose seeds count on from the largest."""
+    """With seeds above the largest of scikit-learn too."""
     x, _ = unequal
     theirs = PCA(3, svd_solver="full").fit_transform(x)
     ours = principal_components(x, 3, seed=seed)
@@ -42,44 +42,99 @@ def test_neighbours_by_brute_force(unequal):
     np.testing.assert_array_equal(np.sort(neighbour_indices(x, 4)), np.sort(np.argsort(distance)[:, :4]))
 
 
-def test_gene_sets_that_are_the_same_count_once():
-    # 120 genes are fewer than every gene set takes.
-    assert [x.shape for x in CountFeatures(simulate_cells().X).gene_sets()] == [(simulate_cells().n_obs, 120)]
+def test_joined_components_by_hand():
+    """Each block at the same total variance, and then the components of scikit-learn."""
+    rng = np.random.default_rng(0)
+    blocks = [rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 3, 100 * rng.normal(size=(60, 2))]
+    scaled = [(b - b.mean(0)) / np.sqrt(b.var(0).sum()) for b in blocks]
+    theirs = PCA(3, svd_solver="full").fit_transform(np.hstack(scaled))
+    np.testing.assert_allclose(np.abs(joined_components(blocks, 3)), np.abs(theirs), atol=1e-5)
 
 
-def test_pool_of_counts_agrees_on_the_types():
+def test_smoothing_by_hand():
+    """Two cells halfway towards each other, three times: each ends at the middle; a cell without neighbours stays."""
+    graph = sparse.csr_matrix(np.array([[0, 2.0, 0], [2.0, 0, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(smoothed(np.array([[0.0], [8.0], [5.0]]), graph), [[4], [4], [5]])
+    weights = np.array([[0, 1.0, 3.0], [1.0, 0, 2.0], [3.0, 2.0, 0]])
+    half = 0.5 * np.eye(3) + 0.5 * weights / weights.sum(1, keepdims=True)
+    x = np.array([[0.0], [1.0], [8.0]])
+    np.testing.assert_allclose(smoothed(x, sparse.csr_matrix(weights)), np.linalg.matrix_power(half, 3) @ x, rtol=1e-6)
+
+
+def test_freeman_tukey_values_have_the_variance_of_their_limit():
+    """Of Poisson counts it tends to 1 whatever the mean."""
+    counts = np.random.default_rng(0).poisson([4.0, 20.0, 100.0], (20_000, 3))
+    np.testing.assert_allclose(freeman_tukey(counts).var(0), 1, atol=0.08)
+
+
+def test_blocks_of_counts():
     cells = simulate_cells()
-    found = Ensemble(CountFeatures(cells.X), CONFIG, quiet=True)
-    assert len(found.embeddings) == CONFIG.pool_runs
-    assert all(h.shape == (cells.n_obs, CONFIG.embedding_size) for h in found.embeddings)
+    blocks = list(CountFeatures(cells.X).blocks(0))
+    assert [len(block) for block in blocks] == [cells.n_obs] * 4
+    # The last is of roots of the normalised counts of all 120 genes.
+    counts = cells.X.toarray()
+    values = freeman_tukey(counts / (counts.sum(1, keepdims=True) / np.median(counts.sum(1))))
+    theirs = PCA(10, svd_solver="full").fit_transform(values)
+    np.testing.assert_allclose(np.abs(blocks[-1][:, :3]), np.abs(theirs[:, :3]), rtol=0.02, atol=0.05)
+
+
+def test_ensemble_of_counts_finds_the_types():
+    cells = simulate_cells()
+    found = Ensemble(CountFeatures(cells.X))
+    assert len(found.views) == 5 and all(view.embedding.shape == (cells.n_obs, 20) for view in found.views)
     scores = principal_components(cells.X.toarray(), 20)
     assert adjusted_rand_score(cells.obs["cell_type"], found.pseudo_labels(5, scores)) == 1
 
 
-def test_agreement_by_hand(unequal, monkeypatch):
-    """The mean of scikit-learn's index over all pairs; three clear clusters are cut alike, into one every cell goes."""
-    x, _ = unequal
-    found = Ensemble(ArrayFeatures(x), CONFIG.changed(pool_runs=3), quiet=True)
+def test_generalised_variance_within_clusters_by_hand():
+    """|W| of scikit-learn's discriminant analysis, and not moved by the scale of a feature but for a constant."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [40, 30, 10])
+    x = rng.normal(size=(80, 3)) @ rng.normal(size=(3, 3)) + rng.normal(size=(3, 3))[labels]
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", store_covariance=True).fit(x, labels).covariance_
+    assert log_variance_within(x, labels) == pytest.approx(np.linalg.slogdet(theirs)[1], abs=1e-4)
+    scaled = log_variance_within(x * [1, 1, 100], labels)
+    assert scaled == pytest.approx(log_variance_within(x, labels) + 2 * np.log(100), abs=0.05)
+
+
+def test_a_small_distinct_cluster_is_chosen_over_a_cut_through_a_big_one():
+    """K-means' criterion has it the other way."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(520, 2)) * [10, 0.1]
+    x[500:, 1] += 4
+    small, halves = np.repeat([0, 1], [500, 20]), (x[:, 0] > 0).astype(int)
+    within = [sum(np.square(x[y == c] - x[y == c].mean(0)).sum() for c in (0, 1)) for y in (small, halves)]
+    assert within[1] < within[0]
+    assert most_distinct(x, [halves, small]) is small
+
+
+@pytest.fixture(scope="module")
+def even():
+    """Three clusters of a hundred cells, far apart in every feature."""
+    rng = np.random.default_rng(1)
+    return (rng.normal(size=(300, 12)) + 8 * rng.normal(size=(3, 12))[np.arange(300) % 3]).astype(np.float32)
+
+
+def test_agreement_by_hand(even):
+    """Three clear clusters are cut alike whatever is left out; into one every cell goes."""
+    found = Ensemble(ArrayFeatures(even))
     assert found.mean_pairwise_ari(3) == pytest.approx(1) and found.mean_pairwise_ari(1) == 1
-    into = found._partitions(7)
-    pairs = [adjusted_rand_score(a, b) for a, b in combinations(into, 2)]
-    assert len(pairs) == 15 and found.mean_pairwise_ari(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
+    ways = zip(*(view.partitions(7) for view in found.views), strict=True)
+    pairs = [adjusted_rand_score(a, b) for way in ways for a, b in combinations(way, 2)]
+    assert found.mean_pairwise_ari(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
+
+
+def test_agreement_of_a_sample_of_the_cells(even, monkeypatch):
     monkeypatch.setattr(ensemble, "AGREEMENT_CELLS", 120)
-    monkeypatch.setattr(found, "_partitions", lambda _k, rows: [rows % 2, rows % 3, rows % 2])
-    rows = np.sort(np.random.default_rng(0).choice(375, 120, replace=False))
-    assert found.mean_pairwise_ari(7) == pytest.approx((1 + 2 * adjusted_rand_score(rows % 2, rows % 3)) / 3)
+    found = Ensemble(ArrayFeatures(even))
+    assert found.mean_pairwise_ari(3) == pytest.approx(1)
+    assert all(len(view.embedding) == 120 for view in found._sampled_views)
 
 
-def test_medoid_by_hand():
-    a, b, c = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2]), np.array([0, 1, 0, 1])
-    assert medoid([c, b, a]) is a or medoid([c, b, a]) is b
-    assert medoid([c, a, a.copy(), b]) is a
-
-
-def test_cells_outside_the_pool_are_labelled_too(unequal, monkeypatch):
+def test_cells_outside_the_ensemble_are_labelled_too(unequal, monkeypatch):
     monkeypatch.setattr(ensemble, "ENSEMBLE_CELLS", 200)
     x, truth = unequal
-    found = Ensemble(ArrayFeatures(x), CONFIG, quiet=True)
-    assert all(len(h) == 200 for h in found.embeddings)
+    found = Ensemble(ArrayFeatures(x))
+    assert all(len(view.embedding) == 200 for view in found.views)
     assert adjusted_rand_score(truth, found.pseudo_labels(3, x)) == 1
     assert (found.pseudo_labels(1, x) == 0).all()

@@ -14,7 +14,6 @@ from sccicl.clustering.n_clusters import (
     right_share,
     wilson_lower_bound,
 )
-from sccicl.config import preset_config
 from sccicl.preprocess.features import CountFeatures
 from scipy import sparse
 from simulate import simulate_cells
@@ -22,12 +21,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 
 def estimate(features, seed=0):
-    return choose_k(
-        features,
-        "auto",
-        Ensemble(features, preset_config("default").changed(pool_runs=1), seed=seed, quiet=True),
-        seed=seed,
-    )
+    return choose_k(features, "auto", Ensemble(features, seed=seed), seed=seed).to_uns()
 
 
 @pytest.mark.parametrize("n_types", [2, 4, 6])
@@ -40,14 +34,13 @@ def test_finds_the_number_of_types(n_types):
 
 
 @pytest.mark.parametrize("miscounted", [4, 6])
-def test_embeddings_agree_on_the_number_where_a_count_is_wrong(monkeypatch, miscounted):
-    """Five types: into four or six each embedding would be cut in its own way."""
+def test_views_agree_on_the_number_where_a_count_is_wrong(monkeypatch, miscounted):
+    """Five types: into four or six each view would be cut in its own way."""
     cells = simulate_cells(n_cells=400, n_types=5, n_genes=400, markers=30, fold=4.0)
     features = CountFeatures(cells.X)
-    ensemble = Ensemble(features, preset_config("default").changed(pool_runs=4), quiet=True)
     monkeypatch.setattr(n_clusters, "n_communities", lambda *_args, **_options: miscounted)
     monkeypatch.setattr(Merges, "estimate", lambda _self: miscounted)
-    found = choose_k(features, "auto", ensemble)
+    found = estimate(features)
     assert found["separable"] == found["communities"] == miscounted and found["n_clusters"] == 5
 
 
@@ -93,7 +86,7 @@ def test_array_without_structure_and_with_it():
 
 def test_given_k_is_taken():
     features = ArrayFeatures(np.zeros((5, 3), dtype=np.float32))
-    assert choose_k(features, 5) == {"given": True, "n_clusters": 5}
+    assert choose_k(features, 5).to_uns() == {"given": True, "n_clusters": 5}
     for wrong in (0, 6):
         with pytest.raises(ValueError, match="between 1 and the 5 cells"):
             choose_k(features, wrong)
@@ -131,7 +124,7 @@ def test_estimate_is_where_every_pair_is_separable():
 def test_communities_of_separate_blobs():
     centres = 30 * np.eye(6)[:4]
     x = np.concatenate([np.random.default_rng(2).normal(size=(80, 6)) + centre for centre in centres])
-    assert n_communities(x.astype(np.float32)) == 4
+    assert n_communities(Ensemble(ArrayFeatures(x.astype(np.float32)))) == 4
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from formats import small_counts, write_loom, write_table, write_tenx_h5, write_tenx_mtx
 from sccicl.io.read import read_counts, take_counts
-from sccicl.io.read_table import axis_of_cells
 from scipy import sparse
 
 SMALL = small_counts()
@@ -270,33 +269,6 @@ def test_a_gene_called_na_keeps_its_name(tmp_path):
     adata.var_names = ["NA", "nan", *adata.var_names[2:]]
     read = read_counts(write_table(adata, tmp_path / "a.csv", genes_in_rows=True))
     assert list(read.var_names[:2]) == ["NA", "nan"]
-
-
-BARCODES = ["AAACCTGAGAAACCAT-1", "s1_AAACCTGAGAAACCGC-1", "TTTGGTTAGCATCATC"]
-SYMBOLS = ["CD3E", "NOC2L", "RPL11", "SAMD11"]
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "corner", "axis"),
-    [
-        (BARCODES, SYMBOLS, "", "rows"),
-        (SYMBOLS, BARCODES, "", "columns"),
-        (["A1", "A2"], SYMBOLS, "", "rows"),
-        (SYMBOLS, ["A1", "A2"], "", "columns"),
-        (["a"] * 9, ["b"] * 4, "Gene", "columns"),
-        (["a"] * 4, ["b"] * 9, "Gene Symbol", "columns"),
-        (["a"] * 9, ["b"] * 4, "cell_id", "rows"),
-        (["a"] * 9, ["b"] * 4, "", "columns"),
-        (["a"] * 4, ["b"] * 9, "", "rows"),
-        (["a"] * 4, ["b"] * 4, "", "rows"),
-        (["cell_1", "cell_2"], ["gene_1"], "", "rows"),
-        (["gene_1", "gene_2"], ["cell_1"], "", "columns"),
-        (["Actb", "Gapdh", "Xkr4"], ["Plate1_A1", "Plate1_A2"], "", "columns"),
-        (["ENSMUSG00000000001.4", "x"], ["p", "q", "r"], "", "columns"),
-    ],
-)
-def test_which_axis_of_a_table_has_the_cells(rows, columns, corner, axis):
-    assert axis_of_cells(rows, columns, corner)[0] == axis
 
 
 def test_the_assumed_axis_is_told(tmp_path):

@@ -4,13 +4,17 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 from sccicl.config import Config
+from sccicl.errors import InputError
+from sccicl.model import distributed
 from sccicl.model import train_step as step_module
 from sccicl.model.cell_loader import CellLoader
+from sccicl.model.distributed import World
 from sccicl.model.train import train
 
 SMALL = {"n_layers": 1, "feed_forward": 16, "projection_hidden": 16, "projection_size": 8, "batch_size": 31}
@@ -94,15 +98,59 @@ class FullMemory:
 
 
 @pytest.mark.parametrize("config", [PER_MINIBATCH, PER_EPOCH], ids=["minibatch", "epoch"])
-def test_out_of_memory_goes_on_with_less_and_learns_the_same(config, monkeypatch, capsys):
-    whole = train(cells(), 3, config, **given(config), quiet=True)
+def test_out_of_memory_goes_on_with_less_and_learns_the_same(config, device, monkeypatch, capsys):
+    whole = train(cells(), 3, config, **given(config), device=device, quiet=True)
     memory = FullMemory(monkeypatch, max_tile=64, max_rows=40)
-    less = train(cells(), 3, config, **given(config), quiet=True)
+    less = train(cells(), 3, config, **given(config), device=device, quiet=True)
     told = capsys.readouterr().err
-    assert "out of memory on cpu: going on with tiles of 128 rows" in told and "tiles of 64 rows" in told
-    assert "going on with 32 rows at a time" in told
+    rows, tiles = told.index("going on with 32 rows at a time"), told.index("going on with tiles of 128 rows")
+    assert f"out of memory on {device}: going on" in told and "tiles of 64 rows" in told
+    # What is big on a GPU are the activations.
+    assert (tiles < rows) == (device.type == "cpu")
     assert memory.failures == 3  # once for each halving, and never again
     assert less.history["loss"] == pytest.approx(whole.history["loss"], rel=1e-5)
+
+
+def test_nothing_of_a_failed_step_is_kept(device, monkeypatch):
+    """The next try needs the memory of the one before."""
+    seen, alive = [], []
+    loss = step_module.contrastive_loss
+
+    def failing(first, *others, **options):
+        alive.append(sum(tensor() is not None for tensor in seen))
+        if len(seen) == 3:
+            return loss(first, *others, **options)
+        seen.append(weakref.ref(first))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(step_module, "contrastive_loss", failing)
+    train(cells(), 3, PER_EPOCH.changed(epochs=1), **given(PER_EPOCH), device=device, quiet=True)
+    assert alive[:4] == [0, 0, 0, 0]
+
+
+def test_out_of_memory_ends_several_processes(monkeypatch):
+    """One that began its step anew would wait in another sum than the others, for ever."""
+    FullMemory(monkeypatch, max_tile=64, max_rows=1000)
+    world = World()
+    monkeypatch.setattr(world, "size", 2)
+    monkeypatch.setattr(World, "sum", lambda _world, tensor: tensor)
+    monkeypatch.setattr(World, "once", lambda _world, make: make())
+    with pytest.raises(InputError, match="in process 0 of 2: give a smaller --batch-size than 31, or more GPUs"):
+        train(cells(), 3, PER_EPOCH, **given(PER_EPOCH), world=world, quiet=True)
+
+
+def test_every_process_joins_with_its_own_gpu(monkeypatch):
+    """And never touches another: on the first GPU all would take up memory."""
+    joined, current = [], []
+    monkeypatch.setattr(
+        distributed.dist, "init_process_group", lambda *words, **options: joined.append((words, options))
+    )
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    own = torch.device("cuda:1")
+    assert distributed.join_world(torch.device("cuda")) == own
+    assert joined[0][0] == ("nccl",) and joined[0][1]["device_id"] == own and current == [own]
 
 
 def test_dropout_is_the_same_in_both_passes_of_a_part(monkeypatch):

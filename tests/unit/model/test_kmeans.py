@@ -6,13 +6,18 @@ import torch
 from sccicl.model import kmeans as module
 from sccicl.model.kmeans import assign, chunk_rows, kmeans, lloyd, means, plus_plus, refine, squared_distances
 from sccicl.model.pseudo_labels import kmeans_pseudo_labels, student_t
-from sklearn.cluster import KMeans
-from sklearn.datasets import make_blobs
+
+
+def KMeans(*words, **options):
+    """scikit-learn's, where it is installed."""
+    return pytest.importorskip("sklearn.cluster").KMeans(*words, **options)
 
 
 @pytest.fixture(scope="module")
 def blobs():
-    x, _ = make_blobs(400, n_features=6, centers=5, cluster_std=2.5, random_state=3)
+    x, _ = pytest.importorskip("sklearn.datasets").make_blobs(
+        400, n_features=6, centers=5, cluster_std=2.5, random_state=3
+    )
     return x
 
 
@@ -29,6 +34,19 @@ def test_kmeans_is_as_good_as_scikit_learn(blobs):
     theirs = KMeans(5, n_init=10, random_state=0).fit(blobs)
     ours = kmeans(torch.from_numpy(blobs), 5, n_init=10)
     assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-6)
+
+
+def test_far_groups_are_found_on_every_device(device):
+    truth = torch.arange(60) % 4
+    x = 20 * torch.eye(4)[truth] + torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    found = kmeans(x.to(device), 4, n_init=3)
+    assert found.labels.device.type == device.type
+    centres = torch.stack([x[truth == kind].mean(0) for kind in range(4)])
+    nearest = torch.cdist(centres, found.centroids.cpu()).min(1)
+    assert sorted(nearest.indices.tolist()) == [0, 1, 2, 3]
+    torch.testing.assert_close(nearest.values, torch.zeros(4), atol=1e-4, rtol=0)
+    within = sum((x[truth == kind] - centres[kind]).square().sum() for kind in range(4))
+    assert found.inertia == pytest.approx(float(within), rel=1e-4)
 
 
 def test_same_seed_same_labels(blobs):

@@ -5,9 +5,9 @@ import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 import torch
+import torch.nn.functional as F
 from sccicl.model import loss
 from sccicl.model.loss import contrastive_loss
 from sccicl.model.loss_symmetric import symmetric_loss
@@ -87,6 +87,43 @@ def test_value_and_gradient(form, labels, cosine, temperature, tile_rows):
     torch.testing.assert_close(losses.total.detach(), total.detach())
     for ours, theirs in itertools.zip_longest(found, expected):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("products", "tolerance"), [(None, 1e-5), (torch.bfloat16, 2e-2)], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("temperature", [0.5, 0.05])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_device_and_number_type(form, temperature, products, tolerance, device):
+    """70 rows are no multiple of any tile; the general way in float64, which the equations test, is the truth."""
+    generator = torch.Generator().manual_seed(5)
+    views = [torch.randn(35, 24, generator=generator, dtype=torch.float64) for _ in range(2)]
+    labels = torch.randint(4, (35,), generator=generator)
+
+    def found(device, dtype, **options):
+        first, second = (view.to(device, dtype).requires_grad_() for view in views)
+        losses = contrastive_loss(
+            first, second, labels.to(device), temperature=temperature, weight=0.4, form=form, **options
+        )
+        (gradient,) = torch.autograd.grad(losses.total, first)
+        return losses.total.item(), gradient.double().cpu()
+
+    expected = [F.normalize(view, dim=1) for view in views]
+    truth = contrastive_loss(
+        *expected, labels, temperature=temperature, weight=0.4, form=form, cosine=False
+    ).total.item()
+    (value, gradient), (_, exact) = found(device, torch.float32, products=products), found("cpu", torch.float64)
+    assert value == pytest.approx(truth, rel=tolerance)
+    assert (gradient - exact).norm() <= tolerance * exact.norm()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("cosine", [True, False])
+def test_without_weight_the_cluster_loss_is_left_out(form, cosine):
+    first, second = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 2, 1, 0])
+    instance, _ = by_equation(first, second, labels, 0.5, form, cosine)
+    losses = contrastive_loss(first, second, labels, weight=0.0, form=form, cosine=cosine)
+    torch.testing.assert_close(losses.total, instance)
+    assert losses.cluster == 0
 
 
 def test_weights_and_temperature_are_the_papers_unless_told():
@@ -181,6 +218,7 @@ def test_memory_is_linear_in_the_batch():
     """Of 8,192 rows the similarity matrix would take 256 MB; besides the gradient only tiles are held."""
     z = torch.nn.functional.normalize(torch.randn(8192, 16), dim=1)
     labels = torch.randint(8, (4096,)).repeat(2)
+    psutil = pytest.importorskip("psutil")
     before, stages = psutil.Process().memory_info().rss, {}
     with stage("loss", stages):
         symmetric_loss(z, labels, temperature=0.5, weight=0.1, instance_weight=1.0, form="ratio")
@@ -190,6 +228,7 @@ def test_memory_is_linear_in_the_batch():
 def test_memory_of_dot_products_is_linear_in_the_batch():
     """Of 8,192 rows the similarity matrix would take 256 MB, and this way holds five tiles of 4 MB."""
     first, second = torch.randn(2, 4096, 4)
+    psutil = pytest.importorskip("psutil")
     before, stages = psutil.Process().memory_info().rss, {}
     with stage("loss", stages):
         contrastive_loss(first, second, torch.randint(8, (4096,)), cosine=False)

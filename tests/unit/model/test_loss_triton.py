@@ -59,3 +59,30 @@ def test_losses_on_the_gpu_are_those_on_the_cpu(form):
         losses = contrastive_loss(*views, labels.to(device), form=form)
         results.append([losses.total.detach().cpu(), torch.autograd.grad(losses.total, views[0])[0].cpu()])
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-6)
+
+
+def test_plain_tiles_where_kernels_cannot_be_compiled(monkeypatch, capsys):
+    """On the machine of a user without a C compiler, which Triton calls at run time."""
+    from sccicl.model import loss_symmetric, loss_triton
+
+    def failing(*_):
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.\nmore")
+
+    monkeypatch.setattr(loss_triton.TritonBackend, "sums", failing)
+    loss_symmetric._kernels_work.cache_clear()
+    device = torch.device("cpu")
+    assert [loss_symmetric._kernels_work(device) for _ in range(2)] == [False, False]
+    told = capsys.readouterr().err
+    assert told.count("WARNING: Triton's kernels cannot be used on cpu (Failed to find C compiler") == 1
+    assert "more" not in told
+    loss_symmetric._kernels_work.cache_clear()
+
+
+def test_one_kernel_for_all_numbers_of_rows():
+    """Each sample has minibatches of other sizes, and each compilation takes seconds."""
+    from sccicl.model import loss_triton
+
+    for kernel in (loss_triton._sums_kernel, loss_triton._weights_kernel):
+        of_rows = [p for p in kernel.params if p.name in ("n_rows", "first_row", "last_row", "n_columns", "stride")]
+        assert len(of_rows) >= 3
+        assert all(p.do_not_specialize and not p.is_constexpr for p in of_rows)

@@ -1,9 +1,8 @@
 """Snapshots of a training, and their figure."""
 
 import numpy as np
+import pytest
 import torch
-from click.testing import CliRunner
-from sccicl.cli import main
 from sccicl.config import preset_config
 from sccicl.model.snapshots import as_record, snapshot_epochs
 from sccicl.model.train import train
@@ -49,9 +48,12 @@ def test_names_of_the_clusters_are_the_final_ones():
 
 
 def test_figure_of_a_run(tmp_path):
+    testing = pytest.importorskip("click.testing")
+    from sccicl.cli import main
+
     path = tmp_path / "cells.h5ad"
     simulate_cells(80, 3).write_h5ad(path)
-    options = ["--n-clusters", "3", "--pool-runs", "1", "--epochs", "3", "--min-steps", "1", "--history"]
-    result = CliRunner().invoke(main, ["run", str(path), "--outdir", str(tmp_path / "out"), *options])
+    options = ["--n-clusters", "3", "--epochs", "3", "--min-steps", "1", "--history"]
+    result = testing.CliRunner().invoke(main, ["run", str(path), "--outdir", str(tmp_path / "out"), *options])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "cells.evolution.png").stat().st_size > 20_000

@@ -79,14 +79,16 @@ def test_a_training_that_diverges_is_ended(x, monkeypatch):
         train(x, 3, Config(epochs=5, weight_decay=float("inf")), quiet=True)
 
 
-def test_names_of_clusters_stay_from_batch_to_batch(x):
+def test_names_of_clusters_stay_from_batch_to_batch(x, device):
     """Minibatches of two far groups: a group keeps its name, so from the second epoch on no label changes."""
     apart = x + 30 * torch.eye(12)[torch.arange(90) % 2]
-    history = train(apart, 2, dataclasses.replace(SMALL, view="noise", noise_sd=0.01), quiet=True).history
+    history = train(
+        apart, 2, dataclasses.replace(SMALL, view="noise", noise_sd=0.01), device=device, quiet=True
+    ).history
     assert history["label_change"][1:] == [0, 0]
 
 
-def test_given_pseudo_labels_and_neighbours(x):
+def test_given_pseudo_labels_and_neighbours(x, device):
     """Separate clusters stay what they are, and the second view is drawn from the neighbours."""
     truth = torch.arange(90) % 3
     apart = x + 20 * torch.eye(12)[truth]
@@ -95,7 +97,7 @@ def test_given_pseudo_labels_and_neighbours(x):
         view="mask", mask_fraction=0.2, epochs=2, min_steps=11, batch_size=32, cluster_loss="supcon",
     )  # fmt: skip
     neighbours = torch.stack([(torch.arange(90) + 3) % 90, (torch.arange(90) + 6) % 90], 1)
-    trained = train(apart, 3, config, pseudo_labels=truth, neighbours=neighbours, quiet=True)
+    trained = train(apart, 3, config, pseudo_labels=truth, neighbours=neighbours, device=device, quiet=True)
     assert torch.equal(trained.pseudo_labels, truth)
     assert len(trained.history["epoch"]) == 4  # 3 minibatches an epoch, at least 11 steps
 

@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner
 from sccicl.cli import main
 from sccicl.errors import InputError, NoGPUError
+from sccicl.model.precision import products_type
 from sccicl.runtime import device
 from sccicl.runtime.device import choose_device, device_name, device_or_cpu, hardware, set_threads
 from simulate import simulate_cells
@@ -15,22 +16,31 @@ from simulate import simulate_cells
 
 @pytest.fixture
 def machine(monkeypatch):
-    """`machine(cuda=, gpus=, driver=, error=)` makes torch and the system look like that."""
+    """`machine(cuda=, gpus=, driver=, error=)` makes torch and the system look like that.
 
-    def look(cuda: str | None = "12.8", gpus: int = 0, driver: str | None = None, error: str | None = None) -> None:
+    It returns the devices that torch is told to make current, and those that something is computed on.
+    """
+    current, tried = [], []
+    for name in ("WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+    def look(cuda: str | None = "12.8", gpus: int = 0, driver: str | None = None, error: str | None = None):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         monkeypatch.setattr(torch.version, "cuda", cuda)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA H100")
         monkeypatch.setattr(device, "nvidia_driver", lambda: driver)
+        monkeypatch.setattr(torch.cuda, "set_device", current.append)
 
-        def ones(*_args, **_kwargs):
+        def ones(*_args, **options):
+            tried.append(options["device"])
             if error is not None:
                 raise RuntimeError(error)
             return torch.zeros(2) + 1
 
         monkeypatch.setattr(torch, "ones", ones)
+        return current, tried
 
     return look
 
@@ -69,6 +79,45 @@ def test_number_that_is_not_there(machine):
     machine(gpus=2, driver="570.86.15")
     assert "this machine has 2 GPU(s)" in reason("cuda:2")
     assert choose_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_kernels_start_on_the_gpu_that_was_named(machine):
+    current, _ = machine(gpus=2, driver="570.86.15")
+    choose_device("cuda")
+    assert current == []
+    choose_device("cuda:1")
+    assert current == [torch.device("cuda:1")]
+
+
+def test_auto_takes_a_gpu_that_works_only(machine, capsys):
+    machine()
+    assert choose_device("auto") == torch.device("cpu")
+    assert capsys.readouterr().err == ""
+    machine(gpus=1, driver="570.86.15")
+    assert choose_device("auto") == torch.device("cuda")
+    machine(gpus=1, driver="570.86.15", error="CUDA error: all CUDA-capable devices are busy or unavailable")
+    assert choose_device("auto") == torch.device("cpu")
+    assert "WARNING: trained on the CPU" in capsys.readouterr().err
+    assert device_or_cpu("auto")[1].endswith("and who else uses the GPU")
+
+
+def test_each_of_several_processes_tries_its_own_gpu(machine, monkeypatch):
+    _, tried = machine(gpus=2, driver="570.86.15")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("cuda") == choose_device("auto") == torch.device("cuda:1")
+    assert set(tried) == {torch.device("cuda:1")}
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert "process 2 of this machine, counted from 0, finds 2 GPU(s): start as many processes" in reason()
+
+
+def test_bfloat16_where_the_gpu_of_this_process_has_it(monkeypatch):
+    """Two GPUs of different kinds: the current one is not asked."""
+    kinds = {torch.device("cuda:0"): (9, 0), torch.device("cuda:1"): (7, 5)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", kinds.__getitem__)
+    assert products_type(torch.device("cuda:0"), 6000) == torch.bfloat16
+    assert products_type(torch.device("cuda:1"), 6000) is None
+    assert products_type(torch.device("cuda:0"), 256) is None
 
 
 def test_gpu_that_fails_when_used(machine):

@@ -32,7 +32,6 @@ def made(tmp_path_factory):
     cells.layers["raw_counts"].eliminate_zeros()
     cells.write_h5ad(folder / "hard.h5ad")
     options = ["--n-genes", 60, "--seed", 11, "--threads", 1, "--epochs", 3, "--temperature", 0.4, "--device", "cpu"]
-    options += ["--pool-runs", 2]
     columns = ["--counts-layer", "raw_counts", "--label-col", "cell_type", "--batch-col", "batch"]
     cicl("run", folder / "hard.h5ad", "--outdir", folder / "out", *options, *columns, "--n-clusters", 4)
     return folder
@@ -70,7 +69,7 @@ def test_joint_samples(tmp_path):
     inputs = [tmp_path / "left.h5ad", tmp_path / "right.h5ad"]
     cicl("join", *inputs, "--samples", "left,right", "--id", "both", "--min-genes", 5, "--outdir", tmp_path)
     batches = ["--batch-col", "sample", "--integrate", "--n-clusters", "3,5"]
-    options = [*batches, "--epochs", 2, "--threads", 1, "--n-genes", 80, "--pool-runs", 2]
+    options = [*batches, "--epochs", 2, "--threads", 1, "--n-genes", 80]
     (tmp_path / "types.csv").write_text("a,gene0,gene1\n")
     made = tmp_path / "out" / "both.h5ad"
     types = ["--marker-list", tmp_path / "types.csv"]
@@ -133,7 +132,7 @@ def test_clusters_asked_for_after_the_training(made, tmp_path):
     """The steps one by one, with another number of clusters in the last than in the training."""
     cicl("prepare", made / "hard.h5ad", "--counts-layer", "raw_counts", "--outdir", tmp_path)
     prepared, fit = tmp_path / "hard.prepared.h5ad", tmp_path / "hard.fit.pt"
-    quick = ["--epochs", 2, "--pool-runs", 2, "--threads", 1]
+    quick = ["--epochs", 2, "--threads", 1]
     cicl("fit", prepared, "--n-clusters", 4, *quick, "--outdir", tmp_path)
     cicl("cluster", prepared, "--fit", fit, "--n-clusters", 6, "--outdir", tmp_path)
     cicl("rerun", tmp_path / "hard.clustered.h5ad", "--outdir", tmp_path / "again")

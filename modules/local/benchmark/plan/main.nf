@@ -27,9 +27,9 @@ process BENCHMARK_PLAN {
 
     stub:
     """
-    printf 'dataset\\tinput_kind\\tmethods\\ttracks\\tseeds\\tsetting\\tcode\\n' > plan.tsv
+    printf 'dataset\\tinput_kind\\tmethods\\ttracks\\tseeds\\tsetting\\tcode\\tgroup\\tstudy\\n' > plan.tsv
     for h5ad in data/*.h5ad; do
-        printf '%s\\tcounts\\tcicl\\tgiven\\t0\\t\\tstub\\n' "\$(basename "\$h5ad" .h5ad)" >> plan.tsv
+        printf '%s\\tcounts\\tcicl\\tgiven\\t0\\t\\tstub\\t\\t\\n' "\$(basename "\$h5ad" .h5ad)" >> plan.tsv
     done
     touch left_out.tsv
     """

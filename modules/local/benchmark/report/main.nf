@@ -12,6 +12,9 @@ process BENCHMARK_REPORT {
     output:
     path "results.tsv", emit: results
     path "summary.tsv", emit: summary
+    path "groups.tsv", emit: groups
+    path "paired.tsv", emit: paired
+    path "folds.tsv", optional: true, emit: folds
     path "report.html", emit: html
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
@@ -26,6 +29,6 @@ process BENCHMARK_REPORT {
 
     stub:
     """
-    touch results.tsv summary.tsv report.html
+    touch results.tsv summary.tsv groups.tsv paired.tsv report.html
     """
 }
