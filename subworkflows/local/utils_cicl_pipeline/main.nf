@@ -79,7 +79,7 @@ def lastWords(report) {
         log.info("The report of the run: ${report}")
         // What was found, a sentence for each sample: the report step writes it beside the report
         def summary = file("${report}".replace('cicl_report.html', 'cicl_summary.txt'), glob: false)
-        if (summary.name == 'cicl_summary.txt' && summary.exists()) {
+        if (summary.name == 'cicl_summary.txt' && summary.exists() && summary.text.trim()) {
             println(summary.text.trim())
         }
     }
