@@ -4,8 +4,9 @@ Two clusters are two only if genes that did not make them tell them apart. Cells
 and pairs of clusters are merged until, in the other half, the cells of every pair lie nearer to their own centroid.
 Noise that a clustering cuts through is not found again in other genes, so a sample without structure ends at k = 1.
 
-Counts say about how many clusters there are. The number itself is the one near to it at which different views of the
-cells are cut alike: one cluster too many, and each view cuts another type in two.
+These merges say whether there are clusters at all. About how many there are, the communities of the graph of shared
+nearest neighbours say. The number itself is one near to it at which different views of the cells are cut alike: one
+cluster too many, and each view cuts another type in two.
 """
 
 import math
@@ -33,11 +34,11 @@ SEPARABLE = 0.84
 CONFIDENCE_Z = 1.64
 LEIDEN_RESOLUTION = 0.3
 CRITERION = "share of cells that held-out genes put into the right one of the two least separable clusters"
-# Numbers of clusters within this share of the estimate by counts are compared, at most so many.
+# Numbers of clusters within this share of the communities are compared, at most so many.
 NEAR = 0.3
-MAX_COMPARED = 11
+MAX_COMPARED = 7
 # Mean adjusted Rand indices that differ by less are the same.
-SAME_AGREEMENT = 0.01
+SAME_AGREEMENT = 0.02
 SMALLEST_SHARE = 0.005
 # Of the last two clusters at most this part as many cells may be misplaced as in simulated cells that differ by chance
 # and depth only. Real samples of several types came to 0.1 to 0.3 of it, resamples of one type to 0.75 and more.
@@ -98,10 +99,10 @@ class KChoice:
 def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | None = None, *, seed: int = 0) -> KChoice:
     """Number of clusters and the evidence for it.
 
-    Two counts err in different directions: of clusters that held-out genes separate, and of communities of the
-    graph of shared nearest neighbours in the joined components (Leiden, resolution 0.3). Of the numbers within 30 % of
-    their geometric mean the estimate is the one into which the views of the ensemble are cut most alike; of several,
-    the smallest that is not below both counts.
+    It is 1 where held-out genes separate no two clusters, or hardly better than in cells that differ by chance and
+    depth only. Otherwise the communities of the graph of shared nearest neighbours in the joined components (Leiden,
+    resolution 0.3) say about how many there are. Of the numbers within 30 % of them those are compared into which the
+    views of the ensemble are cut most alike, to within 0.02; the estimate is the one nearest to the communities.
 
     Parameters
     ----------
@@ -130,10 +131,10 @@ def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | Non
     if separable == 1 or not _beats_chance(features, runs, seed):
         return KChoice(1, **evidence)
     communities = n_communities(ensemble, seed=seed)
-    compared = numbers_near((separable * communities) ** 0.5)
+    compared = numbers_near(communities)
     agreement = [ensemble.mean_pairwise_ari(k) for k in compared]
     return KChoice(
-        most_agreed(compared, agreement, least=min(separable, communities)),
+        most_agreed(compared, agreement, near=communities),
         **evidence,
         communities=communities,
         compared=compared,
@@ -151,10 +152,10 @@ def numbers_near(count: float) -> list[int]:
     return sorted({middle, *spread.tolist()})
 
 
-def most_agreed(numbers: list[int], agreement: list[float], *, least: int) -> int:
-    """The number of highest agreement; of those that are as good the smallest from `least` on, or else the largest."""
+def most_agreed(numbers: list[int], agreement: list[float], *, near: int) -> int:
+    """The number of highest agreement; of those that are as good the one nearest to `near`, the smaller of two."""
     best = [k for k, value in zip(numbers, agreement, strict=True) if value >= max(agreement) - SAME_AGREEMENT]
-    return min((k for k in best if k >= least), default=max(best))
+    return min(best, key=lambda k: (abs(k - near), k))
 
 
 def held_out_merges(features: Features, *, seed: int = 0, n_splits: int = GENE_SPLITS) -> list[Merges]:
@@ -184,7 +185,11 @@ def _merge(made_of: np.ndarray, tested_on: np.ndarray, depth: np.ndarray | None,
     separability, numbers = [], []
     while (k := int(labels.max()) + 1) > 1:
         size = np.bincount(labels).astype(np.float64)
-        lower = wilson_lower_bound(right_share(tested_on, labels, depth), size[:, None])
+        share = right_share(tested_on, labels, depth)
+        lower = wilson_lower_bound(share, size[:, None])
+        # Of few cells even an interval of all of them reaches far down.
+        all_right = (share == 1) & (size[:, None] >= MIN_CELLS_PER_CLUSTER)
+        lower[all_right] = np.maximum(lower[all_right], SEPARABLE)
         pair = (lower + lower.T) / 2
         # A cluster too small to judge is merged before any other.
         tiny = size < max(3, SMALLEST_SHARE * n_cells)
@@ -242,9 +247,13 @@ def _beats_chance(features: Features, runs: list[Merges], seed: int) -> bool:
 
 
 def n_communities(ensemble: Ensemble, *, seed: int = 0) -> int:
-    """Leiden communities of the joined components' shared-neighbour graph that hold at least 0.5 % of the cells."""
-    graph = shared_neighbour_graph(ensemble.views[0].components)
-    size = np.bincount(Communities(graph, seed=seed).at(LEIDEN_RESOLUTION))
+    """Leiden communities of the joined components' shared-neighbour graph that hold at least 0.5 % of the cells.
+
+    Of more than 2,500 cells those of a random 2,500.
+    """
+    x = ensemble.views[0].components
+    x = x[random_sample(len(x), CELLS, seed=seed)]
+    size = np.bincount(Communities(shared_neighbour_graph(x), seed=seed).at(LEIDEN_RESOLUTION))
     return max(1, int((size >= SMALLEST_SHARE * size.sum()).sum()))
 
 

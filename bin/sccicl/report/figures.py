@@ -289,7 +289,7 @@ def _draw_evidence(
     told = _plain("\n".join(wrap(criterion, MAX_NAME)))
     ax.plot(candidates, score, color=shades[0], label=told, **style)
     if agreement is not None:
-        ax.plot(*agreement, color=shades[1], label="agreement of embeddings (mean ARI)", **style)
+        ax.plot(*agreement, color=shades[1], label="agreement of partitions (mean ARI)", **style)
         ax.legend(fontsize=7, frameon=False, loc="lower left")
     ax.axvline(chosen, color=FAINT, linestyle="--", linewidth=1)
     ax.set_title(f"{chosen} chosen", fontsize=9, color=FAINT)

@@ -170,9 +170,9 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     by = ""
     if any("separable" in result.k for result in results):
         by = (
-            " in two steps: the geometric mean of the number of clusters separable by held-out genes and the number of "
-            "Leiden communities of the shared-neighbour graph (Traag et al. 2019) gave a starting value; near it, the "
-            "number was chosen at which partitions with one scaling left out agreed best (mean adjusted Rand index)"
+            " in two steps: the number of Leiden communities of the shared-neighbour graph (Traag et al. 2019) gave a "
+            "starting value, where held-out genes separated more than one cluster; near it, the number was chosen at "
+            "which partitions with one scaling left out agreed best (mean adjusted Rand index)"
         )
     number = {
         (True,): " The number of clusters was set beforehand.",

@@ -128,12 +128,12 @@ class ClusteredSample:
             f"{communities} communit{'y' if communities == 1 else 'ies'}. "
         )
         if self.k_agreement is None:
-            return counts + "The estimate is their geometric mean."
+            return counts + "The estimate is the number of communities."
         compared = self.k_agreement[0]
         chosen = int(self.k.get("requested", self.k["n_clusters"]))
         return counts + (
-            f"Among {compared.min()} to {compared.max()} clusters, {chosen} were reproduced most consistently across "
-            "independent embeddings (to within 0.01)."
+            f"Among {compared.min()} to {compared.max()} clusters, {chosen} were reproduced most consistently when "
+            "one scaling was left out (to within 0.02)."
         )
 
     @property
