@@ -154,8 +154,8 @@ def default_fit(call: Call) -> dict[str, Any]:
     counts, types = simulated(160 if call.tiny else 10_000, 800 if call.tiny else 6000, 4 if call.tiny else 8)
     k = int(types.max()) + 1
     features = CountFeatures(counts)
-    x = next(iter(features.gene_sets()))
-    changes = {"pool_runs": 2, "min_steps": 10, "epochs": 1} if call.tiny else {}
+    x = features.scalings()[1]
+    changes = {"min_steps": 10, "epochs": 1} if call.tiny else {}
     config = PRESETS["default"].changed(**changes)
     found, runs = {}, {}
     for name, asked in (("first", k), ("second", k), ("auto", "auto")):

@@ -7,7 +7,7 @@ from .errors import InputError
 
 InputKind = Literal["counts", "normalised", "log"]
 View = Literal["unit-noise", "noise", "mask"]
-ClusterLossForm = Literal["ratio", "supcon", "other-view"]
+ClusterLossForm = Literal["ratio", "supcon"]
 GeneSelection = Literal["seurat", "cell_ranger"]
 EncoderForm = Literal["post-norm", "pca"]
 PseudoLabels = Literal["minibatch", "ensemble"]
@@ -66,7 +66,7 @@ class Config:
         PseudoLabels,
     )
     distance: Distance = _choice("euclidean", "Distance of K-means of all cells.", Distance)
-    temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=1e-3)
+    temperature: float = _number(0.5, "Temperature of both contrastive losses.", low=0.05)
     instance_loss_weight: float = _number(1.0, "Weight of the instance-wise loss.", low=0)
     cluster_loss_weight: float = _number(0.1, "Weight lambda of the cluster-aware loss; 0 leaves it out.", low=0)
     cluster_loss: ClusterLossForm = _choice("ratio", "Form of the cluster-aware loss.", ClusterLossForm)

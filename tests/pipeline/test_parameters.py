@@ -62,7 +62,7 @@ def refused(nextflow, root):
         "Parameter --seed must be a whole number, not 'abc'.",
         "Parameter --preset must be one of default, paper, not 'papr'.",
         "Parameter --n_clusters must be auto or a whole number from 1 up, or several with commas, not '0'.",
-        "Parameter --temperature must be at least 0.001, not '0'.",
+        "Parameter --temperature must be at least 0.05, not '0'.",
         "Parameter --epochs must be a whole number, not '1.5'.",
         "Parameter --batch_size must be at least 2, not '1'.",
         "Parameter --input_kind must be one of counts, normalised, log",

@@ -5,6 +5,7 @@ therefore joined, and cells are drawn to their neighbours in all of them; what c
 again with each of the sets left out. One criterion, which favours none of the ways, chooses among the partitions.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -67,15 +68,24 @@ class Ensemble:
         features = self._features if is_whole else self._features.subset(self.chosen)
         return [torch.from_numpy(block) for block in features.blocks(self._seed)]
 
-    def pseudo_labels(self, k: int, scores: np.ndarray) -> np.ndarray:
+    def pseudo_labels(self, k: int, scores: np.ndarray, trained: np.ndarray | None = None) -> np.ndarray:
         """Pseudo-labels (cells,) 0..k-1 of the most distinct clusters; fewer than k where cells are identical.
 
         Cells outside the ensemble get the label whose centroid in `scores`, the principal components of all cells
         (cells, components), is nearest.
+
+        Parameters
+        ----------
+        trained
+            An encoder's embedding of the cells of the ensemble, (cells, features), whose partitions compete with those
+            of the components.
         """
         if k == 1:
             return np.zeros(self.n_cells, dtype=np.int64)
         candidates = [labels for view in self.views for labels in view.partitions(k)]
+        if trained is not None:
+            for x in (trained, smoothed(trained, self.graph)):
+                candidates += partitions_of(x, k, [Communities(shared_neighbour_graph(x), seed=self._seed)], self._seed)
         labels = most_distinct(self.views[0].components, candidates)
         labels = np.unique(labels, return_inverse=True)[1].ravel()
         if len(self.chosen) == self.n_cells:
@@ -126,9 +136,17 @@ class View:
 
     def partitions(self, k: int) -> list[np.ndarray]:
         """Labels (cells,) of each way to cut into k: tempered linkage, and Leiden on the graphs of blocks and cells."""
-        linked = tempered_ward(self.embedding, k, self._seed)
-        found = [communities.into(k) for communities in self._communities]
-        return [linked, *(linked if labels is None else labels for labels in found)]
+        return partitions_of(self.embedding, k, self._communities, self._seed)
+
+
+def partitions_of(x: np.ndarray, k: int, graphs: Sequence[Communities], seed: int) -> list[np.ndarray]:
+    """Labels (cells,) of x (cells, features) cut into k by tempered linkage, and of each graph's k communities.
+
+    A graph without k communities has the labels of the linkage.
+    """
+    linked = tempered_ward(x, k, seed)
+    found = [communities.into(k) for communities in graphs]
+    return [linked, *(linked if labels is None else labels for labels in found)]
 
 
 def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:

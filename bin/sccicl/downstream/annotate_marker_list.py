@@ -1,8 +1,6 @@
 """Cell types by a list of their marker genes, for people without a model."""
 
-import csv
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,53 +12,14 @@ from ..errors import InputError
 from ..io.gene_names import by_symbols, why_none_matches
 from .annotation import UNKNOWN, Annotation
 from .expression import log_normalised
+from .marker_list import read_marker_list
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-HEADERS = {"celltype", "cell_type", "cell type", "type", "label"}
-FORM = "each line has a cell type and its genes, as in: B cell,CD79A,MS4A1"
 # Of the score that a cell type has in its best cluster, a cluster or cell of that type has at least this share.
 MIN_SHARE = 0.25
-
-
-def read_marker_list(path: str | os.PathLike) -> dict[str, list[str]]:
-    """Read a CSV of cell types and genes: cell type -> genes, in the file's order, each gene once.
-
-    A line is a cell type and one or more genes, in cells of their own or in one with blanks or semicolons between. A
-    type may have several lines. A header (`cell_type,...`), empty lines and lines that begin with # are passed over;
-    tabs or semicolons may stand for the commas.
-
-    Raises
-    ------
-    InputError
-        When the file is missing, no text, or a line has no type or no gene.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; give a CSV in which {FORM}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is no text file; save it as CSV (UTF-8) in which {FORM}") from error
-    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-    separator = "," if "," in first else "\t" if "\t" in first else ";"
-    found: dict[str, list[str]] = {}
-    for number, cells in enumerate(csv.reader(text.splitlines(), delimiter=separator), 1):
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or cells[0].startswith("#"):
-            continue
-        if not found and cells[0].lower() in HEADERS:
-            continue
-        genes = [gene for cell in cells[1:] for gene in re.split(r"[\s;,|]+", cell) if gene]
-        if not cells[0] or not genes:
-            raise InputError(f"{path}, line {number}: there is no {'gene' if cells[0] else 'cell type'}; {FORM}")
-        known = found.setdefault(cells[0], [])
-        known.extend(gene for gene in dict.fromkeys(genes) if gene not in known)
-    if not found:
-        raise InputError(f"{path}: the list is empty; {FORM}")
-    return found
 
 
 def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: int = 0) -> Annotation:

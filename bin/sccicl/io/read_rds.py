@@ -38,7 +38,7 @@ if (inherits(object, "Seurat")) {
   assay <- if ("RNA" %in% names(object@assays)) "RNA" else DefaultAssay(object)
   data <- object[[assay]]
   wanted <- if (layer == "") "counts" else layer
-  if (isVirtualClass("Assay5") || inherits(data, "Assay5")) {
+  if (inherits(data, "Assay5")) {
     there <- Layers(data)
     parts <- grep(paste0("^", wanted, "(\\.|$)"), there, value = TRUE)
     if (length(parts) > 1) {
@@ -73,7 +73,7 @@ invisible(Matrix::writeMM(counts, file.path(out, "matrix.mtx")))
 writeLines(enc2utf8(rownames(counts)), file.path(out, "genes.txt"), useBytes = TRUE)
 writeLines(enc2utf8(colnames(counts)), file.path(out, "cells.txt"), useBytes = TRUE)
 plain <- vapply(obs, function(column) is.atomic(column), TRUE)
-write.csv(obs[, plain, drop = FALSE], file.path(out, "obs.csv"), row.names = FALSE, fileEncoding = "UTF-8")
+if (any(plain)) write.csv(obs[, plain, drop = FALSE], file.path(out, "obs.csv"), row.names = FALSE, fileEncoding = "UTF-8")
 writeLines(note, file.path(out, "note.txt"))
 """
 EXPORT = (
@@ -117,11 +117,7 @@ def read_r_object(path: Path, counts_layer: str | None) -> "AnnData":
         genes, cells = (
             (out / name).read_text(encoding="utf-8").split("\n")[:-1] for name in ("genes.txt", "cells.txt")
         )
-        obs = (
-            pd.read_csv(out / "obs.csv")
-            if (out / "obs.csv").stat().st_size > 4
-            else pd.DataFrame(index=range(len(cells)))
-        )
+        obs = pd.read_csv(out / "obs.csv") if (out / "obs.csv").exists() else pd.DataFrame(index=range(len(cells)))
         note = (out / "note.txt").read_text().strip()
     obs.index = pd.Index(cells, dtype=str)
     adata = anndata.AnnData(matrix, obs=obs, var=pd.DataFrame(index=pd.Index(genes, dtype=str)))

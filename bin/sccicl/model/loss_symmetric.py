@@ -94,27 +94,19 @@ def symmetric_loss(
     log_total = total.log() + scale
     instance = (log_total - positive).sum()
     all_rate, same_rate = (instance_weight + weight) / total, None
-    pair_rate = torch.full_like(total, -2 * instance_weight)
     gradient_of_means = None
     if not has_cluster_loss:
         cluster = torch.zeros_like(instance)
     elif form == "ratio":
         cluster = (total.log() - same.log()).sum()
         same_rate = -weight / same
-    elif form == "supcon":
+    else:
         mean_same, gradient_of_means = _class_means(z, pseudo_labels)
         cluster = (log_total - mean_same * scale).sum()
         gradient_of_means *= -weight
-    else:
-        e_positive = (positive - scale).exp()
-        rest = (total - same).clamp(min=0) + e_positive
-        cluster = (rest.log() + scale - positive).sum()
-        all_rate = instance_weight / total + weight / rest
-        same_rate = -weight / rest
-        pair_rate += weight * (e_positive * (1 / rest + 1 / rest[other_view]) - 2)
 
     gradient = reduce(backend.gradient(all_rate, same_rate).to(z.dtype)).mul_(math.sqrt(scale) / n_rows)
-    gradient.addcmul_(pair_rate[:, None], z[other_view], value=scale / n_rows)
+    gradient.add_(z[other_view], alpha=-2 * instance_weight * scale / n_rows)
     if gradient_of_means is not None:
         gradient.add_(gradient_of_means, alpha=scale / n_rows)
     return Parts(instance / n_rows, cluster / n_rows, gradient[position])
@@ -268,6 +260,8 @@ def _add_products(gradient: Tensor, weights: Tensor, low: Tensor, place: _Tile) 
 
 def _class_means(z: Tensor, pseudo_labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cosine of every row with the others of its cluster, (rows,), and the gradient of their sum.
+
+    Rows are sorted by pseudo-label.
 
     The sums of clusters are differences of running sums, in float64, so that a GPU need not be asked for their number.
     """

@@ -21,7 +21,7 @@ def check_annotation(
 
         load_celltypist_model(celltypist_model)
     if marker_list:
-        from ..downstream.annotate_marker_list import read_marker_list
+        from ..downstream.marker_list import read_marker_list
 
         read_marker_list(marker_list)
     if reference_model:

@@ -138,3 +138,24 @@ def test_cells_outside_the_ensemble_are_labelled_too(unequal, monkeypatch):
     assert all(len(view.embedding) == 200 for view in found.views)
     assert adjusted_rand_score(truth, found.pseudo_labels(3, x)) == 1
     assert (found.pseudo_labels(1, x) == 0).all()
+
+
+def test_partitions_of_a_trained_embedding_compete(monkeypatch):
+    """The more distinct ones win: those of an embedding that has learnt the types, not those of noise."""
+    rng = np.random.default_rng(1)
+    truth = np.repeat([0, 1, 2], [90, 60, 30])
+    x = (rng.normal(size=(180, 6)) + 8 * np.eye(6)[truth]).astype(np.float32)
+    learnt = (rng.normal(size=(180, 3)) + 30 * np.eye(3)[truth]).astype(np.float32)
+    noise = rng.normal(size=(180, 3)).astype(np.float32)
+    assert adjusted_rand_score(truth, Ensemble(ArrayFeatures(x)).pseudo_labels(3, x, noise)) == 1
+    monkeypatch.setattr(ensemble.View, "partitions", lambda _view, k: [np.arange(180) % k])
+    found = Ensemble(ArrayFeatures(x))
+    assert adjusted_rand_score(truth, found.pseudo_labels(3, x)) < 0.1
+    assert adjusted_rand_score(truth, found.pseudo_labels(3, x, learnt)) == 1
+
+
+def test_of_a_sample_of_the_cells_the_trained_embedding_is_cut(unequal, monkeypatch):
+    monkeypatch.setattr(ensemble, "ENSEMBLE_CELLS", 200)
+    x, truth = unequal
+    found = Ensemble(ArrayFeatures(x))
+    assert adjusted_rand_score(truth, found.pseudo_labels(3, x, x[found.chosen])) == 1

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from sccicl.cli import main
 from sccicl.config import PRESETS
 from sccicl.downstream.annotate_celltypist import annotate_by_celltypist, load_celltypist_model
-from sccicl.downstream.annotate_marker_list import annotate_by_marker_list, read_marker_list
+from sccicl.downstream.annotate_marker_list import annotate_by_marker_list
+from sccicl.downstream.marker_list import read_marker_list
 from sccicl.downstream.annotate_reference import annotate_by_reference, map_labels, read_labels, relabel, with_reference
 from sccicl.downstream.annotation import UNKNOWN, annotation_record, attach_annotation, vote
 from sccicl.errors import InputError

@@ -47,7 +47,7 @@ def test_kernels_by_the_interpreter():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("form", ["ratio", "supcon", "other-view"])
+@pytest.mark.parametrize("form", ["ratio", "supcon"])
 def test_losses_on_the_gpu_are_those_on_the_cpu(form):
     from sccicl.model.loss import contrastive_loss
 
