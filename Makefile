@@ -58,6 +58,7 @@ test-unit: setup ## unit tests of the engine
 	python -m pytest -q -n 2 -m 'not slow' tests/unit tests/robustness tests/results
 
 test-browser: setup ## the report in headless Chromium (left out where there is none)
+	@scripts/install-axe.sh
 	python -m pytest -q tests/browser
 
 aligners: ## install STAR for the tests, where that is possible (root, Debian)
