@@ -9,8 +9,8 @@ except ModuleNotFoundError as missing:
     if str(missing.name).startswith("sccicl"):
         raise
     print(
-        f"ERROR: the Python on the PATH ({sys.executable}) has no package '{missing.name}': run make setup once and then "
-        "source .venv/bin/activate, or use a profile such as -profile docker",
+        f"ERROR: the Python on the PATH ({sys.executable}) has no package '{missing.name}': run make setup once and "
+        "then source .venv/bin/activate, or use a profile such as -profile docker",
         file=sys.stderr,
     )
     sys.exit(2)
