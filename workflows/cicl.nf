@@ -81,6 +81,6 @@ workflow CICL_PIPELINE {
 
 // What JOIN takes: settings of the group, which are those of its samples, and the files and names of these
 def groupInput(group, samples) {
-    def settings = samples[0][0].subMap(['n_clusters', 'label_col', 'counts_layer'])
+    def settings = samples[0][0].subMap(['n_clusters', 'label_col', 'counts_layer', 'cells_in'])
     return [settings + [id: group, batch_col: 'sample', integrate: true], samples.collect { _meta, counts -> counts }, samples.collect { meta, _counts -> meta.id }]
 }

@@ -208,12 +208,12 @@ def _read_folder(path: Path, request: _Request) -> "AnnData":
 
     if any((path / marker).exists() for marker in ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")):
         return _read_zarr(path, request)
-    if tenx_matrix_files(path):
-        _no_layers(path, request.counts_layer)
-        return _validated(read_tenx_mtx(path), path.name, request)
     if quant_files(path):
         _no_layers(path, request.counts_layer)
         return _validated(read_quants(path), path.name, request)
+    if tenx_matrix_files(path):
+        _no_layers(path, request.counts_layer)
+        return _validated(read_tenx_mtx(path), path.name, request)
     raise unknown_folder(path, KNOWN)
 
 

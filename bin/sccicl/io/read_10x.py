@@ -132,10 +132,12 @@ def without_header(table: pd.DataFrame, path: Path, shape: tuple[int, int], note
 
 
 def _beside(matrix: Path, *names: str) -> Path:
-    for name in names:
-        for candidate in (matrix.with_name(f"{name}.gz"), matrix.with_name(name)):
-            if candidate.is_file():
-                return candidate
+    # Where a link to the matrix alone was staged, the other files are beside what it points to.
+    for folder in dict.fromkeys((matrix.parent, matrix.resolve().parent)):
+        for name in names:
+            for candidate in (folder / f"{name}.gz", folder / name):
+                if candidate.is_file():
+                    return candidate
     stems = {name.removesuffix(".tsv") for name in names}
     others = [p.name for p in sorted(matrix.parent.iterdir()) if any(p.name.startswith(stem) for stem in stems)]
     similar = f" (but {quoted(others)}: rename it if it is tab-separated)" if others else ""

@@ -73,7 +73,8 @@ invisible(Matrix::writeMM(counts, file.path(out, "matrix.mtx")))
 writeLines(enc2utf8(rownames(counts)), file.path(out, "genes.txt"), useBytes = TRUE)
 writeLines(enc2utf8(colnames(counts)), file.path(out, "cells.txt"), useBytes = TRUE)
 plain <- vapply(obs, function(column) is.atomic(column), TRUE)
-if (any(plain)) write.csv(obs[, plain, drop = FALSE], file.path(out, "obs.csv"), row.names = FALSE, fileEncoding = "UTF-8")
+if (any(plain))
+  write.csv(obs[, plain, drop = FALSE], file.path(out, "obs.csv"), row.names = FALSE, fileEncoding = "UTF-8")
 writeLines(note, file.path(out, "note.txt"))
 """
 EXPORT = (

@@ -102,7 +102,8 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
         if original is None:
             counts = take_counts(_bare(before, layer), input_kind=how.input_kind, name=str(recorded["input"]))
         else:
-            counts = _same_cells(read_counts(original, input_kind=how.input_kind, counts_layer=layer), before, original)
+            asked = {"counts_layer": layer, "cells_in": recorded.get("cells_in")}
+            counts = _same_cells(read_counts(original, input_kind=how.input_kind, **asked), before, original)
         prepared = prepare_counts(counts, how.input_kind, how.config)
         if how.integrate:
             prepare_jointly(prepared, how.batch_col, how.config)
@@ -114,7 +115,7 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
         record_sums(prepared, original)
         if record["prepare"]["input_sha256"] != recorded.get("input_sha256", record["prepare"]["input_sha256"]):
             add_warning(prepared, f"{original.name} is not the file that the result was made of: its SHA-256 differs")
-    kept = ("counts_layer", "label_col", "batch_col", "input_sha256")
+    kept = ("counts_layer", "cells_in", "label_col", "batch_col", "input_sha256")
     record["prepare"].update({key: recorded[key] for key in kept if key in recorded and key not in record["prepare"]})
     return prepared
 

@@ -26,9 +26,10 @@ process JOIN {
     prefix = task.ext.prefix ?: "${meta.id}"
     def files = (counts instanceof List ? counts : [counts]).collect { path -> "${path}" }.join(' ')
     def layer = meta.counts_layer ? "--counts-layer ${quoted(meta.counts_layer)}" : ''
+    def cells_in = meta.cells_in ? "--cells-in ${meta.cells_in}" : ''
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
-    cicl.py join ${files} --samples '${samples.join(',')}' --id '${prefix}' ${layer} ${args} ${args2}
+    cicl.py join ${files} --samples '${samples.join(',')}' --id '${prefix}' ${layer} ${cells_in} ${args} ${args2}
     """
 
     stub:

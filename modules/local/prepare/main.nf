@@ -34,6 +34,7 @@ process PREPARE {
         meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
         meta.integrate ? '--integrate' : '',
         meta.counts_layer ? "--counts-layer ${quoted(meta.counts_layer)}" : '',
+        meta.cells_in ? "--cells-in ${meta.cells_in}" : '',
     ].findAll().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}

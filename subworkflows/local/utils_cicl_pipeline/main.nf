@@ -109,7 +109,7 @@ def samplesOf(parameters) {
                 file(parameters.scrnaseq_results, type: 'dir', glob: false),
                 parameters.scrnaseq_aligner,
                 parameters.scrnaseq_matrix,
-                ['n_clusters', 'label_col', 'batch_col', 'counts_layer'].collectEntries { name -> [name, parameters[name]?.toString()] },
+                ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'cells_in'].collectEntries { name -> [name, parameters[name]?.toString()] },
                 sheetColumns(),
             )
         def errors = samples.any { _meta, files -> files instanceof List } ? referenceErrors(parameters) : []

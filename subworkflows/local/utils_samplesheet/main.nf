@@ -5,10 +5,10 @@
 include { expectation ; suggestion } from '../utils_schema'
 
 // The samples of a samplesheet, [ meta, path ] for each row with counts, [ meta, [ [ fastq_1, fastq_2 ], ... ] ] for the rows of
-// a sample with reads, which are its lanes. `defaults` holds n_clusters, label_col, batch_col, counts_layer of rows that do not
-// give them, `columns` the rules. Stops with all that is wrong with the sheet, one sentence each.
+// a sample with reads, which are its lanes. `defaults` holds n_clusters, label_col, batch_col, counts_layer, cells_in of rows that do
+// not give them, `columns` the rules. Stops with all that is wrong with the sheet, one sentence each.
 def readSamplesheet(sheet, defaults, columns) {
-    def table = readTable(sheet)
+    def table = readTable(sheet, columns)
     def errors = headerErrors(table.header, sheet.name)
     if (errors) {
         stop(errors)
@@ -26,7 +26,7 @@ def readSamplesheet(sheet, defaults, columns) {
         .groupBy { row -> row.values.sample }
         .collect { sample, lanes ->
             // Counts that are made here have no column or layer that a parameter for all samples could name.
-            def names = lanes.first().paths.input ? ['n_clusters', 'label_col', 'batch_col', 'counts_layer'] : ['n_clusters']
+            def names = lanes.first().paths.input ? ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'cells_in'] : ['n_clusters']
             def fallback = defaults.findAll { name, _value -> name in names }
             def settings = settingColumns(columns)
                 .collectEntries { column -> [column, lanes.findResult { row -> row.values[column] ?: null } ?: fallback[column]?.toString()] }
@@ -37,13 +37,17 @@ def readSamplesheet(sheet, defaults, columns) {
         }
 }
 
-// Header and rows, each row with its number in the file; any of the line ends, a BOM, quotes, and ; or tab are accepted
-def readTable(sheet) {
+// Header and rows, each row with its number in the file; any of the line ends, a BOM, quotes, ; or tab, capital letters in
+// the names of the columns and comments are accepted
+def readTable(sheet, columns) {
     if (!sheet.exists()) {
         stop(["The samplesheet '${sheet}' does not exist: check --input."])
     }
     if (sheet.isDirectory()) {
         stop(["The samplesheet '${sheet}' is a folder: give the CSV file with --input."])
+    }
+    if (sheet.name.toLowerCase() ==~ /.*\.(h5ad|h5|hdf5|loom|rds|mtx|h5mu|zarr)(\.gz|\.zip)?/) {
+        stop(["'${sheet.name}' holds data and is no samplesheet: write a CSV with the header sample,input and the row name,${sheet.name}, and give that with --input."])
     }
     def text = textOf(sheet).replace('\uFEFF', '')
     if (text.startsWith('PK') || text.contains('\u0000')) {
@@ -53,14 +57,15 @@ def readTable(sheet) {
         .toList()
         .withIndex()
         .collect { line, i -> [number: i + 1, line: line] }
-        .findAll { row -> row.line.replaceAll(/[\s,;"]/, '') }
+        .findAll { row -> row.line.replaceAll(/[\s,;"]/, '') && !row.line.startsWith('#') }
     if (!lines) {
         stop(["The samplesheet ${sheet.name} is empty: give it the header sample,input and a row for each sample."])
     }
     def first = lines.first().line
     def separator = sheet.name.endsWith('.tsv') || first.contains('\t') ? '\t' : first.contains(';') && !first.contains(',') ? ';' : ','
     def rows = lines.collect { row -> [number: row.number, cells: splitLine(row.line, separator)] }
-    return [header: rows.first().cells, rows: rows.drop(1).collect { row -> padded(row, rows.first().cells.size()) }]
+    def header = rows.first().cells.collect { column -> column.toLowerCase() in columns.keySet() ? column.toLowerCase() : column }
+    return [header: header, rows: rows.drop(1).collect { row -> padded(row, rows.first().cells.size()) }]
 }
 
 // Spreadsheet programs save CSV in the encoding of the country if they are not asked for UTF-8
@@ -139,7 +144,12 @@ def inputErrors(row, place, columns) {
     def given = inputColumns(columns).findAll { column -> row.values[column] }
     def missing = given
         .findAll { column -> !row.paths[column] }
-        .collect { column -> "${place}, column ${column}: '${row.values[column]}' ${columns.input.errorMessage}" }
+        .collect { column ->
+            def plugin = row.values[column].contains('://') ? [s3: 'nf-amazon', gs: 'nf-google', az: 'nf-azure'][row.values[column].tokenize(':').first()] : null
+            "${place}, column ${column}: '${row.values[column]}' " + (plugin
+                ? "cannot be reached; addresses of this kind need the plugin ${plugin} (-plugins ${plugin}) and access to the bucket."
+                : columns.input.errorMessage)
+        }
     missing += given
         .findAll { column -> row.paths[column] && (row.values[column].matches('.*[\\x24{}\\p{Cntrl}].*') || row.paths[column].name.startsWith('-')) }
         .collect { column ->

@@ -15,9 +15,9 @@ from sccicl.cli import main
 from sccicl.config import PRESETS
 from sccicl.downstream.annotate_celltypist import annotate_by_celltypist, load_celltypist_model
 from sccicl.downstream.annotate_marker_list import annotate_by_marker_list
-from sccicl.downstream.marker_list import read_marker_list
 from sccicl.downstream.annotate_reference import annotate_by_reference, map_labels, read_labels, relabel, with_reference
 from sccicl.downstream.annotation import UNKNOWN, annotation_record, attach_annotation, vote
+from sccicl.downstream.marker_list import read_marker_list
 from sccicl.errors import InputError
 from sccicl.io.model_file import ModelFile
 from sccicl.steps.cluster import cluster_sample

@@ -1,5 +1,7 @@
 """Lists of markers as they are downloaded and written give the same types and genes."""
 
+# ruff: noqa: E501 (lists of names)
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,9 +6,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from scipy import io
 from sccicl.errors import InputError
 from sccicl.io.read import read_counts
+from scipy import io
 
 WRITE = """
 suppressPackageStartupMessages(library(Matrix)); set.seed(1)
