@@ -313,6 +313,13 @@ def part_accuracy(device: torch.device, options: argparse.Namespace) -> dict[str
     return found
 
 
+def part_run(device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """`cicl.py run` on the CPU against scanpy's way, for each file of --sets, in processes of their own."""
+    from whole_run import compare
+
+    return {path.stem: compare(path, options.rounds, torch.get_num_threads()) for path in options.sets}
+
+
 PARTS = {
     "step": part_step,
     "memory": part_memory,
@@ -320,6 +327,7 @@ PARTS = {
     "scale": part_scale,
     "prepare": part_prepare,
     "accuracy": part_accuracy,
+    "run": part_run,
 }
 
 
@@ -346,10 +354,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--parts",
-        default=",".join(name for name in PARTS if name != "accuracy"),
-        help="comma-separated: %(default)s, and accuracy, which needs --sets",
+        default=",".join(name for name in PARTS if name not in ("accuracy", "run")),
+        help="comma-separated: %(default)s, and accuracy and run, which need --sets",
     )
-    parser.add_argument("--sets", type=Path, nargs="+", default=[], help="labelled h5ad files of part accuracy")
+    parser.add_argument(
+        "--sets", type=Path, nargs="+", default=[], help="h5ad files of parts accuracy (labelled) and run"
+    )
     parser.add_argument("--label-col", default="label", help="column of obs with their cell types")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100, help="of preset paper in part accuracy")

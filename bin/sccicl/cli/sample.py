@@ -1,5 +1,7 @@
 """The command line: options in, files out; the work is done in `steps`."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +132,21 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
 @checkpoint_options
 @preset_option
 @fit_config_options
-def fit(path: Path, outdir: Path, given_id: str | None, **options: Any) -> None:
-    """Train on a prepared sample: writes <id>.fit.pt.
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs of this machine that train together, each in a process of its own with --threads cores.",
+)
+@click.pass_context
+def fit(context: click.Context, path: Path, outdir: Path, given_id: str | None, gpus: int, **options: Any) -> None:
+    """Train on a prepared sample: writes <id>.fit.pt."""
+    if gpus > 1 and "WORLD_SIZE" not in os.environ:
+        from ..runtime.launcher import launch
 
-    On several GPUs: torchrun --standalone --nproc-per-node N --no-python cicl.py fit ...
-    """
+        # This process looks at no GPU: every process that does takes up memory there.
+        context.exit(launch([sys.executable, *sys.argv], gpus))
     from ..io.backed_counts import in_memory_if_small
     from ..model.distributed import World, join_world, leave_world
     from ..steps.fit import as_prepared, fit_beside_others, fit_sample, open_checkpoint, parse_numbers

@@ -20,6 +20,7 @@ from torch import Tensor
 BLOCK_ENTRIES = 1 << 27
 # Blocks of rows times parts of the columns: two for each multiprocessor of a big GPU, and the same sums on every other.
 SUMS_PROGRAMS = 256
+MOST_BLOCKS = 16
 # Rows of sums start at a multiple of so many bytes, or Triton compiles a kernel for each alignment.
 ALIGNED_ENTRIES = 4
 SIZES = ("first_row", "last_row", "n_rows")
@@ -71,7 +72,7 @@ def _of_both(rate, rows, columns, n_rows):
     return own[:, None] + theirs[None, :]
 
 
-@triton.jit(do_not_specialize=[*SIZES, "n_columns", "stride"])
+@triton.jit(do_not_specialize=[*SIZES, "stride"])
 def _sums_kernel(
     z,
     pseudo_labels,
@@ -80,20 +81,20 @@ def _sums_kernel(
     last_row,
     scale,
     n_rows,
-    n_columns,
     stride,
     n_features: tl.constexpr,
+    N_BLOCKS: tl.constexpr,
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
 ):
-    """Sums over `n_columns` columns of a block of rows, into (parts of the columns, 2, stride)."""
+    """Sums over `N_BLOCKS` blocks of columns of a block of rows, into (parts of the columns, 2, stride)."""
     rows = first_row + tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     part = tl.program_id(1).to(tl.int64)
     sum_all = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
     sum_same = tl.zeros((BLOCK_ROWS,), dtype=tl.float32)
-    for start in range(0, n_columns, BLOCK_COLUMNS):
-        columns = part * n_columns + start + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
+    for block in range(0, N_BLOCKS):
+        columns = (part * N_BLOCKS + block) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS).to(tl.int64)
         e, is_same = _tile(z, pseudo_labels, rows, columns, scale, n_rows, n_features, BLOCK_ROWS, BLOCK_COLUMNS, STEP)
         sum_all += tl.sum(e, 1)
         sum_same += tl.sum(tl.where(is_same, e, 0.0), 1)
@@ -165,16 +166,18 @@ class TritonBackend:
         n_rows, n_features = self._low.shape
         n_blocks = triton.cdiv(self._own.stop - self._own.start, self._sizes["BLOCK_ROWS"])
         block_columns = self._sizes["BLOCK_COLUMNS"]
-        # Small batches have fewer blocks of rows than a GPU has multiprocessors.
-        n_parts = max(1, min(SUMS_PROGRAMS // n_blocks, triton.cdiv(n_rows, block_columns)))
-        n_columns = triton.cdiv(triton.cdiv(n_rows, n_parts), block_columns) * block_columns
-        n_parts = triton.cdiv(n_rows, n_columns)
+        # Small batches have fewer blocks of rows than a GPU has multiprocessors. A part has 1, 2, 4, 8 or 16 blocks of
+        # columns, as a kernel is compiled for each number of them.
+        n_column_blocks = triton.cdiv(n_rows, block_columns)
+        wanted = triton.cdiv(n_column_blocks, max(1, SUMS_PROGRAMS // n_blocks))
+        n_of_part = min(MOST_BLOCKS, 1 << (wanted.bit_length() - 1))
+        n_parts = triton.cdiv(n_column_blocks, n_of_part)
         stride = triton.cdiv(n_rows, ALIGNED_ENTRIES) * ALIGNED_ENTRIES
         sums = torch.zeros(n_parts, 2, stride, dtype=torch.float32, device=self._low.device)
         with self._on_device():
             _sums_kernel[n_blocks, n_parts](
                 *(self._low, self._pseudo_labels, sums, self._own.start, self._own.stop),
-                *(self._scale, n_rows, n_columns, stride, n_features),
+                *(self._scale, n_rows, stride, n_features, n_of_part),
                 **self._sizes,
                 **self._launch,
             )

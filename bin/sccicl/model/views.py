@@ -1,7 +1,10 @@
 """Augmented views of a minibatch of cells (paper 2.2.1)."""
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ..runtime.device import is_accelerator
 
 
 def unit_noise(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -22,5 +25,11 @@ def noise(x: Tensor, generator: torch.Generator, *, sd: float, fraction: float) 
 
 def mask(x: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
     """X with a random `fraction` of the genes of each cell set to 0, the mean of a z-scored gene."""
+    if not is_accelerator(x.device):
+        # 16 bits a gene from a generator that is several times as fast, started anew from each draw of the given one.
+        start = int(torch.randint(2**63 - 1, (), generator=generator))
+        bits = np.frombuffer(np.random.Generator(np.random.SFC64(start)).bytes(2 * x.numel()), dtype=np.uint16)
+        is_kept = bits.reshape(x.shape) >= np.uint32(round(fraction * 2**16))
+        return torch.from_numpy(np.multiply(x.numpy(), is_kept, dtype=x.numpy().dtype))
     # In place: 0 and 1 as numbers multiply several times faster than truth values.
     return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype).ge_(fraction).mul_(x)

@@ -40,7 +40,7 @@ process CICL {
     def device = task.accelerator || task.ext.use_gpu ? 'cuda' : 'cpu'
     // One process for each GPU; they share the cores.
     def gpus = task.accelerator ? task.accelerator.request : 1
-    def launcher = gpus > 1 ? "torchrun --standalone --local-addr 127.0.0.1 --nproc-per-node ${gpus} --no-python " : ''
+    def several = gpus > 1 ? "--gpus ${gpus} " : ''
     def threads = Math.max(1, task.cpus.intdiv(gpus))
     def n_clusters = number_of_clusters ? "--n-clusters ${quoted(number_of_clusters)}" : ''
     def label_col = label_column ? "--label-col ${quoted(label_column)}" : ''
@@ -49,7 +49,7 @@ process CICL {
     """
     export OMP_NUM_THREADS=${threads}
     if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
-    ${launcher}cicl.py fit ${quoted("./${prepared.name}")} --id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
+    cicl.py fit ${quoted("./${prepared.name}")} ${several}--id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}
     cicl.py cluster ${quoted("./${prepared.name}")} --fit '${prefix}.fit.pt' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args2}
     cicl.py score '${prefix}/${prefix}.clustered.h5ad' --id '${prefix}' --outdir '${prefix}' ${label_col} ${args3}
     mv '${prefix}/${prefix}.clustered.h5ad' .
