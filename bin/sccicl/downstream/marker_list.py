@@ -48,7 +48,9 @@ def read_marker_list(path: str | os.PathLike) -> dict[str, list[str]]:
     header = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0][1]]
     types, genes = (_place(header, names) for names in (TYPE_HEADERS, GENE_HEADERS))
     if types is not None and genes is not None and types != genes:
-        return _collected(path, ((number, _cell(row, types), row[genes : genes + 1]) for number, row in rows[1:]))
+        # Under a last column called genes each gene may have a cell of its own.
+        end = None if genes == len(header) - 1 else genes + 1
+        return _collected(path, ((number, _cell(row, types), row[genes:end]) for number, row in rows[1:]))
     if genes is not None and len(header) > 1 and types is None:
         raise InputError(
             f"{path}: its header ({', '.join(rows[0][1])}) names a column of genes but none of cell types; name it "
