@@ -335,7 +335,9 @@ def resume(call: Call) -> dict[str, Any]:
         folder = Path(tempfile.mkdtemp())
         with suppress(Stopped):
             train(x, 3, config, **settings, checkpoint=Stopping(folder, "a", "key"))
-        resumed = train(x, 3, config, **settings, checkpoint=Checkpoint(folder, "a", "key"))
+        kept = Checkpoint(folder, "a", "key")
+        found[f"went_on_{preset}"] = kept.progress() is not None
+        resumed = train(x, 3, config, **settings, checkpoint=kept)
         shutil.rmtree(folder)
         pairs = zip(whole.encoder.parameters(), resumed.encoder.parameters(), strict=True)
         found[f"same_bits_{preset}"] = all(torch.equal(a, b) for a, b in pairs)

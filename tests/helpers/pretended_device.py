@@ -79,6 +79,10 @@ class _Tensor(torch.Tensor):
     def tolist(self) -> list:
         return self.inner.tolist()
 
+    def __reduce_ex__(self, protocol: int):
+        # Saved, and loaded on the host, as what it is round.
+        return self.inner.__reduce_ex__(protocol)
+
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return _dispatch(func, args, kwargs or {})

@@ -100,6 +100,7 @@ def test_an_interrupted_fit_ends_at_the_same_bits(x, device, config, tmp_path):
     whole = fit(x, ArrayFeatures(x), N_TYPES, config, **settings)
     with pytest.raises(Interrupted):
         fit(x, ArrayFeatures(x), N_TYPES, config, **settings, checkpoint=Stopping(tmp_path, "a", "key"))
+    assert Checkpoint(tmp_path, "a", "key").progress().epoch >= 0  # it can be read, so the fit does not start anew
     torch.manual_seed(99)
     resumed = fit(x, ArrayFeatures(x), N_TYPES, config, **settings, checkpoint=Checkpoint(tmp_path, "a", "key"))
     assert resumed.history == whole.history
