@@ -155,7 +155,7 @@ def _reasons(result: ClusteredSample, merges: list[Merge]) -> dict[str, list[str
     if len(names) == 1 or (stability is None and result.uns.get("valley") is None):
         return None
     reasons: dict[str, list[str]] = {name: [] for name in names}
-    for i, (name, size) in enumerate(zip(names, result.clusters.counts, strict=True)):
+    for i, (name, size) in enumerate(zip(names, map(int, result.clusters.counts), strict=True)):
         if stability is not None and stability[i] < UNSTABLE:
             reasons[name].append(f"unstable ({stability[i]:.2f})")
         if size < _least(result):
