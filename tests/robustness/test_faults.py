@@ -16,8 +16,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 from sccicl.cli import main
+from sccicl.errors import InputError
 from sccicl.io import model_file, write_h5ad
 from sccicl.model import pretrain
+from sccicl.runtime.files import write_json
 from simulate import simulate_cells
 
 ROOT = Path(__file__).parents[2]
@@ -225,10 +227,8 @@ def test_no_room_is_told_in_a_sentence_and_leaves_nothing(number, output, tmp_pa
         action = lambda: model_file.save({"x": torch.zeros(9)}, path, "model")  # noqa: E731
     else:
         monkeypatch.setattr(Path, "write_text", refuse)
-        action = lambda: write_h5ad.write_json({}, path)  # noqa: E731
-    with pytest.raises(
-        write_h5ad.InputError, match=f"{path.name} cannot be written .*{os.strerror(number)}.*make room"
-    ):
+        action = lambda: write_json({}, path)  # noqa: E731
+    with pytest.raises(InputError, match=f"{path.name} cannot be written .*{os.strerror(number)}.*make room"):
         action()
     assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == [path.name]
 
