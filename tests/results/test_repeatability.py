@@ -65,9 +65,9 @@ def assert_equal(found, expected):
     ]
     assert shown[0] == shown[1]
     ours, theirs = found.uns["model"], expected.uns["model"]
-    assert ours["genes"] == theirs["genes"] and (ours["gene_mean"] == theirs["gene_mean"]).all()
-    assert all((ours["encoder"][name] == value).all() for name, value in theirs["encoder"].items())
-    assert (ours["centroids"] == theirs["centroids"]).all()
+    assert ours.genes == theirs.genes and (ours.gene_mean == theirs.gene_mean).all()
+    assert all((ours.encoder[name] == value).all() for name, value in theirs.encoder.items())
+    assert (ours.centroids == theirs.centroids).all()
     for adata in (found, expected):
         adata.uns["cicl"].setdefault("stages", {})
     metrics = [score_sample(adata) for adata in (found, expected)]

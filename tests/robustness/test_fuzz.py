@@ -133,7 +133,7 @@ def check_result(found: anndata.AnnData, metrics: dict, adata: anndata.AnnData, 
     confidence = found.obs["cicl_confidence"]
     assert confidence.between(0, 1).all()
     kept = np.asarray((adata.X != 0).sum(1)).ravel() > 0
-    assert list(found.obs_names) == [str(name) for name in adata.obs_names[kept]]
+    assert list(found.obs_names) == [str(name).strip() for name in adata.obs_names[kept]]
     assert metrics["n_clusters"] == len(sizes) and metrics["n_cells"] == found.n_obs
 
 

@@ -151,9 +151,14 @@ def share_of_genes(names: Sequence[str]) -> float:
     """Share of the names that look like genes, where names that differ by a number behind them count as one."""
     names = _some(names)
     numbered = sum(NUMBERED_GENE.fullmatch(name) is not None for name in names)
-    stems = {
-        name if GENE_ID.fullmatch(gene_part(name)) else _TWIN.sub("", name) for name in names if looks_like_gene(name)
-    }
+    like = [name for name in names if looks_like_gene(name)]
+    twins = Counter(_TWIN.sub("", name) for name in like)
+    # An id may end in a number of its own, as of a clone; but if most have one stem, they are a series: CD4.0, CD4.1, ...
+    series = {stem for stem, n in twins.items() if n > max(3, len(like) / 2)}
+    stems = set()
+    for name in like:
+        stem = _TWIN.sub("", name)
+        stems.add(name if GENE_ID.fullmatch(gene_part(name)) and stem not in series else stem)
     return (len(stems) + numbered) / max(1, len(names))
 
 

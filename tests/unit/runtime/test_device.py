@@ -180,4 +180,4 @@ def test_the_command_ends_at_once_or_warns_in_every_record(tmp_path):
     metrics = json.loads((tmp_path / "out" / "five.metrics.json").read_text())
     assert metrics["device"].startswith("cpu") and "gpu" not in metrics["hardware"]
     assert any(text.startswith("trained on the CPU") for text in metrics["warnings"])
-    assert "trained on the CPU" in (tmp_path / "out" / "cicl_report.html").read_text()
+    assert "Trained on the CPU" in (tmp_path / "out" / "cicl_report.html").read_text()
