@@ -153,7 +153,7 @@ def share_of_genes(names: Sequence[str]) -> float:
     numbered = sum(NUMBERED_GENE.fullmatch(name) is not None for name in names)
     like = [name for name in names if looks_like_gene(name)]
     twins = Counter(_TWIN.sub("", name) for name in like)
-    # An id may end in a number of its own, as of a clone; but if most have one stem, they are a series: CD4.0, CD4.1, ...
+    # An id may end in a number of its own, as of a clone; most of one stem are a series: CD4.0, CD4.1, ...
     series = {stem for stem, n in twins.items() if n > max(3, len(like) / 2)}
     stems = set()
     for name in like:
