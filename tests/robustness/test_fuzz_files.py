@@ -72,10 +72,8 @@ def change(file: h5py.File, place: str, what: str, kind: str, seed: int) -> None
             item.attrs[name] = odd
     elif what == "replace" and isinstance(item, h5py.Dataset):
         new = replacement(kind, item, rng)
-        if getattr(new, "dtype", None) == object and not len(
-            new
-        ):  # an earlier change left nothing that HDF5 could hold
-            return
+        if isinstance(new, np.ndarray) and new.dtype.hasobject and not new.size:
+            return  # an earlier change left nothing that HDF5 could hold
         attributes = dict(item.attrs)
         del file[place]
         file.create_dataset(place, data=new)
