@@ -26,7 +26,7 @@ check 'ruff check' .venv/bin/ruff check .
 check 'ruff format' .venv/bin/ruff format --check .
 check 'nextflow lint' nextflow lint "${nextflow_code[@]}"
 check 'prose' python3 scripts/lint/prose.py
-check 'spelling' .tools/lint/bin/codespell README.md CHANGELOG.md docs/*.md bin/sccicl nextflow_schema.json --ignore-words-list ake,te,fo,nd,ot,ser,hist,thre,ans,coo,anc --skip '*.pyc'
+check 'spelling' .tools/lint/bin/codespell README.md CHANGELOG.md docs/*.md bin/sccicl nextflow_schema.json --ignore-words-list ake,te,fo,nd,ot,ser,hist,thre,ans,coo,anc --skip '*.pyc,*/name_patterns.py'
 check 'shellcheck' shellcheck --severity=style "${scripts[@]}"
 check 'hadolint' hadolint --config .hadolint.yml "${dockerfiles[@]}"
 check 'modules: meta.yml' .tools/lint/bin/python scripts/lint/module_meta.py
