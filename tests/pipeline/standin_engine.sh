@@ -39,7 +39,8 @@ case "$engine ${1:-}" in
         ;;
     'conda info')
         mkdir -p "$here/bin" && touch "$here/bin/activate"
-        echo "{ \"conda_prefix\": \"$here\" }"
+        # A line for each key, as conda prints it: Nextflow reads it with awk.
+        printf '{\n  "conda_prefix": "%s"\n}\n' "$here"
         exit 0
         ;;
     'sbatch '*)

@@ -89,12 +89,12 @@ def test_the_report_tells_of_all_steps(run):
     sample = text.split('<section class="sample" id="sample-0"')[1].split("</section>")[0]
     for heading in (
         ">pbmc</h2>",
-        "Where the cells come from",
-        "Quality control: <b>300</b> cells",
-        ">Marker genes</fig",
+        "<caption>Reads</caption>",
+        "Quality control: 300 cells before, 300 after",
+        "<figcaption>Marker genes",
     ):
         assert heading in sample
-    assert "<b>CellTypist</b>: model types.pkl (4 cell types)" in sample
+    assert "<b>CellTypist</b>: types.pkl: 4 cell types" in sample
     for kind in simulate_reads.TYPES:
         assert f"<td>{kind} <small>" in sample
 
