@@ -38,9 +38,10 @@ case "$engine ${1:-}" in
         exit 0
         ;;
     'conda info')
-        mkdir -p "$here/bin" && touch "$here/bin/activate"
-        # A line for each key, as conda prints it: Nextflow reads it with awk.
-        printf '{\n  "conda_prefix": "%s"\n}\n' "$here"
+        # A line for each key, as conda prints it: Nextflow reads it with awk, which takes no blank in a path.
+        prefix=/tmp/standin-conda
+        mkdir -p "$prefix/bin" && touch "$prefix/bin/activate"
+        printf '{\n  "conda_prefix": "%s"\n}\n' "$prefix"
         exit 0
         ;;
     'sbatch '*)
