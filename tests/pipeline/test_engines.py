@@ -160,15 +160,15 @@ def test_a_missing_image_is_told_before_anything_is_started(standin, launch, pip
     assert f"{told}" in run.text and "ERROR: " in run.text
 
 
-def test_conda_gets_one_environment_for_all_of_the_engine(standin, launch, pipeline):
-    """And the environment of STAR; each is made once, of the file of a module."""
+def test_conda_gets_the_environments_of_the_modules(standin, launch, pipeline):
+    """That of the engine, which all its modules share in text, of STAR and of awk. Nextflow makes one for each file."""
     engines = standin()
     run = pipeline(*ALL, "-profile", "conda", folder=launch)
     assert run.status == 0, run.text
     files = [Path(call[call.index("--file") + 1]) for call in engines.calls if "--file" in call]
     asked = {str(path.relative_to(ROOT / "modules/local").parent) for path in files}
     texts = {path.read_text() for path in files}
-    assert len(texts) == len(files) and len(files) <= 4, asked
+    assert len(texts) <= 4, asked
     assert any("bioconda::star" in text for text in texts) and any("pytorch-cpu" in text for text in texts)
 
 
