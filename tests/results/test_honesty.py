@@ -11,7 +11,6 @@ from sccicl.config import preset_config
 from sccicl.io.read import take_counts
 from sccicl.preprocess.features import CountFeatures
 from sccicl.preprocess.prepare import prepare
-from sccicl.report.notes import continuum_note
 from sccicl.report.page import write_report
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.fit import fit_sample
@@ -93,12 +92,3 @@ def test_no_gap_in_a_uniform_distribution_and_none_claimed_of_few_cells():
     assert (0, 1) in without_gap(valley) and (1, 2) in without_gap(valley)
     few = np.concatenate([np.flatnonzero(labels == i)[:10] for i in range(3)])
     assert without_gap(gap_density(x[few], labels[few])) == []
-
-
-def test_note_tells_a_chain_of_all_clusters_from_single_pairs():
-    valley = np.full((3, 3), np.nan)
-    valley[0, 1] = valley[1, 0] = 1.0
-    assert "0 and 1" in continuum_note(valley)[0]
-    valley[1, 2] = valley[2, 1] = 0.8
-    assert continuum_note(valley)[0].startswith("All 3 clusters")
-    assert continuum_note(None) == [] == continuum_note(np.full((1, 1), np.nan))
