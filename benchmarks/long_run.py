@@ -47,10 +47,8 @@ def held(temporary: Path) -> Held:
 def one_sample(folder: Path, seed: int) -> None:
     """Take a sample of 100 cells from counts to report, and remove its files."""
     from sccicl.cli import main
-    from sccicl.model import pretrain
     from simulate import simulate_cells
 
-    pretrain.STEPS = 20
     out = folder / "out"
     figures = seed % WITH_FIGURES == 0
     clustered = out / "s.clustered.h5ad"

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from sccicl.config import PRESETS
-from sccicl.model import pretrain
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.demo import LABEL_COLUMN, pbmc_counts
 from sccicl.steps.fit import fit_sample
@@ -68,7 +67,6 @@ def summary(name):
 
 @pytest.mark.parametrize("name", SETS)
 def test_as_it_was(name, monkeypatch):
-    monkeypatch.setattr(pretrain, "STEPS", 60)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -5,7 +5,6 @@ import pytest
 import torch
 from sccicl.config import preset_config
 from sccicl.downstream import umap_tsne
-from sccicl.model import pretrain
 from sccicl.numerics.ordering import canonical_order, inverse
 from sccicl.preprocess import prepare_backed
 from sccicl.steps.cluster import cluster_sample
@@ -19,11 +18,6 @@ from sklearn.metrics import adjusted_rand_score
 CONFIG = preset_config("default").changed(epochs=1, min_steps=30)
 # Types that come apart and one pair that hardly does: labels could move.
 CELLS = simulate_cells(300, 4, 300, markers=25, fold=4.0)
-
-
-@pytest.fixture(autouse=True)
-def short_warm_up(monkeypatch):
-    monkeypatch.setattr(pretrain, "STEPS", 60)
 
 
 def clustered(cells, folder, n_clusters=4, **options):
@@ -42,9 +36,7 @@ def finished(prepared, n_clusters=4):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    before, pretrain.STEPS = pretrain.STEPS, 60
-    yield clustered(CELLS.copy(), tmp_path_factory.mktemp("expected"))
-    pretrain.STEPS = before
+    return clustered(CELLS.copy(), tmp_path_factory.mktemp("expected"))
 
 
 def assert_equal(found, expected):

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from sccicl.cli import main
 from sccicl.errors import InputError
 from sccicl.io import model_file, write_h5ad
-from sccicl.model import pretrain
 from sccicl.runtime.files import write_json
 from simulate import simulate_cells
 
@@ -37,8 +36,6 @@ FIT = [
     "1",
 ]
 LIMIT_S = 300
-# Moments of every kind come in a short fit as in a long one.
-WARM_STEPS = 20
 
 
 def invoke(arguments: list[str], quiet: bool = True) -> None:
@@ -46,7 +43,6 @@ def invoke(arguments: list[str], quiet: bool = True) -> None:
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
-    pretrain.STEPS = WARM_STEPS
     # As in a shell, where Python makes KeyboardInterrupt of SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -288,7 +284,6 @@ def test_what_the_machine_does_is_told(error, code, told, undisturbed, tmp_path,
         raise error
 
     monkeypatch.setattr("sccicl.model.train_step.contrastive_loss", fail)
-    monkeypatch.setattr(pretrain, "STEPS", WARM_STEPS)
     arguments = [str(argument) for argument in stage("fit", undisturbed[0], tmp_path)]
     ended = CliRunner().invoke(main, arguments)
     assert ended.exit_code == code and "ERROR: " in ended.output and told in ended.output
@@ -296,7 +291,6 @@ def test_what_the_machine_does_is_told(error, code, told, undisturbed, tmp_path,
 
 
 def test_clock_that_is_set_back(undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "STEPS", WARM_STEPS)
     times = iter(range(10**9, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(times)))
     for name in ("fit", "cluster"):

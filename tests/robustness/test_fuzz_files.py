@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sccicl.errors import InputError
 from sccicl.io.read import read_counts
-from sccicl.model import pretrain
 from simulate import simulate_cells
 
 SHORT = ["--n-clusters", 3, "--epochs", 1, "--min-steps", 1, "--device", "cpu", "--threads", 1]
@@ -153,13 +152,11 @@ def test_any_structure_many_times(files, name, layer, wanted):
 def steps(tmp_path_factory):
     """Folder with the outputs of all steps but the figures."""
     folder = tmp_path_factory.mktemp("steps")
-    before, pretrain.STEPS = pretrain.STEPS, 5
     simulate_cells(60, 3, 80).write_h5ad(folder / "s.h5ad")
     (folder / "list.csv").write_text("A,gene1,gene2\nB,gene20,gene30\n")
     out = ("--outdir", folder)
     assert outcome("prepare", folder / "s.h5ad", "--n-genes", 60, *out) == 0
     assert outcome("fit", folder / "s.prepared.h5ad", *SHORT, *out) == 0
-    pretrain.STEPS = before
     assert outcome("cluster", folder / "s.prepared.h5ad", "--fit", folder / "s.fit.pt", *out) == 0
     assert outcome("score", folder / "s.clustered.h5ad", *out) == 0
     assert outcome("markers", folder / "s.clustered.h5ad", *out) == 0

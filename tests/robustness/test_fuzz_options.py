@@ -121,7 +121,6 @@ SMALL = {
 
 
 def one_config(preset: str, values: dict, monkeypatch) -> None:
-    monkeypatch.setattr("sccicl.model.pretrain.STEPS", 3)
     cells = simulate_cells(40, 3, 60)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

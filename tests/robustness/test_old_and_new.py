@@ -22,7 +22,6 @@ from sccicl.config import PRESETS
 from sccicl.downstream.export import export_sample
 from sccicl.io.read import read_counts
 from sccicl.io.write_h5ad import write_h5ad
-from sccicl.model import pretrain
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.prepare import prepare_sample, prepare_to_file
@@ -164,9 +163,7 @@ def result(tmp_path_factory):
     cells.write_h5ad(folder / "s.h5ad")
     config = PRESETS["default"].changed(epochs=1, min_steps=10)
     prepared = prepare_sample(folder / "s.h5ad", "s", config=config)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrain, "STEPS", 10)
-        fitted = fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
+    fitted = fit_sample(prepared, 3, config=config, seed=0, device=torch.device("cpu"), quiet=True)
     cluster_sample(prepared, fitted)
     write_h5ad(prepared, folder / "result.h5ad")
     return folder / "result.h5ad"

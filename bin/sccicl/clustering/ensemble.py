@@ -1,8 +1,9 @@
-"""The first pseudo-labels: of many partitions of one sample the one whose clusters are most distinct, label-free.
+"""The first pseudo-labels: of many partitions of one sample the one that the most distinct of them agree on.
 
 No gene set, no scaling and no way to cut is right for every sample. Components of several gene sets and scalings are
 therefore joined, and cells are drawn to their neighbours in all of them; what comes of it is cut in several ways, and
-again with each of the sets left out. One criterion, which favours none of the ways, chooses among the partitions.
+again with each of the sets left out. One criterion, which favours none of the ways, ranks the partitions; of the better
+half the one is taken that agrees most with the others, as the single best one may be best by chance.
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ from ..numerics.pca import joined_components
 from ..numerics.sampling import random_sample
 from .communities import Communities
 from .features import Features
-from .linkage import shrunk_to_sphere, tempered_ward
+from .linkage import cut_merges, graph_ward_merges, shrunk_to_sphere, tempered_ward
 
 ENSEMBLE_CELLS = 10_000
 # Whether partitions agree shows in fewer cells than it takes to make them.
 AGREEMENT_CELLS = 1_500
 COMPONENTS = 20
+# Partitions, at least, that the consensus is looked for among
+MIN_COMPARED = 3
 # Within clusters at least this share of the mean variance of a component is taken to be there.
 RIDGE = 1e-6
 
@@ -68,25 +71,15 @@ class Ensemble:
         features = self._features if is_whole else self._features.subset(self.chosen)
         return [torch.from_numpy(block) for block in features.blocks(self._seed)]
 
-    def pseudo_labels(self, k: int, scores: np.ndarray, trained: np.ndarray | None = None) -> np.ndarray:
-        """Pseudo-labels (cells,) 0..k-1 of the most distinct clusters; fewer than k where cells are identical.
+    def pseudo_labels(self, k: int, scores: np.ndarray) -> np.ndarray:
+        """Pseudo-labels (cells,) 0..k-1 by `consensus` of all partitions; fewer than k where cells are identical.
 
         Cells outside the ensemble get the label whose centroid in `scores`, the principal components of all cells
         (cells, components), is nearest.
-
-        Parameters
-        ----------
-        trained
-            An encoder's embedding of the cells of the ensemble, (cells, features), whose partitions compete with those
-            of the components.
         """
         if k == 1:
             return np.zeros(self.n_cells, dtype=np.int64)
-        candidates = [labels for view in self.views for labels in view.partitions(k)]
-        if trained is not None:
-            for x in (trained, smoothed(trained, self.graph)):
-                candidates += partitions_of(x, k, [Communities(shared_neighbour_graph(x), seed=self._seed)], self._seed)
-        labels = most_distinct(self.views[0].components, candidates)
+        labels = consensus(self.views[0].components, [labels for view in self.views for labels in view.cuts.into(k)])
         labels = np.unique(labels, return_inverse=True)[1].ravel()
         if len(self.chosen) == self.n_cells:
             return labels
@@ -108,7 +101,7 @@ class Ensemble:
         """
         if k == 1:
             return 1.0
-        ways = zip(*(view.partitions(k) for view in self._sampled_views), strict=True)
+        ways = zip(*(view.cuts.into(k) for view in self._sampled_views), strict=True)
         return float(np.mean([mean_rand_index(partitions) for partitions in ways]))
 
 
@@ -130,23 +123,40 @@ class View:
         self._seed = seed
 
     @cached_property
-    def _communities(self) -> tuple[Communities, Communities]:
-        graphs = (self.graph, shared_neighbour_graph(self.embedding))
-        return tuple(Communities(graph, seed=self._seed) for graph in graphs)
-
-    def partitions(self, k: int) -> list[np.ndarray]:
-        """Labels (cells,) of each way to cut into k: tempered linkage, and Leiden on the graphs of blocks and cells."""
-        return partitions_of(self.embedding, k, self._communities, self._seed)
+    def cuts(self) -> "Cuts":
+        """Ways to cut the embedding; Leiden on the graph of the blocks and on that of the embedding."""
+        return Cuts(self.embedding, [self.graph, shared_neighbour_graph(self.embedding)], self._seed)
 
 
-def partitions_of(x: np.ndarray, k: int, graphs: Sequence[Communities], seed: int) -> list[np.ndarray]:
-    """Labels (cells,) of x (cells, features) cut into k by tempered linkage, and of each graph's k communities.
+class Cuts:
+    """Ways to cut one embedding into any number of clusters.
 
-    A graph without k communities has the labels of the linkage.
+    Parameters
+    ----------
+    x
+        (cells, features).
+    graphs
+        Graphs of the same cells for Leiden, (cells, cells) each.
     """
-    linked = tempered_ward(x, k, seed)
-    found = [communities.into(k) for communities in graphs]
-    return [linked, *(linked if labels is None else labels for labels in found)]
+
+    def __init__(self, x: np.ndarray, graphs: Sequence[sparse.csr_matrix], seed: int):
+        self._x, self._seed = x, seed
+        self._graphs = [Communities(graph, seed=seed) for graph in graphs]
+
+    @cached_property
+    def _merges(self) -> np.ndarray:
+        return graph_ward_merges(self._x)
+
+    def into(self, k: int) -> list[np.ndarray]:
+        """Labels (cells,) of every way to cut into k.
+
+        Tempered linkage, Ward linkage along the graph of nearest neighbours, and k communities of each graph; a graph
+        without so many has the labels of the tempered linkage.
+        """
+        linked = tempered_ward(self._x, k, self._seed)
+        found = [communities.into(k) for communities in self._graphs]
+        found = [linked if labels is None else labels for labels in found]
+        return [linked, cut_merges(self._merges, k), *found]
 
 
 def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:
@@ -161,9 +171,21 @@ def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:
     return [View([blocks[i] for i in some], [graphs[i] for i in some], seed) for some in kept]
 
 
-def most_distinct(x: np.ndarray, partitions: list[np.ndarray]) -> np.ndarray:
-    """The partition that leaves the smallest generalised variance within clusters; the first of those that tie."""
-    return partitions[int(np.argmin([log_variance_within(x, labels) for labels in partitions]))]
+def consensus(x: np.ndarray, partitions: list[np.ndarray]) -> np.ndarray:
+    """Of the half of the partitions with the smallest generalised variance within clusters the medoid.
+
+    The medoid has the highest mean adjusted Rand index with the others. Of partitions that agree as much the one with
+    the smaller variance is taken.
+
+    Parameters
+    ----------
+    x
+        (cells, features).
+    """
+    spread = np.array([log_variance_within(x, labels) for labels in partitions])
+    best = np.argsort(spread, kind="stable")[: max(MIN_COMPARED, round(len(partitions) / 2))]
+    agreement = adjusted_rand_indices([partitions[i] for i in best]).mean(1)
+    return partitions[best[int(np.argmax(agreement.round(6)))]]
 
 
 def log_variance_within(x: np.ndarray, labels: np.ndarray) -> float:

@@ -11,7 +11,6 @@ from ..config import Config
 from ..model.checkpoint import Checkpoint
 from ..model.distributed import World
 from ..model.encoder import Encoder, PCAEncoder, encode
-from ..model.pretrain import pretrained_embedding
 from ..model.train import train
 from ..numerics.pca import principal_components
 from .ensemble import Ensemble
@@ -50,7 +49,7 @@ def fit(
     quiet: bool = False,
     batches: np.ndarray | None = None,
 ) -> Fit:
-    """Choose k, pretrain, find the pseudo-labels, train.
+    """Choose k, find the pseudo-labels, train.
 
     Parameters
     ----------
@@ -84,12 +83,9 @@ def fit(
         scores = found(
             "scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed, device=device))
         ).numpy()
-    embedded = None
-    if by_ensemble and (others or k["n_clusters"] > 1):
-        embedded = found("pretrained", lambda: _pretrain(cells, features, ensemble, config, seed, device)).numpy()
 
     def labels_of(n: int) -> Tensor:
-        return found(f"pseudo_labels {n}", lambda: torch.from_numpy(ensemble.pseudo_labels(n, scores, embedded)))
+        return found(f"pseudo_labels {n}", lambda: torch.from_numpy(ensemble.pseudo_labels(n, scores)))
 
     if by_ensemble:
         pseudo_labels = labels_of(k["n_clusters"])
@@ -120,16 +116,3 @@ def fit(
     embedding = embedding.cpu()
     last = None if pseudo_labels is None else trained.pseudo_labels
     return Fit(trained.encoder, embedding, last, trained.history, k, further, trained.snapshots)
-
-
-def _pretrain(
-    cells: Tensor, features: Features, ensemble: Ensemble, config: Config, seed: int, device: torch.device
-) -> Tensor:
-    """Embedding of the cells of the ensemble, (cells, features), by an encoder that has learnt their neighbours."""
-    neighbours = None
-    if len(ensemble.chosen) < len(cells):
-        cells, features = cells[torch.from_numpy(ensemble.chosen)], features.subset(ensemble.chosen)
-    if config.neighbours:
-        joined = ensemble.views[0].embedding
-        neighbours = torch.from_numpy(features.neighbours(joined, config.neighbours, device=device))
-    return torch.from_numpy(pretrained_embedding(cells, config, neighbours, seed=seed, device=device))

@@ -1,14 +1,19 @@
-"""Ward linkage with its preference for even sizes tempered: clusters as unequal as the cells allow.
+"""Ward linkage along a graph, and with its preference for even sizes tempered: clusters as unequal as cells allow.
 
 K-means and Ward linkage cut a big cell type in two before they tell a small one apart: what a cut gains grows with the
 number of cells on both sides. Often a partition into clusters of unequal size leaves hardly more variance within the
 clusters; it is then the likelier one, as a split of one type explains little that is not chance.
 """
 
+import warnings
+
 import numpy as np
 import torch
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from ..model.kmeans import kmeans
+from ..numerics.neighbours import NEIGHBOURS, neighbour_indices
 
 # Exponents of the sizes, from centroid linkage to Ward linkage; the first that explains enough is taken.
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -105,6 +110,38 @@ def _costs(centroids: np.ndarray, size: np.ndarray, group: int, exponent: float)
     cost[size == 0] = np.inf
     cost[group] = np.inf
     return cost
+
+
+def graph_ward_merges(x: np.ndarray) -> np.ndarray:
+    """Ward linkage that merges only neighbours in the graph of the 15 nearest cells: the merges, (cells - 1, 2).
+
+    As in `sklearn.cluster.ward_tree`: a number below the number of cells is a cell, n_cells + i is what merge i made.
+    Clusters may be long or bent, as cells are merged along the graph.
+
+    Parameters
+    ----------
+    x
+        (cells, features).
+    """
+    from sklearn.cluster import ward_tree
+
+    near = neighbour_indices(x, NEIGHBOURS)
+    rows = np.repeat(np.arange(len(x)), near.shape[1])
+    graph = sparse.csr_matrix((np.ones(rows.size), (rows, near.ravel())), shape=(len(x), len(x)))
+    with warnings.catch_warnings():
+        # A graph of several parts is joined by the shortest distances between them, which is what is wanted.
+        warnings.filterwarnings("ignore", message="the number of connected components")
+        return ward_tree(np.asarray(x, dtype=np.float64), connectivity=graph.maximum(graph.T))[0]
+
+
+def cut_merges(merges: np.ndarray, k: int) -> np.ndarray:
+    """Labels (cells,) 0..k-1 after all but the last k - 1 of the merges of `graph_ward_merges`."""
+    n_cells = len(merges) + 1
+    done = merges[: n_cells - k]
+    made = n_cells + np.repeat(np.arange(len(done)), 2)
+    links = sparse.coo_matrix((np.ones(made.size), (done.ravel(), made)), shape=(2 * n_cells, 2 * n_cells))
+    parts = connected_components(links, directed=False)[1]
+    return np.unique(parts[:n_cells], return_inverse=True)[1].ravel()
 
 
 def explained_variance(x: np.ndarray, labels: np.ndarray) -> float:

@@ -1,11 +1,12 @@
 """Components, neighbours and the ensemble on clusters that are known."""
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sccicl.clustering import ensemble
-from sccicl.clustering.ensemble import Ensemble, log_variance_within, most_distinct
+from sccicl.clustering.ensemble import Ensemble, consensus, log_variance_within
 from sccicl.clustering.features import ArrayFeatures
 from sccicl.numerics.neighbours import neighbour_indices, smoothed
 from sccicl.numerics.pca import joined_components, principal_components
@@ -105,7 +106,20 @@ def test_a_small_distinct_cluster_is_chosen_over_a_cut_through_a_big_one():
     small, halves = np.repeat([0, 1], [500, 20]), (x[:, 0] > 0).astype(int)
     within = [sum(np.square(x[y == c] - x[y == c].mean(0)).sum() for c in (0, 1)) for y in (small, halves)]
     assert within[1] < within[0]
-    assert most_distinct(x, [halves, small]) is small
+    assert consensus(x, [halves, small, halves, small, halves, small]) is small
+
+
+def test_of_distinct_partitions_the_one_most_like_the_others_is_taken():
+    """Exchanged cells differ from one another, so each agrees most with the partition they are all made from."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], 40)
+    x = rng.normal(size=(120, 4)) + 20 * np.eye(4)[truth]
+    others = []
+    for i in range(4):
+        others.append(truth.copy())
+        others[-1][10 * i : 10 * i + 3] = 2
+    noise = [rng.integers(0, 3, 120) for _ in range(5)]
+    assert consensus(x, [*noise, *others, truth]) is truth
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +133,7 @@ def test_agreement_by_hand(even):
     """Three clear clusters are cut alike whatever is left out; into one every cell goes."""
     found = Ensemble(ArrayFeatures(even))
     assert found.mean_pairwise_ari(3) == pytest.approx(1) and found.mean_pairwise_ari(1) == 1
-    ways = zip(*(view.partitions(7) for view in found.views), strict=True)
+    ways = zip(*(view.cuts.into(7) for view in found.views), strict=True)
     pairs = [adjusted_rand_score(a, b) for way in ways for a, b in combinations(way, 2)]
     assert found.mean_pairwise_ari(7) == pytest.approx(np.mean(pairs)) and np.mean(pairs) < 0.99
 
@@ -148,7 +162,7 @@ def test_partitions_of_a_trained_embedding_compete(monkeypatch):
     learnt = (rng.normal(size=(180, 3)) + 30 * np.eye(3)[truth]).astype(np.float32)
     noise = rng.normal(size=(180, 3)).astype(np.float32)
     assert adjusted_rand_score(truth, Ensemble(ArrayFeatures(x)).pseudo_labels(3, x, noise)) == 1
-    monkeypatch.setattr(ensemble.View, "partitions", lambda _view, k: [np.arange(180) % k])
+    monkeypatch.setattr(ensemble.View, "cuts", SimpleNamespace(into=lambda k: [np.arange(180) % k]))
     found = Ensemble(ArrayFeatures(x))
     assert adjusted_rand_score(truth, found.pseudo_labels(3, x)) < 0.1
     assert adjusted_rand_score(truth, found.pseudo_labels(3, x, learnt)) == 1

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from sccicl.clustering.linkage import (
+    cut_merges,
     explained_variance,
+    graph_ward_merges,
     kmeans_labels,
     shrunk_to_sphere,
     tempered_linkage,
@@ -12,6 +14,7 @@ from sccicl.clustering.linkage import (
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import kneighbors_graph
 
 
 def test_exponent_1_is_ward_linkage():
@@ -24,6 +27,19 @@ def test_exponent_0_is_centroid_linkage():
     x = np.random.default_rng(1).normal(size=(40, 2))
     expected = fcluster(linkage(x, "centroid"), 5, "maxclust")
     assert adjusted_rand_score(expected, tempered_linkage(x, np.ones(40), 5, 0.0)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:the number of connected components")
+@pytest.mark.parametrize("apart", [0, 50])
+def test_ward_along_the_graph_is_that_of_scikit_learn(apart):
+    """Also where the graph is of several parts."""
+    x = np.random.default_rng(3).normal(size=(120, 3)).astype(np.float32)
+    x[:40, 0] += apart
+    near = kneighbors_graph(x, 15)
+    merges = graph_ward_merges(x)
+    for k in (1, 2, 6, 120):
+        expected = AgglomerativeClustering(k, connectivity=near.maximum(near.T)).fit_predict(x.astype(np.float64))
+        assert adjusted_rand_score(expected, cut_merges(merges, k)) == 1
 
 
 def test_groups_count_as_the_cells_they_hold():

@@ -14,10 +14,8 @@ from sccicl.clustering.assign import assign_clusters, cluster
 from sccicl.clustering.features import ArrayFeatures
 from sccicl.clustering.fit import fit
 from sccicl.config import PRESETS
-from sccicl.model import pretrain
 from sccicl.model.checkpoint import Checkpoint, Interrupted
 from sccicl.model.encoder import encode
-from sccicl.model.pretrain import pretrained_embedding
 from sccicl.numerics.neighbours import neighbour_indices
 from sccicl.numerics.pca import principal_axes, principal_components
 
@@ -26,11 +24,6 @@ SHORT = {"min_steps": 4, "epochs": 1, "batch_size": 50, "feed_forward": 16}
 DEFAULT = PRESETS["default"].changed(**SHORT, embedding_size=6, projection_hidden=16, projection_size=8)
 PAPER = PRESETS["paper"].changed(**SHORT, n_layers=1, projection_hidden=16, projection_size=8)
 N_CELLS, N_TYPES = 90, 3
-
-
-@pytest.fixture(autouse=True)
-def short_pretraining(monkeypatch):
-    monkeypatch.setattr(pretrain, "STEPS", 3)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +37,6 @@ def is_truth(labels):
     """Whether the labels are the types, whatever their numbers."""
     pairs = set(zip(np.arange(N_CELLS) % N_TYPES, np.asarray(labels).tolist(), strict=True))
     return len(pairs) == N_TYPES == len(set(np.asarray(labels).tolist()))
-
-
-def test_pretraining_gives_an_array(x, device):
-    h = pretrained_embedding(torch.from_numpy(x), DEFAULT, None, seed=0, device=device)
-    assert isinstance(h, np.ndarray) and h.shape == (N_CELLS, 6) and np.isfinite(h).all()
 
 
 @pytest.mark.parametrize("config", [DEFAULT, PAPER], ids=["default", "paper"])
