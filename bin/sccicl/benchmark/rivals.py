@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import InputKind
+from ..io.feature_filter import without_other_features
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,7 +32,8 @@ def read_cells(path: str, input_kind: InputKind) -> "AnnData":
     import scanpy as sc
     from scipy import sparse
 
-    cells = anndata.read_h5ad(path)
+    # Spike-ins and read counters are no genes for any of the methods.
+    cells = without_other_features(anndata.read_h5ad(path), path)
     cells.X = sparse.csr_matrix(cells.X, dtype=np.float32)
     sc.pp.filter_cells(cells, min_counts=1e-9)
     sc.pp.filter_genes(cells, min_counts=1e-9)

@@ -23,7 +23,7 @@ from .communities import Communities
 from .features import Features
 from .linkage import cut_merges, graph_ward_merges, shrunk_to_sphere, tempered_ward
 
-ENSEMBLE_CELLS = 10_000
+ENSEMBLE_CELLS = 5_000
 # Whether partitions agree shows in fewer cells than it takes to make them.
 AGREEMENT_CELLS = 1_500
 COMPONENTS = 20
@@ -36,7 +36,7 @@ RIDGE = 1e-6
 class Ensemble:
     """Embeddings of one sample that know no clusters yet, to look for any number of clusters in.
 
-    Of more than 10,000 cells a random 10,000 make the ensemble.
+    Of more than 5,000 cells a random 5,000 make the ensemble.
 
     Parameters
     ----------

@@ -214,7 +214,7 @@ def right_share(x: np.ndarray, labels: np.ndarray, covariates: np.ndarray | None
     member = np.eye(len(size))[labels]
     if covariates is not None:
         inner = covariates - (member.T @ covariates / size[:, None])[labels]
-        effect = np.linalg.lstsq(inner, x - (member.T @ x / size[:, None])[labels], rcond=None)[0]
+        effect = np.linalg.pinv(inner.T @ inner, hermitian=True) @ (inner.T @ x)
         x = x - covariates @ effect
     centroids = member.T @ x / size[:, None]
     residual = x - centroids[labels]
