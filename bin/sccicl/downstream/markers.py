@@ -13,6 +13,7 @@ from ..io.gene_names import gene_symbols
 from ..numerics.sampling import balanced_sample
 from ..runtime.files import atomic_path
 from .expression import log_normalised
+from .rank_sum import RankSums, rank_sum_test
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,7 +47,7 @@ KEPT = 50
 def find_markers(
     adata: "AnnData", *, max_p: float = MAX_P, min_fraction: float = MIN_FRACTION, max_cells: int = MAX_CELLS
 ) -> pd.DataFrame:
-    """Genes that are higher in a cluster than in the other cells (Wilcoxon rank-sum test of `scanpy`).
+    """Genes that are higher in a cluster than in the other cells (Wilcoxon rank-sum test).
 
     Parameters
     ----------
@@ -74,8 +75,6 @@ def find_markers(
     Clusters were found in the same expression that is tested here, so the p values rank genes; they do not show that a
     cluster exists.
     """
-    import scanpy as sc
-
     if "cicl" not in adata.obs:
         raise InputError("the sample has no clusters (no column 'cicl' in obs): run the clustering step first")
     clusters = adata.obs["cicl"].astype(str).to_numpy()
@@ -96,14 +95,12 @@ def find_markers(
         expression.obs["cicl"] = pd.Categorical(clusters[cells], categories=list(map(str, sizes.index)))
         expression = expression[:, _expressed(expression, tested, min_fraction)].copy()
         change = _fold_changes(expression, tested)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # fragmented data frames, and logarithms of 0 where a gene is absent
-            sc.tl.rank_genes_groups(
-                expression, "cicl", groups=tested, method="wilcoxon", tie_correct=True, pts=True, use_raw=False
-            )
-        parts = [_of_cluster(expression, name, change[name], max_p, min_fraction) for name in tested]
+        names = list(map(str, sizes.index))
+        tests = rank_sum_test(expression.X, expression.obs["cicl"].cat.codes.to_numpy().astype(np.int64), len(names))
+        found = {name: _of_cluster(expression, tests, names.index(name), change[name]) for name in tested}
+        parts = [_kept(table, name, max_p, min_fraction) for name, table in found.items()]
         table = pd.concat([part for part in parts if len(part)] or [table], ignore_index=True)
-        settings["ranked"] = _ranked(expression, change)
+        settings["ranked"] = _ranked(found)
     table.attrs = settings
     return table
 
@@ -114,7 +111,6 @@ def _expressed(expression: "AnnData", clusters: list[str], min_fraction: float) 
     for name in clusters:
         rows = expression.X[np.flatnonzero(inside == name)]
         found |= rows.getnnz(axis=0) >= max(min_fraction * rows.shape[0], 1)
-    # A test of no gene at all fails in scanpy.
     return found if found.any() else np.ones_like(found)
 
 
@@ -139,40 +135,41 @@ def _fold_changes(expression: "AnnData", clusters: list[str]) -> dict[str, pd.Se
     return found
 
 
-def _of_cluster(expression: "AnnData", name: str, change: pd.Series, max_p: float, min_fraction: float) -> pd.DataFrame:
-    import scanpy as sc
+def _of_cluster(expression: "AnnData", tests: RankSums, code: int, change: pd.Series) -> pd.DataFrame:
+    """All genes of a cluster, highest score first, with the columns of the table but `cluster` and `rank`."""
+    order = np.argsort(-tests.z[code], kind="stable")
+    size = np.bincount(expression.obs["cicl"].cat.codes, minlength=len(tests.z))
+    inside, all_cells = tests.expressing[code], tests.expressing.sum(0)
+    columns = {
+        "gene": expression.var_names.to_numpy(dtype=str),
+        "symbol": expression.var["symbol"].to_numpy(dtype=str),
+        "score": tests.z[code],
+        "log2_fold_change": change.to_numpy(),
+        "p_value": tests.p[code],
+        "p_adjusted": tests.p_adjusted[code],
+        "fraction_in": inside / size[code],
+        "fraction_out": (all_cells - inside) / max(size.sum() - size[code], 1),
+    }
+    return pd.DataFrame({name: values[order] for name, values in columns.items()})
 
-    found = sc.get.rank_genes_groups_df(expression, group=name).rename(
-        columns={
-            "names": "gene",
-            "scores": "score",
-            "pvals": "p_value",
-            "pvals_adj": "p_adjusted",
-            "pct_nz_group": "fraction_in",
-            "pct_nz_reference": "fraction_out",
-        }
-    )
-    found["log2_fold_change"] = change.reindex(found["gene"].astype(str)).to_numpy()
+
+def _kept(found: pd.DataFrame, name: str, max_p: float, min_fraction: float) -> pd.DataFrame:
+    """The markers among the genes of a cluster."""
     kept = (found["score"] > 0) & (found["p_adjusted"] <= max_p) & (found["fraction_in"] >= min_fraction)
     found = found[kept & (found["log2_fold_change"] > 0)].reset_index(drop=True)
     found["cluster"], found["rank"] = name, np.arange(1, len(found) + 1)
-    found["gene"] = found["gene"].astype(str)
-    found["symbol"] = expression.var["symbol"].astype(str).reindex(found["gene"]).to_numpy()
     return found[list(COLUMNS)]
 
 
-def _ranked(expression: "AnnData", change: dict[str, pd.Series]) -> dict[str, list]:
-    """By column, the genes of each cluster with the highest scores, markers or not, as scanpy ranks them."""
-    found, n = expression.uns["rank_genes_groups"], min(KEPT, expression.n_vars)
-    columns: dict[str, list] = {name: [] for name in RANKED}
-    for cluster in found["names"].dtype.names:
-        genes = [str(gene) for gene in found["names"][cluster][:n]]
-        columns["cluster"] += [cluster] * n
-        columns["gene"] += genes
-        columns["log2_fold_change"] += [round(float(value), 4) for value in change[cluster].reindex(genes)]
-        for name, field in (("score", "scores"), ("p_value", "pvals"), ("p_adjusted", "pvals_adj")):
-            columns[name] += [float(value) for value in found[field][cluster][:n]]
-    return columns
+def _ranked(found: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
+    """By column, the genes of each cluster with the highest scores, markers or not, as scanpy ranks them.
+
+    Arrays: pandas copies the settings of a table, element by element where they are lists, with each operation on it.
+    """
+    best = pd.concat([table.head(KEPT).assign(cluster=name) for name, table in found.items()])
+    best["log2_fold_change"] = best["log2_fold_change"].round(4)
+    texts = ("cluster", "gene")
+    return {name: best[name].to_numpy(dtype=str if name in texts else np.float64) for name in RANKED}
 
 
 def top_markers(table: pd.DataFrame, n: int = SHOWN) -> dict[str, list[str]]:
@@ -195,13 +192,17 @@ def markers_record(table: pd.DataFrame, sample_id: str) -> dict[str, Any]:
     """What later steps need of the markers: settings, and the first 50 genes of each cluster by column."""
     top = table[table["rank"].astype(int) <= KEPT] if len(table) else table
     settings = {name: value for name, value in table.attrs.items() if name != "ranked"}
-    ranked = table.attrs.get("ranked", {name: [] for name in RANKED})
+    ranked = {name: list(map(_plain, table.attrs.get("ranked", {}).get(name, ()))) for name in RANKED}
     return {
         "id": sample_id,
         "settings": settings,
         "table": {name: list(top[name]) for name in COLUMNS},
         "ranked": ranked,
     }
+
+
+def _plain(value: Any) -> str | float:
+    return str(value) if isinstance(value, str) else float(value)
 
 
 def attach_markers(adata: "AnnData", record: dict[str, Any]) -> None:
