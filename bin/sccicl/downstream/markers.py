@@ -1,7 +1,6 @@
 """Marker genes of the clusters: the Wilcoxon test of each cluster against all others, and their figures."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +39,9 @@ MIN_CLUSTER = 2
 # Of this many genes per cluster the figures and the report tell.
 SHOWN = 5
 HEATMAP_CELLS = 60
+# Area of a dot of the dot plot, in points squared, where all cells express the gene, and shares that the legend shows
+DOT = 90.0
+SHARES = (0.25, 0.5, 0.75, 1.0)
 # Of this many genes per cluster the final h5ad tells; the table has all.
 KEPT = 50
 
@@ -227,20 +229,14 @@ def plot_markers(adata: "AnnData", table: pd.DataFrame, outdir: str | os.PathLik
     groups = top_markers(table, SHOWN)
     if not groups:
         return []
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import scanpy as sc
-
     cells = balanced_sample(adata.obs["cicl"].astype(str).to_numpy(), MAX_CELLS)
     expression = log_normalised(adata, cells=cells)
     expression.obs["cicl"] = expression.obs["cicl"].cat.remove_unused_categories()
     expression.var["shown"] = _unique(gene_symbols(adata))
     shown = expression.var["shown"]
-    named = {f"cluster {name}": [shown[gene] for gene in genes] for name, genes in groups.items()}
     few = expression[_some_cells(expression.obs["cicl"].cat.codes.to_numpy(), HEATMAP_CELLS)].copy()
     return [
-        _save(_dotplot(sc, expression, named), Path(outdir) / f"{sample_id}.markers_dotplot.png"),
+        _save(_dotplot(expression, groups, shown), Path(outdir) / f"{sample_id}.markers_dotplot.png"),
         _save(_heatmap(few, groups, shown), Path(outdir) / f"{sample_id}.markers_heatmap.png"),
     ]
 
@@ -257,27 +253,63 @@ def _some_cells(clusters: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([order[clusters[order] == code][:n] for code in np.unique(clusters)])
 
 
-def _dotplot(sc: Any, expression: "AnnData", named: dict[str, list[str]]) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        plot = sc.pl.dotplot(
-            expression,
-            named,
-            groupby="cicl",
-            gene_symbols="shown",
-            use_raw=False,
-            standard_scale="var",
-            colorbar_title="Mean expression\n(scaled per gene)",
-            size_title="Cells that express\nthe gene (%)",
-            var_group_rotation=90,
-            show=False,
-            return_fig=True,
-        )
-        plot.make_figure()
-    import matplotlib.pyplot as plt
+def _dotplot(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Any:
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from scipy import sparse
 
-    plt.close(plot.fig)  # pyplot keeps every figure that is not closed; it can still be saved
-    return plot.fig
+    genes = [gene for members in groups.values() for gene in members]
+    clusters, values = expression.obs["cicl"], sparse.csr_matrix(expression[:, genes].X)
+    names, codes = list(map(str, clusters.cat.categories)), clusters.cat.codes.to_numpy()
+    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(names), len(codes)))
+    size = np.bincount(codes, minlength=len(names))[:, None]
+    mean, share = (member @ values).toarray() / size, (member @ (values > 0)).toarray() / size
+    mean = (mean - mean.min(0)) / np.maximum(np.ptp(mean, axis=0), 1e-9)
+    width, height = 0.24 * len(genes), 0.3 * len(names)
+    figure = Figure(figsize=(width + 2.6, height + 2.2))
+    ax = figure.add_axes((0.5 / (width + 2.6), 1 / (height + 2.2), width / (width + 2.6), height / (height + 2.2)))
+    row, column = np.indices(mean.shape).reshape(2, -1)
+    dots = ax.scatter(
+        column,
+        row,
+        s=DOT * share.ravel(),
+        c=mean.ravel(),
+        cmap="Reds",
+        vmin=0,
+        vmax=1,
+        edgecolors="#666666",
+        linewidths=0.4,
+    )
+    ax.set_xlim(-0.7, len(genes) - 0.3)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_yticks(np.arange(len(names)), names, fontsize=8)
+    ax.set_xticks(np.arange(len(genes)), [shown[gene].replace("$", r"\$") for gene in genes], rotation=90, fontsize=8)
+    ax.set_ylabel("Cluster", fontsize=9)
+    ax.tick_params(length=0)
+    start = 0
+    for name, members in groups.items():  # which cluster the genes below are markers of
+        ends = [start - 0.35, start + len(members) - 0.65]
+        ax.plot(ends, [-0.75] * 2, color="#222222", linewidth=1, clip_on=False)
+        ax.text(sum(ends) / 2, -0.85, name, ha="center", va="bottom", fontsize=8)
+        start += len(members)
+    sizes = [
+        Line2D([], [], marker="o", linestyle="", color="#888888", markersize=(DOT * part) ** 0.5) for part in SHARES
+    ]
+    ax.legend(
+        sizes,
+        [f"{part:.0%}" for part in SHARES],
+        title="Cells that\nexpress it",
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.02),
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+    )
+    bar = figure.colorbar(dots, cax=ax.inset_axes((1 + 1.3 / width, 0, 0.12 / width, 1)))
+    bar.set_label("Mean expression\n(scaled per gene)", fontsize=8)
+    bar.ax.tick_params(labelsize=8, length=2)
+    bar.outline.set_visible(False)
+    return figure
 
 
 def _heatmap(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Any:
