@@ -32,7 +32,9 @@ def test_against_scipy(negative, entries, monkeypatch):
         varies = np.ptp(values, axis=0) > 0
         np.testing.assert_allclose(found.p[group][varies], test.pvalue[varies], rtol=1e-9)
         assert (found.z[group][~varies] == 0).all() and (found.p[group][~varies] == 1).all()
-        np.testing.assert_array_equal(np.sign(found.z[group]), np.sign(test.statistic - inside.sum() * (~inside).sum() / 2))
+        np.testing.assert_array_equal(
+            np.sign(found.z[group]), np.sign(test.statistic - inside.sum() * (~inside).sum() / 2)
+        )
         np.testing.assert_array_equal(found.expressing[group], (values[inside] != 0).sum(0))
         np.testing.assert_allclose(found.p_adjusted[group], stats.false_discovery_control(found.p[group]))
 
