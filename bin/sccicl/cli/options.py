@@ -214,6 +214,9 @@ history_option = click.option(
     is_flag=True,
     help="Keep snapshots of the training and draw how the clusters came about, <id>.evolution.png.",
 )
+tsne_option = click.option(
+    "--tsne", "with_tsne", is_flag=True, help="Compute and draw t-SNE as well, for at most 30,000 cells."
+)
 checkpoint_options = _options(
     click.option(
         "--checkpoint-dir",

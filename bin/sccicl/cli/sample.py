@@ -32,6 +32,7 @@ from .options import (
     run_options,
     sample_id,
     show_warnings,
+    tsne_option,
 )
 from .step_files import check_replaceable, read_metrics, read_step_file
 
@@ -47,6 +48,7 @@ from .step_files import check_replaceable, read_metrics, read_step_file
 @qc_options
 @run_options
 @history_option
+@tsne_option
 @checkpoint_options
 @prepare_config_options
 @fit_config_options
@@ -66,7 +68,7 @@ def run(
     from ..steps.run import write_sample
 
     annotation = {name: options.pop(name) for name in ANNOTATION_OPTIONS}
-    evolution = options.pop("evolution")
+    evolution, with_tsne = options.pop("evolution"), options.pop("with_tsne")
     check_annotation(**annotation)
     asked = read_training(options)
     checkpoints = {"folder": options.pop("checkpoint_dir") or outdir, "minutes": options.pop("checkpoint_minutes")}
@@ -85,7 +87,7 @@ def run(
     with checkpoint.signals():
         fitted = fit_sample(prepared, n_clusters, **settings, **more)
     model = cluster_sample(prepared, fitted)
-    found = write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation)
+    found = write_sample(prepared, model, outdir, sample, label_col, batch_col, annotation, with_tsne=with_tsne)
     checkpoint.remove()
     click.echo(f"report: {outdir / 'cicl_report.html'}")
     click.echo(found)
@@ -225,6 +227,7 @@ def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None)
 )
 @click.option("--markers", "markers_file", type=existing, help="The <id>.markers.json of step markers.")
 @click.option("--annotation", "annotation_file", type=existing, help="The <id>.annotation.json of step annotate.")
+@tsne_option
 @label_option
 @batch_option
 @outdir_option
@@ -234,12 +237,13 @@ def plot(
     metrics_file: Path | None,
     markers_file: Path | None,
     annotation_file: Path | None,
+    with_tsne: bool,
     label_col: str | None,
     batch_col: str | None,
     outdir: Path,
     given_id: str | None,
 ) -> None:
-    """Draw the sample: writes <id>.h5ad with UMAP and t-SNE, figures as PNG and <id>_mqc.json."""
+    """Draw the sample: writes <id>.h5ad with UMAP, figures as PNG and <id>_mqc.json."""
     from ..downstream.records import attach_records
     from ..io.read import check_columns
     from ..steps.plot import plot_to_files
@@ -252,7 +256,7 @@ def plot(
     check_columns(adata, label_col=label_col, batch_col=batch_col)
     metrics = read_metrics(metrics_file) if metrics_file else None
     attach_records(adata, markers_file, annotation_file)
-    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics)
+    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics, with_tsne=with_tsne)
 
 
 @main.command()
@@ -346,7 +350,8 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     fitted = fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)
     reclustered = parse_n_clusters(how.reclustered, prepared.n_obs)
     model = cluster_sample(prepared, fitted, n_clusters=reclustered)
-    summary = write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {})
+    with_tsne = "X_tsne" in before.obsm
+    summary = write_sample(prepared, model, outdir, how.id, how.label_col, how.batch_col, {}, with_tsne=with_tsne)
     click.echo(f"report: {outdir / 'cicl_report.html'}")
     click.echo(summary)
     found = again.compare(before, prepared)

@@ -31,7 +31,7 @@ class Communities:
 
         self._weights, self._seed = sparse.csr_matrix(graph), seed
         upper = sparse.triu(graph, 1).tocoo()
-        self._network = igraph.Graph(n=graph.shape[0], edges=np.stack([upper.row, upper.col], 1).tolist())
+        self._network = igraph.Graph(n=graph.shape[0], edges=np.stack([upper.row, upper.col], 1).astype(np.int64))
         self._network.es["weight"] = upper.data.tolist()
         self._found: dict[float, np.ndarray] = {}
 

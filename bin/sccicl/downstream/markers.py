@@ -1,7 +1,6 @@
 """Marker genes of the clusters: the Wilcoxon test of each cluster against all others, and their figures."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from ..io.gene_names import gene_symbols
 from ..numerics.sampling import balanced_sample
 from ..runtime.files import atomic_path
 from .expression import log_normalised
+from .rank_sum import RankSums, rank_sum_test
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,6 +39,9 @@ MIN_CLUSTER = 2
 # Of this many genes per cluster the figures and the report tell.
 SHOWN = 5
 HEATMAP_CELLS = 60
+# Area of a dot of the dot plot, in points squared, where all cells express the gene, and shares that the legend shows
+DOT = 90.0
+SHARES = (0.25, 0.5, 0.75, 1.0)
 # Of this many genes per cluster the final h5ad tells; the table has all.
 KEPT = 50
 
@@ -46,7 +49,7 @@ KEPT = 50
 def find_markers(
     adata: "AnnData", *, max_p: float = MAX_P, min_fraction: float = MIN_FRACTION, max_cells: int = MAX_CELLS
 ) -> pd.DataFrame:
-    """Genes that are higher in a cluster than in the other cells (Wilcoxon rank-sum test of `scanpy`).
+    """Genes that are higher in a cluster than in the other cells (Wilcoxon rank-sum test).
 
     Parameters
     ----------
@@ -74,8 +77,6 @@ def find_markers(
     Clusters were found in the same expression that is tested here, so the p values rank genes; they do not show that a
     cluster exists.
     """
-    import scanpy as sc
-
     if "cicl" not in adata.obs:
         raise InputError("the sample has no clusters (no column 'cicl' in obs): run the clustering step first")
     clusters = adata.obs["cicl"].astype(str).to_numpy()
@@ -96,14 +97,12 @@ def find_markers(
         expression.obs["cicl"] = pd.Categorical(clusters[cells], categories=list(map(str, sizes.index)))
         expression = expression[:, _expressed(expression, tested, min_fraction)].copy()
         change = _fold_changes(expression, tested)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # fragmented data frames, and logarithms of 0 where a gene is absent
-            sc.tl.rank_genes_groups(
-                expression, "cicl", groups=tested, method="wilcoxon", tie_correct=True, pts=True, use_raw=False
-            )
-        parts = [_of_cluster(expression, name, change[name], max_p, min_fraction) for name in tested]
+        names = list(map(str, sizes.index))
+        tests = rank_sum_test(expression.X, expression.obs["cicl"].cat.codes.to_numpy().astype(np.int64), len(names))
+        found = {name: _of_cluster(expression, tests, names.index(name), change[name]) for name in tested}
+        parts = [_kept(table, name, max_p, min_fraction) for name, table in found.items()]
         table = pd.concat([part for part in parts if len(part)] or [table], ignore_index=True)
-        settings["ranked"] = _ranked(expression, change)
+        settings["ranked"] = _ranked(found)
     table.attrs = settings
     return table
 
@@ -114,7 +113,6 @@ def _expressed(expression: "AnnData", clusters: list[str], min_fraction: float) 
     for name in clusters:
         rows = expression.X[np.flatnonzero(inside == name)]
         found |= rows.getnnz(axis=0) >= max(min_fraction * rows.shape[0], 1)
-    # A test of no gene at all fails in scanpy.
     return found if found.any() else np.ones_like(found)
 
 
@@ -139,40 +137,41 @@ def _fold_changes(expression: "AnnData", clusters: list[str]) -> dict[str, pd.Se
     return found
 
 
-def _of_cluster(expression: "AnnData", name: str, change: pd.Series, max_p: float, min_fraction: float) -> pd.DataFrame:
-    import scanpy as sc
+def _of_cluster(expression: "AnnData", tests: RankSums, code: int, change: pd.Series) -> pd.DataFrame:
+    """All genes of a cluster, highest score first, with the columns of the table but `cluster` and `rank`."""
+    order = np.argsort(-tests.z[code], kind="stable")
+    size = np.bincount(expression.obs["cicl"].cat.codes, minlength=len(tests.z))
+    inside, all_cells = tests.expressing[code], tests.expressing.sum(0)
+    columns = {
+        "gene": expression.var_names.to_numpy(dtype=str),
+        "symbol": expression.var["symbol"].to_numpy(dtype=str),
+        "score": tests.z[code],
+        "log2_fold_change": change.to_numpy(),
+        "p_value": tests.p[code],
+        "p_adjusted": tests.p_adjusted[code],
+        "fraction_in": inside / size[code],
+        "fraction_out": (all_cells - inside) / max(size.sum() - size[code], 1),
+    }
+    return pd.DataFrame({name: values[order] for name, values in columns.items()})
 
-    found = sc.get.rank_genes_groups_df(expression, group=name).rename(
-        columns={
-            "names": "gene",
-            "scores": "score",
-            "pvals": "p_value",
-            "pvals_adj": "p_adjusted",
-            "pct_nz_group": "fraction_in",
-            "pct_nz_reference": "fraction_out",
-        }
-    )
-    found["log2_fold_change"] = change.reindex(found["gene"].astype(str)).to_numpy()
+
+def _kept(found: pd.DataFrame, name: str, max_p: float, min_fraction: float) -> pd.DataFrame:
+    """The markers among the genes of a cluster."""
     kept = (found["score"] > 0) & (found["p_adjusted"] <= max_p) & (found["fraction_in"] >= min_fraction)
     found = found[kept & (found["log2_fold_change"] > 0)].reset_index(drop=True)
     found["cluster"], found["rank"] = name, np.arange(1, len(found) + 1)
-    found["gene"] = found["gene"].astype(str)
-    found["symbol"] = expression.var["symbol"].astype(str).reindex(found["gene"]).to_numpy()
     return found[list(COLUMNS)]
 
 
-def _ranked(expression: "AnnData", change: dict[str, pd.Series]) -> dict[str, list]:
-    """By column, the genes of each cluster with the highest scores, markers or not, as scanpy ranks them."""
-    found, n = expression.uns["rank_genes_groups"], min(KEPT, expression.n_vars)
-    columns: dict[str, list] = {name: [] for name in RANKED}
-    for cluster in found["names"].dtype.names:
-        genes = [str(gene) for gene in found["names"][cluster][:n]]
-        columns["cluster"] += [cluster] * n
-        columns["gene"] += genes
-        columns["log2_fold_change"] += [round(float(value), 4) for value in change[cluster].reindex(genes)]
-        for name, field in (("score", "scores"), ("p_value", "pvals"), ("p_adjusted", "pvals_adj")):
-            columns[name] += [float(value) for value in found[field][cluster][:n]]
-    return columns
+def _ranked(found: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
+    """By column, the genes of each cluster with the highest scores, markers or not, as scanpy ranks them.
+
+    Arrays: pandas copies the settings of a table, element by element where they are lists, with each operation on it.
+    """
+    best = pd.concat([table.head(KEPT).assign(cluster=name) for name, table in found.items()])
+    best["log2_fold_change"] = best["log2_fold_change"].round(4)
+    texts = ("cluster", "gene")
+    return {name: best[name].to_numpy(dtype=str if name in texts else np.float64) for name in RANKED}
 
 
 def top_markers(table: pd.DataFrame, n: int = SHOWN) -> dict[str, list[str]]:
@@ -195,13 +194,17 @@ def markers_record(table: pd.DataFrame, sample_id: str) -> dict[str, Any]:
     """What later steps need of the markers: settings, and the first 50 genes of each cluster by column."""
     top = table[table["rank"].astype(int) <= KEPT] if len(table) else table
     settings = {name: value for name, value in table.attrs.items() if name != "ranked"}
-    ranked = table.attrs.get("ranked", {name: [] for name in RANKED})
+    ranked = {name: list(map(_plain, table.attrs.get("ranked", {}).get(name, ()))) for name in RANKED}
     return {
         "id": sample_id,
         "settings": settings,
         "table": {name: list(top[name]) for name in COLUMNS},
         "ranked": ranked,
     }
+
+
+def _plain(value: Any) -> str | float:
+    return str(value) if isinstance(value, str) else float(value)
 
 
 def attach_markers(adata: "AnnData", record: dict[str, Any]) -> None:
@@ -226,20 +229,14 @@ def plot_markers(adata: "AnnData", table: pd.DataFrame, outdir: str | os.PathLik
     groups = top_markers(table, SHOWN)
     if not groups:
         return []
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import scanpy as sc
-
     cells = balanced_sample(adata.obs["cicl"].astype(str).to_numpy(), MAX_CELLS)
     expression = log_normalised(adata, cells=cells)
     expression.obs["cicl"] = expression.obs["cicl"].cat.remove_unused_categories()
     expression.var["shown"] = _unique(gene_symbols(adata))
     shown = expression.var["shown"]
-    named = {f"cluster {name}": [shown[gene] for gene in genes] for name, genes in groups.items()}
     few = expression[_some_cells(expression.obs["cicl"].cat.codes.to_numpy(), HEATMAP_CELLS)].copy()
     return [
-        _save(_dotplot(sc, expression, named), Path(outdir) / f"{sample_id}.markers_dotplot.png"),
+        _save(_dotplot(expression, groups, shown), Path(outdir) / f"{sample_id}.markers_dotplot.png"),
         _save(_heatmap(few, groups, shown), Path(outdir) / f"{sample_id}.markers_heatmap.png"),
     ]
 
@@ -256,27 +253,63 @@ def _some_cells(clusters: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([order[clusters[order] == code][:n] for code in np.unique(clusters)])
 
 
-def _dotplot(sc: Any, expression: "AnnData", named: dict[str, list[str]]) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        plot = sc.pl.dotplot(
-            expression,
-            named,
-            groupby="cicl",
-            gene_symbols="shown",
-            use_raw=False,
-            standard_scale="var",
-            colorbar_title="Mean expression\n(scaled per gene)",
-            size_title="Cells that express\nthe gene (%)",
-            var_group_rotation=90,
-            show=False,
-            return_fig=True,
-        )
-        plot.make_figure()
-    import matplotlib.pyplot as plt
+def _dotplot(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Any:
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from scipy import sparse
 
-    plt.close(plot.fig)  # pyplot keeps every figure that is not closed; it can still be saved
-    return plot.fig
+    genes = [gene for members in groups.values() for gene in members]
+    clusters, values = expression.obs["cicl"], sparse.csr_matrix(expression[:, genes].X)
+    names, codes = list(map(str, clusters.cat.categories)), clusters.cat.codes.to_numpy()
+    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(names), len(codes)))
+    size = np.bincount(codes, minlength=len(names))[:, None]
+    mean, share = (member @ values).toarray() / size, (member @ (values > 0)).toarray() / size
+    mean = (mean - mean.min(0)) / np.maximum(np.ptp(mean, axis=0), 1e-9)
+    width, height = 0.24 * len(genes), 0.3 * len(names)
+    figure = Figure(figsize=(width + 2.6, height + 2.2))
+    ax = figure.add_axes((0.5 / (width + 2.6), 1 / (height + 2.2), width / (width + 2.6), height / (height + 2.2)))
+    row, column = np.indices(mean.shape).reshape(2, -1)
+    dots = ax.scatter(
+        column,
+        row,
+        s=DOT * share.ravel(),
+        c=mean.ravel(),
+        cmap="Reds",
+        vmin=0,
+        vmax=1,
+        edgecolors="#666666",
+        linewidths=0.4,
+    )
+    ax.set_xlim(-0.7, len(genes) - 0.3)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_yticks(np.arange(len(names)), names, fontsize=8)
+    ax.set_xticks(np.arange(len(genes)), [shown[gene].replace("$", r"\$") for gene in genes], rotation=90, fontsize=8)
+    ax.set_ylabel("Cluster", fontsize=9)
+    ax.tick_params(length=0)
+    start = 0
+    for name, members in groups.items():  # which cluster the genes below are markers of
+        ends = [start - 0.35, start + len(members) - 0.65]
+        ax.plot(ends, [-0.75] * 2, color="#222222", linewidth=1, clip_on=False)
+        ax.text(sum(ends) / 2, -0.85, name, ha="center", va="bottom", fontsize=8)
+        start += len(members)
+    sizes = [
+        Line2D([], [], marker="o", linestyle="", color="#888888", markersize=(DOT * part) ** 0.5) for part in SHARES
+    ]
+    ax.legend(
+        sizes,
+        [f"{part:.0%}" for part in SHARES],
+        title="Cells that\nexpress it",
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.02),
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+    )
+    bar = figure.colorbar(dots, cax=ax.inset_axes((1 + 1.3 / width, 0, 0.12 / width, 1)))
+    bar.set_label("Mean expression\n(scaled per gene)", fontsize=8)
+    bar.ax.tick_params(labelsize=8, length=2)
+    bar.outline.set_visible(False)
+    return figure
 
 
 def _heatmap(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Any:

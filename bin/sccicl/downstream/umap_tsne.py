@@ -3,20 +3,33 @@
 import warnings
 
 import numpy as np
+from scipy import sparse
+
+from ..numerics.fuzzy_graph import fuzzy_simplicial_set, neighbour_distances
+from ..numerics.neighbours import nearest_of, neighbour_indices
+from ..numerics.pca import principal_components
+from ..numerics.sampling import random_sample
+from .umap_layout import lay_out
 
 MAX_FEATURES = 50
 UMAP_NEIGHBOURS = 15
+# All neighbours of 100,000 cells take half a minute on one core.
+MOST_LAID_OUT = 100_000
+# Of these the others are placed by so many nearest ones.
+PLACED_BY = 5
 TSNE_PERPLEXITY = 30.0
 TSNE_MAX_CELLS = 30_000
 
 
-def umap(embedding: np.ndarray, seed: int = 0, start: np.ndarray | None = None) -> np.ndarray:
+def umap(
+    embedding: np.ndarray, seed: int = 0, start: np.ndarray | None = None, graph: sparse.csr_matrix | None = None
+) -> np.ndarray:
     """UMAP coordinates (McInnes et al. 2018) of embedded cells, the same again for the same seed.
 
-    15 neighbours, or all others where there are fewer; minimal distance 0.5 as in scanpy; started from the first two
-    principal components. An embedding wider than 50 columns is first reduced to 50 principal components. Any number of
-    cells is laid out, in a time that grows about in proportion (50,000 take about a minute on one core; a seeded layout
-    uses no more).
+    15 neighbours, the cell itself counted, or all others where there are fewer; minimal distance 0.5 as in scanpy;
+    started from the first two principal components. An embedding wider than 50 columns is first reduced to 50
+    principal components. Any number of cells is laid out: of more than 100,000 a random 100,000, and the others are
+    placed between the nearest of these. The objective is that of umap-learn, see `umap_layout`.
 
     Parameters
     ----------
@@ -26,6 +39,8 @@ def umap(embedding: np.ndarray, seed: int = 0, start: np.ndarray | None = None) 
         Seed of the optimisation.
     start
         Coordinates to start from instead, shape (cells, 2): those of a like embedding keep the cells about there.
+    graph
+        What `neighbour_graph` found in this embedding, so that it is not looked for again.
 
     Returns
     -------
@@ -37,15 +52,35 @@ def umap(embedding: np.ndarray, seed: int = 0, start: np.ndarray | None = None) 
         If the embedding is not a finite matrix.
     """
     reduced = _reduced(embedding, seed)
-    start = _start(reduced, seed) if start is None else start
+    start = _start(reduced, seed) if start is None else np.asarray(start, dtype=np.float32)
     if len(reduced) < 4:
         return start
-    # numba compiles on import: only who lays out cells waits for it.
-    from umap import UMAP
+    chosen = random_sample(len(reduced), MOST_LAID_OUT, seed=seed)
+    if len(chosen) < len(reduced):
+        laid_out = umap(reduced[chosen], seed, start[chosen])
+        return _placed(reduced, chosen, laid_out)
+    if graph is None:
+        graph = fuzzy_simplicial_set(*neighbours_of(reduced))
+    return lay_out(graph, start, seed=seed)
 
-    neighbours = min(UMAP_NEIGHBOURS, len(reduced) - 1)
-    model = UMAP(n_neighbors=neighbours, min_dist=0.5, init=start, random_state=seed, n_jobs=1)
-    return np.ascontiguousarray(model.fit_transform(reduced), dtype=np.float32)
+
+def neighbours_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest other cells of each cell, 14 or all where there are fewer, and how far they are: (cells, neighbours)."""
+    indices = neighbour_indices(x, UMAP_NEIGHBOURS - 1)
+    return indices, neighbour_distances(x, indices)
+
+
+def _placed(x: np.ndarray, chosen: np.ndarray, laid_out: np.ndarray) -> np.ndarray:
+    """Coordinates of all cells: one that is not chosen lies at the mean of its nearest chosen ones, by closeness."""
+    found = np.empty((len(x), 2), dtype=np.float32)
+    found[chosen] = laid_out
+    others = np.setdiff1d(np.arange(len(x)), chosen)
+    near = nearest_of(x[others], x[chosen], PLACED_BY)
+    weights = np.stack([np.square(x[others] - x[chosen[column]]).sum(1) for column in near.T], 1).astype(np.float64)
+    weights = 1 / np.maximum(np.sqrt(weights), 1e-12)
+    weights /= weights.sum(1, keepdims=True)
+    found[others] = np.einsum("ij,ijk->ik", weights, laid_out[near])
+    return found
 
 
 def tsne(embedding: np.ndarray, seed: int = 0) -> np.ndarray | None:
@@ -99,9 +134,7 @@ def _reduced(embedding: np.ndarray, seed: int) -> np.ndarray:
         raise ValueError("the embedding must be a matrix of finite numbers, one row per cell")
     if embedding.shape[1] <= MAX_FEATURES:
         return embedding
-    from sklearn.decomposition import PCA
-
-    return PCA(min(MAX_FEATURES, len(embedding)), random_state=seed).fit_transform(embedding).astype(np.float32)
+    return principal_components(embedding, MAX_FEATURES, seed=seed)
 
 
 def _start(reduced: np.ndarray, seed: int) -> np.ndarray:

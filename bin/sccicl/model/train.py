@@ -17,6 +17,7 @@ from .distributed import World
 from .encoder import Encoder, PCAEncoder, ProjectionHead, new_encoder
 from .kmeans import kmeans, lloyd, means, refine
 from .minibatches import balanced_minibatches, minibatches, n_minibatches
+from .optimiser import Adam
 from .pseudo_labels import kmeans_pseudo_labels
 from .snapshots import snapshot_cells, snapshot_epochs
 from .train_graph import GraphedSteps
@@ -178,7 +179,7 @@ def _start(cells: CellLoader, pseudo_labels: Tensor | None, config: Config, seed
         encoder.start_at_components(cells.x)
     encoder.to(device)
     head = ProjectionHead(encoder.size, config.projection_hidden, config.projection_size).to(device)
-    optimiser = torch.optim.Adam(
+    optimiser = Adam(
         [
             {"params": encoder.parameters(), "lr": config.learning_rate},
             {"params": head.parameters(), "lr": config.head_learning_rate},

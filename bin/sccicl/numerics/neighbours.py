@@ -26,21 +26,39 @@ def neighbour_indices(x: np.ndarray, n_neighbours: int, *, device: torch.device 
 
         found = NNDescent(x, n_neighbors=n_neighbours + 1, random_state=0).neighbor_graph[0]
         return _without_itself(found).astype(np.int64)
-    cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device)
+    return _exact(x, x, n_neighbours, device, is_itself=True)
+
+
+def nearest_of(
+    x: np.ndarray, reference: np.ndarray, n_neighbours: int, *, device: torch.device | str = "cpu"
+) -> np.ndarray:
+    """Cells of `reference` that are nearest to each cell of `x`, the nearest first: (cells, neighbours) int64."""
+    n_neighbours = min(n_neighbours, len(reference))
+    return _exact(x, reference, n_neighbours, torch.device(device), is_itself=False)
+
+
+def _exact(
+    x: np.ndarray, reference: np.ndarray, n_neighbours: int, device: torch.device, *, is_itself: bool
+) -> np.ndarray:
+    """Nearest cells by all distances, in chunks; with `is_itself` x is the reference, and no cell its own neighbour."""
+    others = torch.from_numpy(np.ascontiguousarray(reference, dtype=np.float32)).to(device)
     # Around the mean: products of long vectors that differ little lose the difference.
-    cells = cells - cells.double().mean(0).float()
-    n_candidates = min(n_neighbours + SPARE, len(x) - 1)
-    rows = max(1, (CPU_ENTRIES if device.type == "cpu" else ACCELERATOR_ENTRIES) // len(x))
-    squares = cells.square().sum(1)
+    mean = others.double().mean(0).float()
+    others = others - mean
+    cells = others if is_itself else torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device) - mean
+    n_candidates = min(n_neighbours + SPARE, len(others) - is_itself)
+    rows = max(1, (CPU_ENTRIES if device.type == "cpu" else ACCELERATOR_ENTRIES) // len(others))
+    squares = others.square().sum(1)
     found = []
     for start in range(0, len(cells), rows):
         chunk = cells[start : start + rows]
         # |x_i - x_j|^2 less |x_i|^2, which moves no neighbour
-        distance = torch.addmm(squares, chunk, cells.T, alpha=-2)
-        own = torch.arange(len(chunk), device=device)
-        distance[own, own + start] = torch.inf
+        distance = torch.addmm(squares, chunk, others.T, alpha=-2)
+        if is_itself:
+            own = torch.arange(len(chunk), device=device)
+            distance[own, own + start] = torch.inf
         candidates = distance.topk(n_candidates, largest=False, sorted=False).indices
-        found.append(_in_order(chunk, cells, candidates)[:, :n_neighbours].cpu())
+        found.append(_in_order(chunk, others, candidates)[:, :n_neighbours].cpu())
     return torch.cat(found).numpy()
 
 

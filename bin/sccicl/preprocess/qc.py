@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage, signal, sparse
+from scipy import sparse
 
 from ..config import Doublets, InputKind
 from ..errors import InputError
@@ -236,6 +236,8 @@ def valley(scores: np.ndarray) -> float | None:
 
     Prewitt & Mendelsohn (1966), doi:10.1111/j.1749-6632.1965.tb11715.x.
     """
+    from scipy import ndimage, signal  # a second, for samples whose doublets are looked for
+
     heights, edges = np.histogram(scores, bins=SCORE_BINS)
     centres, smooth = (edges[1:] + edges[:-1]) / 2, heights.astype(float)
     for _ in range(10_000):

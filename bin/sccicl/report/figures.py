@@ -37,10 +37,10 @@ def plot_sample(
 ) -> list[Path]:
     """Draw the figures of a sample; a figure that has nothing to show is left out.
 
-    `<id>.umap.png` and `<id>.tsne.png` (cells by cluster, confidence, label and batch), `<id>.training.png` (losses and
-    the share of pseudo-labels that changed), `<id>.sizes.png` (cells per cluster, mean confidence, and the scores of
-    the numbers of clusters that were compared), `<id>.evolution.png` (UMAP at some epochs). What each needs is read as
-    `result.read_sample` describes.
+    `<id>.umap.png` and, where t-SNE was asked for, `<id>.tsne.png` (cells by cluster, confidence, label and batch),
+    `<id>.training.png` (losses and the share of pseudo-labels that changed), `<id>.sizes.png` (cells per cluster,
+    mean confidence, and the scores of the numbers of clusters that were compared), `<id>.evolution.png` (UMAP at
+    some epochs). What each needs is read as `result.read_sample` describes.
 
     Returns
     -------

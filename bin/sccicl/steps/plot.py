@@ -1,4 +1,4 @@
-"""Step plot: UMAP, t-SNE and figures of a sample."""
+"""Step plot: UMAP and figures of a sample, t-SNE on request."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,16 @@ MOST_PARTITIONS = 7
 
 
 def plot_to_files(
-    adata: Any, outdir: Path, sample: str, label_col: str | None, batch_col: str | None, metrics: dict | None
+    adata: Any,
+    outdir: Path,
+    sample: str,
+    label_col: str | None,
+    batch_col: str | None,
+    metrics: dict | None,
+    *,
+    with_tsne: bool = False,
 ) -> None:
-    """Compute UMAP and t-SNE, draw the figures, and write the final h5ad and, with `metrics`, the MultiQC file."""
+    """Compute UMAP, t-SNE if asked for, draw the figures, write the h5ad and, with `metrics`, the MultiQC file."""
     from ..downstream import umap_tsne
     from ..downstream.scanpy_slots import add_colours, add_neighbours
     from ..io.write_h5ad import write_h5ad
@@ -28,14 +35,16 @@ def plot_to_files(
         seed = int(adata.uns["cicl"]["seed"])
         order = canonical_order(adata.obs_names)
         embedding, back = adata.obsm["X_cicl"][order], inverse(order)
-        adata.obsm["X_umap"] = umap_tsne.umap(embedding, seed)[back]
-        if (tsne := umap_tsne.tsne(embedding, seed)) is not None:
+        add_neighbours(adata, seed=seed)
+        graph = adata.obsp["connectivities"][order][:, order] if "connectivities" in adata.obsp else None
+        adata.obsm["X_umap"] = umap_tsne.umap(embedding, seed, graph=graph)[back]
+        adata.obsm.pop("X_tsne", None)
+        if with_tsne and (tsne := umap_tsne.tsne(embedding, seed)) is not None:
             adata.obsm["X_tsne"] = tsne[back]
         if "X_pca" in adata.obsm and adata.n_obs <= MOST_CELLS_OF_A_SECOND_UMAP:
             adata.obsm["X_umap_pca"] = umap_tsne.umap(adata.obsm["X_pca"][order], seed)[back]
         _add_partitions(adata, embedding, back, seed)
         add_colours(adata)
-        add_neighbours(adata, seed=seed)
         plot_sample(adata, outdir, sample, label_col=label_col, batch_col=batch_col, metrics=metrics)
     adata.uns["cicl"]["stages"] = {**adata.uns["cicl"]["stages"], **stages}
     if metrics is not None:

@@ -20,6 +20,8 @@ def write_sample(
     label_col: str | None,
     batch_col: str | None,
     annotation: dict[str, Any],
+    *,
+    with_tsne: bool = False,
 ) -> str:
     """Score, describe and draw the clustered sample, write all its files and the report; returns what was found."""
     from ..report.answer import answer
@@ -31,7 +33,7 @@ def write_sample(
     write_clusters(adata, model, outdir, sample, label_col)
     metrics = score_sample(adata, label_col=label_col)
     describe_clusters(adata, outdir, sample, **annotation)
-    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics)
+    plot_to_files(adata, outdir, sample, label_col, batch_col, metrics, with_tsne=with_tsne)
     write_json(metrics, outdir / f"{sample}.metrics.json")
     write_report([(adata, metrics)], outdir / "cicl_report.html", title=f"CICL: {sample}", files_at="./")
     return answer(read_sample(adata, metrics)).sentence

@@ -18,7 +18,6 @@ process MARKERS {
     tuple val(meta), path("${prefix}.markers.json"), emit: json
     tuple val(meta), path("${prefix}/${prefix}.markers_*.png"), emit: png, optional: true
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
-    tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
 
     when:
     task.ext.when == null || task.ext.when

@@ -18,7 +18,6 @@ process PLOT {
     tuple val(meta), path("${prefix}/${prefix}.*.png"), emit: png
     tuple val(meta), path("${prefix}/${prefix}*_mqc.json"), emit: multiqc
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
-    tuple val("${task.process}"), val('umap-learn'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"umap-learn\"))'"), topic: versions, emit: versions_umap
 
     when:
     task.ext.when == null || task.ext.when
@@ -41,10 +40,11 @@ process PLOT {
     """
 
     stub:
+    def args = task.ext.args ?: ''
     prefix = task.ext.prefix ?: "${meta.id}"
     """
     mkdir '${prefix}'
-    touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,tsne,training,sizes}.png
+    touch '${prefix}/${prefix}.h5ad' '${prefix}/${prefix}'.{umap,training,sizes}.png ${args.contains('--tsne') ? "'${prefix}/${prefix}.tsne.png'" : ''}
     for kind in '' .sizes .clusters .umap .training; do echo '{}' > "${prefix}/${prefix}\${kind}_mqc.json"; done
     """
 }

@@ -18,7 +18,7 @@ workflow REPORTS {
     parameters // map: the parameters of the run
 
     main:
-    // UMAP and t-SNE, figures, the final h5ad; files for other tools
+    // UMAP, figures, the final h5ad; files for other tools
     PLOT(ch_clustered.join(ch_markers).join(ch_annotation))
     if (parameters.export) {
         EXPORT(PLOT.out.h5ad)

@@ -64,7 +64,7 @@ def test_run_finds_well_separated_types(finished):
 def test_run_writes_every_output(finished):
     names = {path.name for path in finished.iterdir()}
     data = {"five.h5ad", "five.clusters.csv", "five.embedding.parquet", "five.model.pt", "five.metrics.json"}
-    figures = {f"five.{figure}.png" for figure in ("umap", "tsne", "training", "sizes")}
+    figures = {f"five.{figure}.png" for figure in ("umap", "training", "sizes")}
     multiqc = {f"five{kind}_mqc.json" for kind in ("", ".sizes", ".clusters", ".umap", ".training")}
     data |= {"five.markers.csv"}
     figures |= {"five.markers_dotplot.png", "five.markers_heatmap.png"}
@@ -78,10 +78,18 @@ def test_h5ad_keeps_counts_and_adds_the_result(finished, cells):
     assert list(result.obs["cicl"].cat.categories) == list("01234")
     assert result.obs["cicl_confidence"].between(0, 1).all()
     assert result.obsm["X_cicl"].shape[0] == result.n_obs and "X_cicl_input" not in result.obsm
-    assert result.obsm["X_umap"].shape == result.obsm["X_tsne"].shape == (result.n_obs, 2)
+    assert result.obsm["X_umap"].shape == (result.n_obs, 2) and "X_tsne" not in result.obsm
     record = result.uns["cicl"]
     assert record["seed"] == 0 and record["params"]["temperature"] == pytest.approx(0.5, abs=1)
     assert len(record["history"]["loss"]) == len(record["history"]["epoch"])
+
+
+def test_tsne_is_made_on_request(finished, tmp_path):
+    cicl("plot", finished / "five.h5ad", "--tsne", "--outdir", tmp_path)
+    assert (tmp_path / "five.tsne.png").stat().st_size > 10_000
+    drawn, before = (anndata.read_h5ad(folder / "five.h5ad") for folder in (tmp_path, finished))
+    assert drawn.obsm["X_tsne"].shape == (drawn.n_obs, 2)
+    np.testing.assert_array_equal(drawn.obsm["X_umap"], before.obsm["X_umap"])
 
 
 def test_tables_agree_with_the_h5ad(finished):

@@ -54,3 +54,11 @@ def test_names_of_clusters(stored, tmp_path):
     (tmp_path / "names.csv").write_text("cluster,label\n77,T cell\n")
     with pytest.raises(InputError, match="no cluster 77"):
         annotate_by_names(stored, tmp_path / "names.csv")
+
+
+def test_neighbours_are_those_that_scanpy_finds(stored):
+    expected = sc.pp.neighbors(stored, 15, use_rep="X_cicl", copy=True)
+    assert stored.uns["neighbors"] == expected.uns["neighbors"]
+    for name in ("distances", "connectivities"):
+        difference = abs(stored.obsp[name] - expected.obsp[name])
+        assert difference.max() < 1e-3 and stored.obsp[name].dtype == expected.obsp[name].dtype

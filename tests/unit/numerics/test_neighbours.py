@@ -58,3 +58,10 @@ def test_weights_are_jaccard_indices():
             linked = i != j and (j in near[i] or i in near[j])
             expected = len(near[i] & near[j]) / len(near[i] | near[j]) if linked else 0
             assert graph[i, j] == pytest.approx(expected)
+
+
+def test_nearest_of_other_cells():
+    rng = np.random.default_rng(0)
+    x, reference = (rng.normal(size=(n, 4)).astype(np.float32) + 50 for n in (30, 40))
+    distances = np.square(x[:, None].astype(np.float64) - reference).sum(2)
+    np.testing.assert_array_equal(neighbours.nearest_of(x, reference, 5), np.argsort(distances, axis=1)[:, :5])
