@@ -6,6 +6,9 @@ from typing import Any, get_args
 import click
 
 from ..config import LARGEST, InputKind, Protocol
+from ..errors import InputError
+from ..runtime.checksums import input_sums, write_sums
+from ..runtime.files import write_json
 from .group import main
 from .options import (
     existing,
@@ -36,7 +39,6 @@ def check_reads(
     The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
     """
     from ..count import fastq_check
-    from ..runtime.files import write_json
 
     if len(fastq) % 2:
         raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
@@ -50,9 +52,6 @@ def check_reads(
 @id_option
 def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> None:
     """SHA-256 of every file of the inputs of a sample: writes <id>.inputs.tsv."""
-    from ..errors import InputError
-    from ..runtime.checksums import input_sums, write_sums
-
     if missing := [path for path in paths if not path.exists()]:
         raise InputError(f"{missing[0]} does not exist: check the path")
     write_sums(sample_id(paths[0], given_id), [found for path in paths for found in input_sums(path)], outdir)

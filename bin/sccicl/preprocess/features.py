@@ -9,9 +9,7 @@ from scipy import sparse
 
 from ..config import GeneSelection, InputKind
 from ..numerics.neighbours import neighbour_indices
-from ..numerics.ordering import in_order
 from ..numerics.pca import principal_components
-from ..numerics.reproducible_sums import row_sums
 from .batch_correction import batch_codes, corrected_input, neighbours_across, order_genes_jointly
 from .highly_variable_genes import order_genes
 from .normalise import freeman_tukey, library_sizes, normalise, root_scaled, size_factors, z_scored
@@ -29,7 +27,7 @@ BLOCK_GENES = 2000
 
 
 class CountFeatures:
-    """Evidence of counts, cells x genes CSR, or of `normalised` or `log` values."""
+    """Features of counts, cells x genes CSR, or of `normalised` or `log` values."""
 
     def __init__(self, counts: sparse.csr_matrix, input_kind: InputKind = "counts"):
         self.counts = counts
@@ -104,7 +102,7 @@ class CountFeatures:
 
 
 class BatchFeatures(CountFeatures):
-    """Evidence of counts of several batches: genes that vary within batches, scaled in each, and shifts taken out."""
+    """Features of counts of several batches: genes that vary within batches, scaled in each, and shifts taken out."""
 
     def __init__(self, counts: sparse.csr_matrix, batches: np.ndarray, input_kind: InputKind = "counts"):
         super().__init__(counts, input_kind)
@@ -140,51 +138,40 @@ class BatchFeatures(CountFeatures):
         return tuple(corrected_input(values, self.batches) for values in super().scalings())
 
 
+def features_of(
+    counts: Any, input_kind: InputKind = "counts", batches: np.ndarray | None = None
+) -> "CountFeatures | BackedFeatures":
+    """Features of counts, (cells, genes), CSR in memory or backed, and of `batches`, (cells,), clustered jointly."""
+    if not sparse.issparse(counts):
+        return BackedFeatures(counts, input_kind, batches)
+    return CountFeatures(counts, input_kind) if batches is None else BatchFeatures(counts, batches, input_kind)
+
+
 # Cells whose depths are summed up together
 DEPTH_CELLS = 1 << 13
 
 
-class SortedFeatures:
-    """Evidence of counts, in memory or in a file, in the order of the names of cells and genes.
+class BackedFeatures:
+    """Features of counts in a file, of which only the cells that are looked at are read.
 
-    Only cells that are looked at are read or brought into that order: of a big sample, k and the ensemble are made from
-    some of its cells.
-
-    Parameters
-    ----------
-    counts
-        (cells, genes), CSR in memory or backed.
-    cells, genes
-        Places in `counts` in the order of the names.
-    batches
-        Codes of the batches, (cells,) in the order of `cells`, where these are clustered jointly.
+    Of a big sample, k and the ensemble are made from some of its cells.
     """
 
-    def __init__(
-        self,
-        counts: Any,
-        cells: np.ndarray,
-        genes: np.ndarray,
-        input_kind: InputKind = "counts",
-        batches: np.ndarray | None = None,
-    ):
-        self._counts, self._cells, self._genes = counts, cells, genes
-        self._input_kind, self._batches = input_kind, batches
+    def __init__(self, counts: Any, input_kind: InputKind = "counts", batches: np.ndarray | None = None):
+        self._counts, self._input_kind, self._batches = counts, input_kind, batches
         self.n_cells = counts.shape[0]
-
-    def _of(self, cells: np.ndarray) -> CountFeatures:
-        counts = in_order(self._counts, self._cells[cells], self._genes)
-        if self._batches is None:
-            return CountFeatures(counts, self._input_kind)
-        return BatchFeatures(counts, batch_codes(self._batches[cells]), self._input_kind)
 
     @cached_property
     def _whole(self) -> CountFeatures:
-        return self._of(np.arange(self.n_cells))
+        return features_of(self._counts.to_memory(), self._input_kind, self._batches)
 
     def subset(self, cells: np.ndarray) -> CountFeatures:
         """See `features.Features`."""
-        return self._of(np.asarray(cells))
+        cells = np.asarray(cells)
+        ascending = np.sort(cells)  # a file is read from front to back
+        counts = sparse.csr_matrix(self._counts[ascending])[np.searchsorted(ascending, cells)]
+        batches = None if self._batches is None else batch_codes(self._batches[cells])
+        return features_of(counts, self._input_kind, batches)
 
     def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
         """See `features.Features`."""
@@ -193,13 +180,12 @@ class SortedFeatures:
         return neighbour_indices(scores, n_neighbours, device=device)
 
     def log_depth(self) -> np.ndarray | None:
-        """See `features.Features`; a file is read in blocks of cells."""
+        """See `features.Features`; the file is read in blocks of cells."""
         if self._input_kind == "log":
             return None
-        whole_numbers = self._input_kind == "counts"
-        blocks = (self._counts[start : start + DEPTH_CELLS] for start in range(0, self.n_cells, DEPTH_CELLS))
-        sums = [row_sums(sparse.csr_matrix(block), whole_numbers=whole_numbers) for block in blocks]
-        return np.log(np.concatenate(sums))[self._cells]
+        starts = range(0, self.n_cells, DEPTH_CELLS)
+        sums = [self._counts[start : start + DEPTH_CELLS].sum(axis=1, dtype=np.float64) for start in starts]
+        return np.log(np.concatenate([np.asarray(part).ravel() for part in sums]))
 
     def blocks(self, seed: int) -> Iterator[np.ndarray]:
         """See `features.Features`."""

@@ -5,18 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anndata
 import numpy as np
 import pandas as pd
 
 from ..config import Config
+from ..io.validate import MIN_CELLS
 from ..io.write_h5ad import write_h5ad
+from ..preprocess.batch_correction import prepare_jointly
 from ..runtime.files import atomic_path, write_json
+from ..runtime.progress import log
+from .cluster import cluster_sample
+from .fit import Auto, fit_sample, parse_n_clusters
+from .prepare import prepare_sample
 
 if TYPE_CHECKING:
     import torch
 
     from ..io.model_file import ModelFile
-    from .fit import Auto
 
 
 UNASSIGNED = "unassigned"
@@ -27,7 +33,7 @@ def integrate(
     prefix: str,
     *,
     config: Config,
-    n_clusters: "int | Auto",
+    n_clusters: int | Auto,
     seed: int,
     device: "torch.device",
     batch_col: str | None = None,
@@ -59,12 +65,6 @@ def integrate(
     InputError
         When the file cannot be read, or has no such counts or column, or cells without a batch.
     """
-    import anndata
-
-    from .cluster import cluster_sample
-    from .fit import fit_sample, parse_n_clusters
-    from .prepare import prepare_sample
-
     prepared = prepare_sample(
         path,
         prefix,
@@ -99,10 +99,6 @@ def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]
 
     A pipeline that compares methods gives them every data set and subset: none may end for want of batches.
     """
-    from ..io.validate import MIN_CELLS
-    from ..preprocess.batch_correction import prepare_jointly
-    from ..runtime.progress import log
-
     told = []
     values = prepared.obs[batch_col]
     if not values.isna().any():
