@@ -115,7 +115,7 @@ def test_another_order_of_values_that_are_no_whole_numbers(tmp_path):
     assert_equal(found, expected)
 
 
-def test_another_order_of_batches_that_are_clustered_jointly(tmp_path):
+def test_another_order_of_integrated_batches(tmp_path):
     options = {"batch_col": "batch", "integrate": True}
     found, expected = (clustered(adata, tmp_path, **options) for adata in (shuffled(CELLS, "both"), CELLS.copy()))
     assert_equal(found, expected)

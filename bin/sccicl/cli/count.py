@@ -38,11 +38,11 @@ def check_reads(
 
     The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
     """
-    from ..count import fastq_check
+    from ..count import check_reads as reads
 
     if len(fastq) % 2:
         raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
-    found = fastq_check.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
+    found = reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
     write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
 
 
@@ -103,9 +103,9 @@ def join(
     cells_in: str | None,
     **options: Any,
 ) -> None:
-    """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
+    """Put the samples of a group into one file, each after its own quality control: writes <id>.joined.h5ad."""
     from ..io.write_h5ad import write_h5ad
-    from ..preprocess.concat import join_samples
+    from ..preprocess.join import join_samples
 
     names = samples.split(",")
     if len(names) != len(paths) or len(set(names)) != len(names):
@@ -117,4 +117,4 @@ def join(
         paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer, cells_in=cells_in
     )
     show_warnings(joined.uns["cicl"])
-    write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joint.h5ad")
+    write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joined.h5ad")

@@ -114,7 +114,7 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
 
 @main.command()
 @click.argument("path", metavar="H5AD", type=existing)
-@click.option("--batch-col", help="Column of obs with the batch of the cells, which are clustered jointly.")
+@click.option("--batch-col", help="Column of obs with the batch of the cells; these are integrated.")
 @click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw'; by default X.")
 @run_options
 @prepare_config_options
@@ -124,7 +124,7 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
 def integrate(
     path: Path, batch_col: str | None, counts_layer: str | None, outdir: Path, given_id: str | None, **options: Any
 ) -> None:
-    """Embed and cluster the batches of an h5ad jointly: writes <id>.h5ad with X_emb, and tables by cell."""
+    """Integrate the batches of an h5ad, and cluster them: writes <id>.h5ad with X_emb, and tables by cell."""
     from ..steps.fit import parse_n_clusters
     from ..steps.integrate import integrate, write_integration
 

@@ -334,7 +334,7 @@ def _validated(
 
 
 # Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.
-STEP_RECORDS = ("cells", "reads", "qc", "joint", "warnings")
+STEP_RECORDS = ("cells", "reads", "qc", "joined", "warnings")
 
 
 def take_record(adata: AnnData, path: "Path") -> None:

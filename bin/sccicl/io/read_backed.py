@@ -15,13 +15,13 @@ from anndata import AnnData
 from scipy import sparse
 
 from ..errors import InputError
+from ..runtime.prefetch import row_blocks
 from .read_10x import is_tenx_h5, read_tenx_names
 from .read_anndata import count_layers, damaged, is_anndata, is_legacy, read_names, single_precision
 from .validate import checked_sparse
 
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
 BYTES_PER_ENTRY = 64
-MAX_BLOCK_ENTRIES = 1 << 21
 # Smaller blocks save next to nothing and take their time each.
 MIN_BLOCK_ENTRIES = 1 << 17
 # Blocks that are in memory together, where some are worked on while others are read.
@@ -169,16 +169,6 @@ def sorted_rows(
             shape = len(indptr) - 1, width
             rows = sparse.csr_matrix((found["value"], found["gene"], indptr), shape)
             yield int(start), rows[np.argsort(np.concatenate(ranks[number]))]
-
-
-def row_blocks(indptr: np.ndarray, max_entries: int) -> Iterator[tuple[int, int]]:
-    """First row and the one after the last, of blocks of at most `max_entries` entries, but of one row at least."""
-    first, n_rows = 0, len(indptr) - 1
-    while first < n_rows:
-        last = int(np.searchsorted(indptr, indptr[first] + max_entries, side="right")) - 1
-        last = min(max(last, first + 1), n_rows)
-        yield first, last
-        first = last
 
 
 def read_range(array: Any, start: int, stop: int, pool: ThreadPoolExecutor) -> np.ndarray:

@@ -54,7 +54,7 @@ class Preparation(_Section):
     n_genes, gene_selection, max_value, size_factor_median
         As of `prepare.prepare`: genes that are selected, and the median library size.
     integrate
-        Whether the batches are clustered jointly.
+        Whether the batches are integrated.
     """
 
     key = "prepare"

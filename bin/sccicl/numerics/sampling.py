@@ -1,7 +1,6 @@
 """Which cells to look at where looking at all would take too long."""
 
 import numpy as np
-import pandas as pd  # a machine that only trains may have none
 
 
 def random_sample(n_cells: int, most: int, *, seed: int = 0) -> np.ndarray:
@@ -21,6 +20,8 @@ def balanced_sample(groups: np.ndarray, most: int, *, least: int = 2, seed: int 
     least
         A group keeps this many cells (or all it has), even if that makes the sample bigger.
     """
+    import pandas as pd  # a machine that only trains may have none
+
     if len(groups) <= most:
         return np.arange(len(groups))
     left, share = most, {}

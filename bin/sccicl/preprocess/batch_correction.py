@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
 
 from ..config import Config, GeneSelection, InputKind
 from ..errors import InputError
@@ -16,9 +15,8 @@ from ..io.record import Preparation
 from ..io.validate import MIN_CELLS, source_name
 from ..numerics.neighbours import neighbour_indices
 from ..numerics.pca import principal_components
-from .highly_variable_genes import order_genes
+from .highly_variable_genes import order_genes, record_genes
 from .normalise import library_sizes, normalise, size_factors, z_scored
-from .prepare import record_genes
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +38,7 @@ def batch_codes(values: np.ndarray) -> np.ndarray:
     return rank[codes]
 
 
-def order_genes_jointly(
+def order_genes_within_batches(
     counts: sparse.csr_matrix,
     factors: np.ndarray,
     input_kind: InputKind,
@@ -75,6 +73,8 @@ def mutual_pairs(x: np.ndarray, y: np.ndarray, n_neighbours: int = MUTUAL_NEIGHB
 
     By cosine distance (Haghverdi et al. 2018, doi:10.1038/nbt.4091).
     """
+    from sklearn.neighbors import NearestNeighbors
+
     x, y = _unit(x), _unit(y)
     forth = NearestNeighbors(n_neighbors=min(n_neighbours, len(y))).fit(y).kneighbors_graph(x)
     back = NearestNeighbors(n_neighbors=min(n_neighbours, len(x))).fit(x).kneighbors_graph(y)
@@ -105,6 +105,8 @@ def correct(scores: np.ndarray, batches: np.ndarray) -> np.ndarray:
 
 def _smoothed(x: np.ndarray, anchors: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Shift of every cell: the mean over the nearest anchors, tricube weights, (cells, components)."""
+    from sklearn.neighbors import NearestNeighbors
+
     unique, inverse, sizes = np.unique(anchors, return_inverse=True, return_counts=True)
     mean = np.zeros((len(unique), shifts.shape[1]), dtype=np.float32)
     np.add.at(mean, inverse, shifts)
@@ -155,7 +157,7 @@ def neighbours_across(
     return np.hstack([own, across])
 
 
-def prepare_jointly(prepared: "AnnData", batch_col: str, config: Config) -> None:
+def integrate_batches(prepared: "AnnData", batch_col: str, config: Config) -> None:
     """Select genes by their variation within batches and take the batches' shifts out of what the model sees, in place.
 
     Sets what `prepare.prepare` set: `obsm["X_cicl_input"]`, `var["highly_variable"]`, `var["cicl_mean"]` and
@@ -168,9 +170,8 @@ def prepare_jointly(prepared: "AnnData", batch_col: str, config: Config) -> None
     """
     batches = check_batches(prepared, batch_col)
     kind = Preparation.of(prepared).input_kind
-    library, median = library_sizes(prepared.X, kind)
-    factors = size_factors(library, median)
-    order = order_genes_jointly(prepared.X, factors, kind, config.gene_selection, batches, config.n_genes)
+    factors = size_factors(library_sizes(prepared.X, kind))
+    order = order_genes_within_batches(prepared.X, factors, kind, config.gene_selection, batches, config.n_genes)
     selected = np.sort(order[: config.n_genes])
     log_values = normalise(prepared.X[:, selected], factors, kind).toarray()
     record_genes(prepared, selected, log_values.mean(0), log_values.std(0, ddof=1))
@@ -179,7 +180,7 @@ def prepare_jointly(prepared: "AnnData", batch_col: str, config: Config) -> None
 
 
 def check_batches(adata: "AnnData", batch_col: str) -> np.ndarray:
-    """Codes of the batches, (cells,); InputError where they cannot be clustered jointly."""
+    """Codes of the batches, (cells,); InputError where they cannot be integrated."""
     values = adata.obs[batch_col]
     if values.isna().any():
         raise InputError(

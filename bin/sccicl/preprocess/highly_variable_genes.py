@@ -1,16 +1,19 @@
 """Which genes tell cell types apart: dispersion relative to genes of like mean."""
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from ..config import GeneSelection, InputKind
-from ..io.read_backed import MAX_BLOCK_ENTRIES, row_blocks
-from ..runtime.prefetch import map_in_order
+from ..runtime.prefetch import MAX_BLOCK_ENTRIES, map_in_order, row_blocks
 from .normalise import normalise
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
 
 DISPERSION_BINS = 20
 # Of a block of cells: first cell, size factors, and counts
@@ -77,17 +80,37 @@ def moments(blocks: Iterable[Block], input_kind: InputKind) -> tuple[np.ndarray,
     """
 
     def work(block: Block) -> tuple[int, np.ndarray]:
-        values = normalise(block[2], block[1], input_kind)
-        as_log = mean_variance_axis(values, axis=0)
-        np.expm1(values.data, out=values.data)
-        return values.shape[0], np.array([mean_variance_axis(values, axis=0), as_log])
+        log_values = normalise(block[2], block[1], input_kind)
+        (n_cells, n_genes), genes = log_values.shape, log_values.indices.astype(np.intp)
+        absent = n_cells - np.bincount(genes, minlength=n_genes)
+        found = np.empty((2, 2, n_genes))
+        for kind, values in enumerate((np.expm1(log_values.data), log_values.data)):
+            mean = np.bincount(genes, values, n_genes) / n_cells
+            squares = np.bincount(genes, np.square(values - mean[genes]), n_genes) + absent * mean**2
+            found[:, kind] = mean, squares
+        return n_cells, found
 
     n_cells, mean, squares = 0, 0.0, 0.0
-    for size, found in map_in_order(work, blocks):
-        own_mean, own_variance = found[:, 0], found[:, 1]
+    for size, (own_mean, own_squares) in map_in_order(work, blocks):
         shift, n_cells = own_mean - mean, n_cells + size
         mean = mean + shift * (size / n_cells)
-        squares = squares + own_variance * size + shift**2 * (size * (n_cells - size) / n_cells)
+        squares = squares + own_squares + shift**2 * (size * (n_cells - size) / n_cells)
     variance = squares / max(n_cells - 1, 1)
     variance[variance <= (1e-9 * mean) ** 2] = 0.0  # rounding of a gene that does not vary
     return np.stack([mean[0], variance[0]]), np.stack([mean[1], variance[1]])
+
+
+def record_genes(adata: "AnnData", selected: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
+    """Set `var["highly_variable"]`, `var["cicl_mean"]` and `var["cicl_std"]`: NaN for genes that are not selected."""
+    is_selected = np.zeros(adata.n_vars, dtype=bool)
+    is_selected[selected] = True
+    adata.var["highly_variable"] = is_selected
+    for name, values in (("cicl_mean", mean), ("cicl_std", std)):
+        column = np.full(adata.n_vars, np.nan)
+        column[selected] = values
+        adata.var[name] = column
+
+
+def selected_genes(prepared: "AnnData") -> list[str]:
+    """Names of the columns of `obsm["X_cicl_input"]`."""
+    return list(prepared.var_names[prepared.var["highly_variable"].to_numpy(dtype=bool)])

@@ -29,17 +29,16 @@ def freeman_tukey(values: np.ndarray) -> np.ndarray:
 SCORE_CELLS = 512
 
 
-def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> tuple[np.ndarray, float]:
-    """Sum of the counts of every cell, (cells,) float64, and its median; ones for `log` values."""
+def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> np.ndarray:
+    """Sum of the counts of every cell, (cells,) float64; ones for `log` values."""
     if input_kind == "log":
-        return np.ones(counts.shape[0]), 1.0
-    library = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    return library, float(np.median(library))
+        return np.ones(counts.shape[0])
+    return np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
 
 
-def size_factors(library: np.ndarray, median: float) -> np.ndarray:
+def size_factors(library: np.ndarray, median: float | None = None) -> np.ndarray:
     """Library size / median library size, (cells,); 1 for a cell without counts."""
-    return np.where(library > 0, library / median, 1.0)
+    return np.where(library > 0, library / (np.median(library) if median is None else median), 1.0)
 
 
 def normalise(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind) -> sparse.csr_matrix:

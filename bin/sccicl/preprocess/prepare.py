@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..io.record import Preparation
 from ..io.validate import add_warning, check_input_kind, check_size, source_name
 from ..runtime.prefetch import map_in_order
-from .highly_variable_genes import Block, blocks_of, moments, variable_genes
+from .highly_variable_genes import Block, blocks_of, moments, record_genes, variable_genes
 from .normalise import library_sizes, normalise, size_factors, z_score
 
 NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
@@ -62,11 +62,11 @@ def prepare(
     """
     check_input_kind(input_kind)
     kept = drop_empty(adata)
-    library, median = library_sizes(kept.X, input_kind)
-    factors = size_factors(library, median)
+    library = library_sizes(kept.X, input_kind)
+    factors = size_factors(library)
     selection = {"n_genes": n_genes, "max_value": max_value, "gene_selection": gene_selection}
     kept.obsm["X_cicl_input"] = prepare_blocks(
-        kept, lambda: blocks_of(kept.X, factors), median, np.empty, input_kind=input_kind, **selection
+        kept, lambda: blocks_of(kept.X, factors), library, np.empty, input_kind=input_kind, **selection
     )
     return kept
 
@@ -74,7 +74,7 @@ def prepare(
 def prepare_blocks(
     kept: AnnData,
     blocks: Callable[[], Iterable[Block]],
-    median: float,
+    library: np.ndarray,
     new_array: Callable[[tuple[int, int], type], Any],
     *,
     input_kind: InputKind,
@@ -90,6 +90,8 @@ def prepare_blocks(
         obs, var and uns of the cells and genes with counts.
     blocks
         Begins a pass over the counts; two are made.
+    library
+        Library sizes, (cells,).
     new_array
         Makes the array, in memory or in a file, that takes the z-scores and is returned.
     """
@@ -114,25 +116,9 @@ def prepare_blocks(
         n_genes=len(selected),
         gene_selection=gene_selection,
         max_value=max_value,
-        size_factor_median=median,
+        size_factor_median=float(np.median(library)),
     )
     return scores
-
-
-def record_genes(adata: AnnData, selected: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
-    """Set `var["highly_variable"]`, `var["cicl_mean"]` and `var["cicl_std"]`: NaN for genes that are not selected."""
-    is_selected = np.zeros(adata.n_vars, dtype=bool)
-    is_selected[selected] = True
-    adata.var["highly_variable"] = is_selected
-    for name, values in (("cicl_mean", mean), ("cicl_std", std)):
-        column = np.full(adata.n_vars, np.nan)
-        column[selected] = values
-        adata.var[name] = column
-
-
-def selected_genes(prepared: AnnData) -> list[str]:
-    """Names of the columns of `obsm["X_cicl_input"]`."""
-    return list(prepared.var_names[prepared.var["highly_variable"].to_numpy(dtype=bool)])
 
 
 def drop_empty(adata: AnnData) -> AnnData:
@@ -209,10 +195,10 @@ def apply_preparation(
     """
     positions = _find_genes(adata, list(map(str, genes)))
     counts = sparse.csr_matrix(adata.X)
-    library, _ = library_sizes(counts, input_kind)
+    factors = size_factors(library_sizes(counts, input_kind), size_factor_median)
     # A column without entries stands in for every gene that is missing.
     padded = sparse.csr_matrix((counts.data, counts.indices, counts.indptr), shape=(adata.n_obs, adata.n_vars + 1))
-    log_values = normalise(padded[:, positions], size_factors(library, size_factor_median), input_kind)
+    log_values = normalise(padded[:, positions], factors, input_kind)
     return z_score(log_values, np.asarray(mean), np.asarray(std), max_value)
 
 

@@ -27,10 +27,8 @@ from ..io.read_backed import (
     BLOCKS_AT_A_TIME,
     BYTES_PER_ENTRY,
     IN_MEMORY_BYTES_PER_ENTRY,
-    MAX_BLOCK_ENTRIES,
     MIN_BLOCK_ENTRIES,
     StoredMatrix,
-    row_blocks,
     sorted_rows,
 )
 from ..io.record import Preparation
@@ -38,11 +36,11 @@ from ..io.validate import add_warning, are_plain_counts, as_counts, check_column
 from ..io.write_h5ad import hdf5_file, storable
 from ..numerics.ordering import canonical_order, is_in_order, sort_by_name
 from ..runtime.files import atomic_path
-from ..runtime.prefetch import map_in_order, prefetch
+from ..runtime.prefetch import MAX_BLOCK_ENTRIES, map_in_order, prefetch, row_blocks
 from ..runtime.profiling import stage
 from ..runtime.seal import seal
 from .highly_variable_genes import Block
-from .normalise import size_factors
+from .normalise import library_sizes, size_factors
 from .prepare import prepare_blocks, record_dropped
 
 if TYPE_CHECKING:
@@ -108,15 +106,14 @@ def prepare_stored(
     cells, genes = np.diff(copied.indptr) > 0, copied.found > 0
     _drop_from_copy(target, copied, cells, genes)
 
-    library = np.ones(kept.n_obs) if input_kind == "log" else copied.library[cells]
-    median = 1.0 if input_kind == "log" else float(np.median(library))
-    counts = _Stored(target["X"], kept.n_vars, size_factors(library, median), max_entries)
+    library = copied.library[cells]
+    counts = _Stored(target["X"], kept.n_vars, size_factors(library), max_entries)
     if not genes.all():
         counts.new_numbers = (np.cumsum(genes) - 1).astype(np.int32)
     prepare_blocks(
         kept,
         counts.blocks,
-        median,
+        library,
         partial(target.create_group("obsm").create_dataset, "X_cicl_input"),
         input_kind=input_kind,
         n_genes=config.n_genes,
@@ -157,7 +154,7 @@ def _copy(
         for first, block in map_in_order(check, prefetch(matrix.blocks(max_entries))):
             last = first + block.shape[0]
             sizes[first:last] = np.diff(block.indptr)
-            library[first:last] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+            library[first:last] = library_sizes(block, input_kind)
             found[:] += np.bincount(block.indices, minlength=n_genes)
             yield first, block
 

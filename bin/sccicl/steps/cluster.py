@@ -21,7 +21,7 @@ from ..io.record import Preparation
 from ..model.snapshots import as_record
 from ..numerics.ordering import in_input_order
 from ..numerics.pca import principal_components
-from ..preprocess.prepare import selected_genes
+from ..preprocess.highly_variable_genes import selected_genes
 from ..runtime.files import atomic_path
 from ..runtime.profiling import stage
 from .fit import Auto

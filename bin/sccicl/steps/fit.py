@@ -18,8 +18,8 @@ from ..io.model_file import FitFile
 from ..io.record import Preparation
 from ..model.checkpoint import Checkpoint, code_key, key_of
 from ..preprocess.batch_correction import batch_codes
-from ..preprocess.features import features_of
-from ..preprocess.prepare import selected_genes
+from ..preprocess.features import BatchFeatures, CountFeatures
+from ..preprocess.highly_variable_genes import selected_genes
 from ..runtime.device import device_name, hardware
 from ..runtime.profiling import stage, versions
 
@@ -114,12 +114,13 @@ def fit_sample(
     made = Preparation.of(prepared)
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
-        batches = None
+        features, batches = CountFeatures(prepared.X, made.input_kind), None
         if made.integrate:
             batches = batch_codes(prepared.obs[made.batch_col].to_numpy())
+            features = BatchFeatures(prepared.X, batches, made.input_kind)
         found = fit(
             prepared.obsm["X_cicl_input"],
-            features_of(prepared.X, made.input_kind, batches),
+            features,
             n_clusters,
             config,
             seed=seed,

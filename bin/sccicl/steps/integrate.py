@@ -1,4 +1,4 @@
-"""CICL as one integration method among others: an h5ad of merged samples in, the same with an embedding out."""
+"""CICL as one integration method among others: an h5ad of joined samples in, the same with an embedding out."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 from ..config import Config
 from ..io.validate import MIN_CELLS
 from ..io.write_h5ad import write_h5ad
-from ..preprocess.batch_correction import prepare_jointly
+from ..preprocess.batch_correction import integrate_batches
 from ..runtime.files import atomic_path, write_json
 from ..runtime.progress import log
 from .cluster import cluster_sample
@@ -47,7 +47,7 @@ def integrate(
     path
         h5ad with raw counts in X, or in `counts_layer`.
     batch_col
-        Column of obs with the batches, which are clustered jointly (see `batch_correction`); without it, or where there
+        Column of obs with the batches, which are integrated (see `batch_correction`); without it, or where there
         is one batch only, nothing is corrected. A batch of fewer than 10 cells counts as a part of the biggest one.
     prefix
         Name of the embedding and the clusters.
@@ -118,7 +118,7 @@ def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]
             for text in told:
                 log(f"warning: {text}")
             return told
-    prepare_jointly(prepared, batch_col, config)
+    integrate_batches(prepared, batch_col, config)
     for text in told:
         log(f"warning: {text}")
     return told

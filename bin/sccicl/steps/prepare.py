@@ -33,7 +33,7 @@ def prepare_counts(
 ) -> AnnData:
     """Prepare validated counts as `config` says, with the cells and genes in the order of their names.
 
-    Cells outside `limits` are left out. With `integrate` the batches of `batch_col` are prepared jointly.
+    Cells outside `limits` are left out. With `integrate` the batches of `batch_col` are integrated.
     """
     prepared = sort_by_name(counts)
     if limits is not None:
@@ -47,9 +47,9 @@ def prepare_counts(
     )
     if integrate:
         # Of the preparation it alone needs torch, which takes more memory than a block of cells.
-        from ..preprocess.batch_correction import prepare_jointly
+        from ..preprocess.batch_correction import integrate_batches
 
-        prepare_jointly(prepared, batch_col, config)
+        integrate_batches(prepared, batch_col, config)
     return prepared
 
 

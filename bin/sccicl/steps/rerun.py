@@ -23,14 +23,14 @@ from .prepare import prepare_counts
 # Columns of obs that a result adds: clusters, those of further numbers, and cell types
 OURS = re.compile("|".join(RESULT_COLUMNS) + rf"|cicl_[0-9]+|cicl_({'|'.join(TITLES)})(_cell|_confidence)?")
 # What the record says of the way from the reads or droplets to the cells
-EARLIER = ("reads", "cells", "qc", "joint")
+EARLIER = ("reads", "cells", "qc", "joined")
 
 
 class Recipe(NamedTuple):
     """How a sample was made.
 
     `n_clusters` is what the training was asked for (`auto` or a number), `reclustered` what the step `cluster` was; the
-    columns are None where none were named. With `integrate` the batches of `batch_col` were clustered jointly.
+    columns are None where none were named. With `integrate` the batches of `batch_col` were integrated.
     """
 
     id: str

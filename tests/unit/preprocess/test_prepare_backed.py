@@ -11,7 +11,7 @@ from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.io.validate import are_plain_counts
 from sccicl.preprocess import prepare_backed
-from sccicl.preprocess.features import BackedFeatures, CountFeatures
+from sccicl.preprocess.features import CountFeatures
 from sccicl.steps.prepare import prepare_to_file
 from scipy import sparse
 from simulate import simulate_cells
@@ -140,7 +140,7 @@ def test_features_from_the_file(cells, tmp_path):
     cells.write_h5ad(tmp_path / "a.h5ad")
     backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
     with np.errstate(divide="ignore"):  # three cells have no counts
-        stored = BackedFeatures(backed.X)
+        stored = CountFeatures(backed.X)
         assert stored.n_cells == 80
         for chosen in ([3, 20, 21, 70], [70, 3, 21]):
             assert (stored.subset(np.array(chosen)).counts != cells.X[chosen]).nnz == 0

@@ -39,7 +39,7 @@ def join_samples(
     -------
     AnnData
         The genes that all samples have; cells are named `<sample>_<barcode>`, and `obs["sample"]` holds the sample.
-        `uns["cicl"]["joint"]` tells the numbers of cells, `uns["cicl"]["qc"]` what was removed of each sample.
+        `uns["cicl"]["joined"]` tells the numbers of cells, `uns["cicl"]["qc"]` what was removed of each sample.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def join_samples(
     joined.obs[SAMPLE_COLUMN] = [name for sample, name in zip(samples, names, strict=True) for _ in range(sample.n_obs)]
     sections = [sample.uns["cicl"] for sample in samples]
     joined.uns["cicl"] = {
-        "joint": {"samples": list(names), "cells": [sample.n_obs for sample in samples], "batch_col": SAMPLE_COLUMN}
+        "joined": {"samples": list(names), "cells": [sample.n_obs for sample in samples], "batch_col": SAMPLE_COLUMN}
     }
     records = {name: QualityControl.of(sample) for name, sample in zip(names, samples, strict=True)}
     if None not in records.values():
