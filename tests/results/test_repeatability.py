@@ -1,12 +1,13 @@
 """What a result does not depend on: columns of obs and the order of cells and genes not at all, the threads hardly."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sccicl.config import preset_config
 from sccicl.numerics.ordering import in_input_order, sort_by_name
 from sccicl.preprocess import prepare_backed
-from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.cluster import cluster_sample, write_clusters
 from sccicl.steps.demo import pbmc_counts
 from sccicl.steps.fit import fit_sample
 from sccicl.steps.plot import plot_to_files
@@ -165,7 +166,7 @@ def test_another_order_with_doublets_looked_for(tmp_path):
     assert scores[0].gt(0).any() and scores[0].equals(scores[1].reindex(scores[0].index))
 
 
-def test_files_of_the_step_plot_in_another_order_of_cells(expected, tmp_path):
+def test_files_of_the_steps_cluster_and_plot_in_another_order_of_cells(expected, tmp_path):
     """Both in the order of their input, with the same maps and partitions of every cell."""
     import anndata
 
@@ -178,6 +179,9 @@ def test_files_of_the_step_plot_in_another_order_of_cells(expected, tmp_path):
         plot_to_files(sort_by_name(adata), tmp_path, name, None, None, None)
         found.append(anndata.read_h5ad(tmp_path / f"{name}.h5ad"))
         assert list(found[-1].obs_names) == list(adata.obs_names)
+        write_clusters(sort_by_name(adata), expected.uns["model"], tmp_path, name)
+        table = pd.read_csv(tmp_path / f"{name}.clusters.csv", dtype={"cluster": str})
+        assert list(table["barcode"]) == list(adata.obs_names) and list(table["cluster"]) == list(adata.obs["cicl"])
         assert (found[-1].X != adata.X).nnz == 0
     for key in ("X_umap", "X_tsne", "cicl_partitions"):
         np.testing.assert_array_equal(found[0].obsm[key][rows], found[1].obsm[key])

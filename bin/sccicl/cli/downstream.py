@@ -106,8 +106,9 @@ def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | Non
 def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
     """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
     from ..downstream.export import export_sample
+    from ..numerics.ordering import in_input_order
 
-    adata = read_step_file(path, "k")
+    adata = in_input_order(read_step_file(path, "k"))
     names = [name.strip() for name in tools.split(",") if name.strip()]
     export_sample(adata, outdir, sample_id(path, given_id), names)
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -47,11 +48,16 @@ def sort_by_name(adata: "AnnData") -> "AnnData":
     return found
 
 
+def input_order(frame: "pd.DataFrame") -> np.ndarray:
+    """Rows of obs or var in the order of the input."""
+    return np.argsort(frame[PLACE].to_numpy()) if PLACE in frame else np.arange(len(frame))
+
+
 def in_input_order(adata: "AnnData") -> "AnnData":
     """Undo `sort_by_name`, also of some of its cells and genes; `adata` itself where there is nothing to undo."""
     if PLACE not in adata.obs:
         return adata
-    found = _reordered(adata, *(np.argsort(frame[PLACE].to_numpy()) for frame in (adata.obs, adata.var)))
+    found = _reordered(adata, input_order(adata.obs), input_order(adata.var))
     del found.obs[PLACE], found.var[PLACE]
     return found
 

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..io.model_file import FitFile, ModelFile
 from ..io.record import Preparation
 from ..model.snapshots import as_record
-from ..numerics.ordering import in_input_order
+from ..numerics.ordering import input_order
 from ..numerics.pca import principal_components
 from ..preprocess.highly_variable_genes import selected_genes
 from ..runtime.files import atomic_path
@@ -30,23 +30,23 @@ from .fit import Auto
 def write_clusters(adata: Any, model: ModelFile, outdir: Path, sample: str, label_col: str | None = None) -> None:
     """Write the tables of clusters and of the embedding, and the model with the labels that it hands on."""
     model = with_reference(model, adata, label_col)
-    adata = in_input_order(adata)
+    order = input_order(adata.obs)
+    obs, embedding = adata.obs.iloc[order], adata.obsm["X_cicl"][order]
     table = pd.DataFrame(
         {
-            "barcode": adata.obs_names,
-            "cluster": adata.obs["cicl"].to_numpy(),
-            "confidence": adata.obs["cicl_confidence"].to_numpy(),
+            "barcode": obs.index,
+            "cluster": obs["cicl"].to_numpy(),
+            "confidence": obs["cicl_confidence"].to_numpy(),
         }
     )
-    for column in adata.obs.columns:
+    for column in obs.columns:
         if re.fullmatch("cicl_[0-9]+", str(column)):
-            table[f"cluster_{column[5:]}"] = adata.obs[column].to_numpy()
+            table[f"cluster_{column[5:]}"] = obs[column].to_numpy()
     with atomic_path(outdir / f"{sample}.clusters.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
-    embedding = adata.obsm["X_cicl"]
     columns = [f"cicl_{i}" for i in range(embedding.shape[1])]
     with atomic_path(outdir / f"{sample}.embedding.parquet") as temporary:
-        pd.DataFrame(embedding, index=adata.obs_names.astype(object), columns=columns).to_parquet(temporary)
+        pd.DataFrame(embedding, index=obs.index.astype(object), columns=columns).to_parquet(temporary)
     model.save(outdir / f"{sample}.model.pt")
 
 

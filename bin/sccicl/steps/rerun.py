@@ -136,7 +136,7 @@ def _same_cells(counts: AnnData, before: AnnData, original: Path) -> AnnData:
                 "of, or leave --input out"
             )
     uns = dict(counts.uns)
-    counts = counts[before.obs_names, before.var_names].copy()
+    counts = counts[counts.obs_names.isin(before.obs_names), counts.var_names.isin(before.var_names)].copy()
     counts.uns = uns
     return counts
 
