@@ -18,8 +18,11 @@ from .clustering.assign import assign_clusters, cluster
 from .clustering.features import ArrayFeatures
 from .clustering.fit import fit
 from .config import Config, InputKind, preset_config
+from .downstream.scanpy_slots import add_colours
 from .errors import InputError
+from .io.read import take_counts
 from .model.encoder import encode
+from .numerics.ordering import in_input_order
 from .runtime.device import choose_device
 from .steps.cluster import cluster_sample
 from .steps.fit import fit_sample, parse_n_clusters
@@ -109,9 +112,6 @@ def cicl(
     """
     import scanpy as sc
 
-    from .downstream.scanpy_slots import add_colours
-    from .io.read import take_counts
-
     _check_names(parameters)
     if layer is not None and use_raw:
         raise ValueError("cicl() got both layer and use_raw: give one of them")
@@ -137,6 +137,7 @@ def cicl(
             quiet=int(sc.settings.verbosity) < int(sc.Verbosity.info),
         )
         cluster_sample(prepared, fitted)
+        prepared = in_input_order(prepared)
     target.obs[key_added] = prepared.obs["cicl"]
     target.obs[f"{key_added}_confidence"] = prepared.obs["cicl_confidence"]
     target.obsm[f"X_{key_added}"] = prepared.obsm["X_cicl"]

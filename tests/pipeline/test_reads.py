@@ -118,7 +118,7 @@ def test_the_reads_have_checksums(run, reads):
 
 def test_each_step_is_run_once(run):
     for process in (
-        "FASTQ_CHECK (pbmc)",
+        "CHECK_READS (pbmc)",
         "STAR_GENOMEGENERATE (genome.fa)",
         "STAR_STARSOLO (pbmc)",
         "CALL_CELLS (pbmc)",

@@ -43,7 +43,7 @@ def test_tasks(stub):
     samples = ("a", "s_2.x-1", "c", "r", "g")
     expected = [f"{process} ({sample})" for process in ("PREPARE", "CICL", "MARKERS", "PLOT") for sample in samples]
     of_reads = [
-        "FASTQ_CHECK (r)",
+        "CHECK_READS (r)",
         "REFERENCE (genome)",
         "STAR_GENOMEGENERATE (genome.fa)",
         "STAR_STARSOLO (r)",
@@ -85,7 +85,7 @@ def test_cell_types_and_exports(launch, pipeline, stub):
     )
     assert run.status == 0, run.text
     started = {task.split(" ")[0] for task in run.tasks}
-    of_reads = {"CHECKSUMS", "FASTQ_CHECK", "REFERENCE", "STAR_GENOMEGENERATE", "STAR_STARSOLO", "CALL_CELLS"}
+    of_reads = {"CHECKSUMS", "CHECK_READS", "REFERENCE", "STAR_GENOMEGENERATE", "STAR_STARSOLO", "CALL_CELLS"}
     assert started == {"PREPARE", "CICL", "MARKERS", "ANNOTATE", "PLOT", "EXPORT", "REPORT", "JOIN"} | of_reads
     folder = run.outdir / "a"
     assert (folder / "a.annotation.csv").exists() and (folder / "export" / "a.cellxgene.h5ad").exists()

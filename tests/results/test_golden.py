@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from sccicl.config import PRESETS
+from sccicl.numerics.ordering import in_input_order
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.demo import LABEL_COLUMN, pbmc_counts
 from sccicl.steps.fit import fit_sample
@@ -47,6 +48,7 @@ def summary(name):
     prepared.uns["cicl"].update(id=name, stages={})
     fitted = fit_sample(prepared, n_clusters, config=CONFIG, seed=0, device=torch.device("cpu"), quiet=True)
     cluster_sample(prepared, fitted)
+    prepared = in_input_order(prepared)
     metrics = score_sample(prepared, label_col=label_col)
     record = prepared.uns["cicl"]
     return {

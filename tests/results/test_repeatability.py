@@ -1,15 +1,16 @@
 """What a result does not depend on: columns of obs and the order of cells and genes not at all, the threads hardly."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sccicl.config import preset_config
-from sccicl.downstream import umap_tsne
-from sccicl.numerics.ordering import canonical_order, inverse
+from sccicl.numerics.ordering import in_input_order, sort_by_name
 from sccicl.preprocess import prepare_backed
-from sccicl.steps.cluster import cluster_sample
+from sccicl.steps.cluster import cluster_sample, write_clusters
 from sccicl.steps.demo import pbmc_counts
 from sccicl.steps.fit import fit_sample
+from sccicl.steps.plot import plot_to_files
 from sccicl.steps.prepare import prepare_sample, prepare_to_file
 from sccicl.steps.score import score_sample
 from simulate import simulate_cells
@@ -30,7 +31,9 @@ def finished(prepared, n_clusters=4):
     fitted = fit_sample(
         prepared, n_clusters, config=CONFIG, seed=0, device=torch.device("cpu"), others=[6], evolution=True, quiet=True
     )
-    prepared.uns["model"] = cluster_sample(prepared, fitted)
+    model = cluster_sample(prepared, fitted)
+    prepared = in_input_order(prepared)
+    prepared.uns["model"] = model
     return prepared
 
 
@@ -52,8 +55,8 @@ def assert_equal(found, expected):
     for key in ("history", "stability", "valley", "k"):
         assert_same_record(ours[key], theirs[key])
     shown = [
-        dict(zip(a.obs_names[r["cells"]], r["clusters"].T.tolist(), strict=True))
-        for a, r in evolutions(found, expected)
+        dict(zip(kept["cells"], kept["clusters"].T.tolist(), strict=True))
+        for kept in (found.uns["cicl"]["evolution"], expected.uns["cicl"]["evolution"])
     ]
     assert shown[0] == shown[1]
     ours, theirs = found.uns["model"], expected.uns["model"]
@@ -62,12 +65,8 @@ def assert_equal(found, expected):
     assert (ours.centroids == theirs.centroids).all()
     for adata in (found, expected):
         adata.uns["cicl"].setdefault("stages", {})
-    metrics = [score_sample(adata) for adata in (found, expected)]
+    metrics = [score_sample(sort_by_name(adata)) for adata in (found, expected)]
     assert metrics[0]["silhouette"] == metrics[1]["silhouette"]
-
-
-def evolutions(*results):
-    return [(adata, adata.uns["cicl"]["evolution"]) for adata in results]
 
 
 def assert_same_record(ours, theirs):
@@ -117,7 +116,7 @@ def test_another_order_of_values_that_are_no_whole_numbers(tmp_path):
     assert_equal(found, expected)
 
 
-def test_another_order_of_batches_that_are_clustered_jointly(tmp_path):
+def test_another_order_of_integrated_batches(tmp_path):
     options = {"batch_col": "batch", "integrate": True}
     found, expected = (clustered(adata, tmp_path, **options) for adata in (shuffled(CELLS, "both"), CELLS.copy()))
     assert_equal(found, expected)
@@ -149,8 +148,9 @@ def test_another_order_in_a_file_that_is_read_in_blocks(input_kind, tmp_path, mo
             quiet=True,
         )
         prepared = anndata.read_h5ad(target)
-        prepared.uns["model"] = cluster_sample(prepared, fitted)
-        results.append(prepared)
+        model = cluster_sample(prepared, fitted)
+        results.append(in_input_order(prepared))
+        results[-1].uns["model"] = model
     assert_equal(*results[::-1])
 
 
@@ -166,17 +166,25 @@ def test_another_order_with_doublets_looked_for(tmp_path):
     assert scores[0].gt(0).any() and scores[0].equals(scores[1].reindex(scores[0].index))
 
 
-def test_layouts_in_another_order_of_cells(expected):
-    """As the command `plot` makes them."""
-    rows = np.random.default_rng(1).permutation(300)
+def test_files_of_the_steps_cluster_and_plot_in_another_order_of_cells(expected, tmp_path):
+    """Both in the order of their input, with the same maps and partitions of every cell."""
+    import anndata
+
     found = []
-    for names, h in (
-        (expected.obs_names, expected.obsm["X_cicl"]),
-        (expected.obs_names[rows], expected.obsm["X_cicl"][rows]),
-    ):
-        order = canonical_order(names)
-        found.append(umap_tsne.umap(h[order])[inverse(order)])
-    np.testing.assert_array_equal(found[0][rows], found[1])
+    for name, rows in (("as_is", np.arange(300)), ("shuffled", np.random.default_rng(1).permutation(300))):
+        adata = expected[rows].copy()
+        del adata.uns["model"]
+        adata.uns["cicl"].update(id=name, stages={})
+        adata.uns["cicl"]["k"]["compared"] = np.array([3, 5])
+        plot_to_files(sort_by_name(adata), tmp_path, name, None, None, None)
+        found.append(anndata.read_h5ad(tmp_path / f"{name}.h5ad"))
+        assert list(found[-1].obs_names) == list(adata.obs_names)
+        write_clusters(sort_by_name(adata), expected.uns["model"], tmp_path, name)
+        table = pd.read_csv(tmp_path / f"{name}.clusters.csv", dtype={"cluster": str})
+        assert list(table["barcode"]) == list(adata.obs_names) and list(table["cluster"]) == list(adata.obs["cicl"])
+        assert (found[-1].X != adata.X).nnz == 0
+    for key in ("X_umap", "X_tsne", "cicl_partitions"):
+        np.testing.assert_array_equal(found[0].obsm[key][rows], found[1].obsm[key])
 
 
 def test_two_threads_find_the_clusters_of_one(expected, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from formats import write_loom
 from sccicl.errors import InputError
 from sccicl.io.read import read_counts
-from sccicl.preprocess.concat import join_samples
+from sccicl.preprocess.join import join_samples
 from sccicl.preprocess.qc import Limits, quality_control
 from scipy import io, sparse
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sccicl.config import preset_config
 from sccicl.errors import InputError
 from sccicl.io.read import check_columns, take_counts
+from sccicl.numerics.ordering import in_input_order
 from sccicl.steps.cluster import cluster_sample
 from sccicl.steps.fit import fit_sample, parse_n_clusters
 from sccicl.steps.prepare import prepare_counts
@@ -119,7 +120,7 @@ def outcome(adata: anndata.AnnData, n_clusters):
     k = parse_n_clusters(n_clusters, prepared.n_obs)
     fitted = fit_sample(prepared, k, config=CONFIG, seed=0, device=torch.device("cpu"), quiet=True)
     cluster_sample(prepared, fitted)
-    return prepared, score_sample(prepared)
+    return in_input_order(prepared), score_sample(prepared)
 
 
 def check_result(found: anndata.AnnData, metrics: dict, adata: anndata.AnnData, n_clusters) -> None:

@@ -6,6 +6,9 @@ from typing import Any, get_args
 import click
 
 from ..config import LARGEST, InputKind, Protocol
+from ..errors import InputError
+from ..runtime.checksums import input_sums, write_sums
+from ..runtime.files import write_json
 from .group import main
 from .options import (
     existing,
@@ -35,12 +38,11 @@ def check_reads(
 
     The FASTQ files of the lanes come in pairs: read 1, which holds barcode and UMI, and read 2.
     """
-    from ..count import fastq_check
-    from ..runtime.files import write_json
+    from ..count import check_reads as reads
 
     if len(fastq) % 2:
         raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
-    found = fastq_check.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
+    found = reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
     write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
 
 
@@ -50,9 +52,6 @@ def check_reads(
 @id_option
 def checksums(paths: tuple[Path, ...], outdir: Path, given_id: str | None) -> None:
     """SHA-256 of every file of the inputs of a sample: writes <id>.inputs.tsv."""
-    from ..errors import InputError
-    from ..runtime.checksums import input_sums, write_sums
-
     if missing := [path for path in paths if not path.exists()]:
         raise InputError(f"{missing[0]} does not exist: check the path")
     write_sums(sample_id(paths[0], given_id), [found for path in paths for found in input_sums(path)], outdir)
@@ -104,9 +103,9 @@ def join(
     cells_in: str | None,
     **options: Any,
 ) -> None:
-    """Put the samples of a group into one file, each after its own quality control: writes <id>.joint.h5ad."""
+    """Put the samples of a group into one file, each after its own quality control: writes <id>.joined.h5ad."""
     from ..io.write_h5ad import write_h5ad
-    from ..preprocess.concat import join_samples
+    from ..preprocess.join import join_samples
 
     names = samples.split(",")
     if len(names) != len(paths) or len(set(names)) != len(names):
@@ -118,4 +117,4 @@ def join(
         paths, names, limits=limits, input_kind=input_kind, counts_layer=counts_layer, cells_in=cells_in
     )
     show_warnings(joined.uns["cicl"])
-    write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joint.h5ad")
+    write_h5ad(joined, outdir / f"{sample_id(paths[0], given_id)}.joined.h5ad")

@@ -106,15 +106,16 @@ def label_model(path: Path, labels_file: Path, outdir: Path, given_id: str | Non
 def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
     """Write a finished sample for other tools: an h5ad for CELLxGENE, a folder for Seurat, CSV files for Loupe."""
     from ..downstream.export import export_sample
+    from ..numerics.ordering import in_input_order
 
-    adata = read_step_file(path, "k")
+    adata = in_input_order(read_step_file(path, "k"))
     names = [name.strip() for name in tools.split(",") if name.strip()]
     export_sample(adata, outdir, sample_id(path, given_id), names)
 
 
 @main.command()
 @click.argument("path", metavar="H5AD", type=existing)
-@click.option("--batch-col", help="Column of obs with the batch of the cells, which are clustered jointly.")
+@click.option("--batch-col", help="Column of obs with the batch of the cells; these are integrated.")
 @click.option("--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw'; by default X.")
 @run_options
 @prepare_config_options
@@ -124,7 +125,7 @@ def export(path: Path, tools: str, outdir: Path, given_id: str | None) -> None:
 def integrate(
     path: Path, batch_col: str | None, counts_layer: str | None, outdir: Path, given_id: str | None, **options: Any
 ) -> None:
-    """Embed and cluster the batches of an h5ad jointly: writes <id>.h5ad with X_emb, and tables by cell."""
+    """Integrate the batches of an h5ad, and cluster them: writes <id>.h5ad with X_emb, and tables by cell."""
     from ..steps.fit import parse_n_clusters
     from ..steps.integrate import integrate, write_integration
 

@@ -32,7 +32,7 @@ SUFFIXES = (
     ".tsv",
     ".txt",
     ".cells",
-    ".joint",
+    ".joined",
     ".prepared",
     ".clustered",
     ".fit",
@@ -132,7 +132,7 @@ batch_option = click.option(
 integrate_option = click.option(
     "--integrate",
     is_flag=True,
-    help="Cluster the batches of --batch-col jointly, so that none is a cluster of its own.",
+    help="Integrate the batches of --batch-col, so that none is a cluster of its own.",
 )
 read_options = _options(
     click.option(

@@ -10,9 +10,13 @@ from .group import CHANGED_FILES
 
 
 def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
-    """The h5ad that an earlier step wrote; `key` of uns["cicl"] shows that it did. `backed`: counts stay there."""
+    """The h5ad that an earlier step wrote, cells and genes in the order of their names.
+
+    `key` of uns["cicl"] shows that it did. `backed`: counts stay there, and all in the order of the file.
+    """
     import anndata
 
+    from ..numerics.ordering import sort_by_name
     from ..runtime.seal import is_intact, is_sealed
 
     try:
@@ -32,7 +36,7 @@ def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
         )
     if key == "prepare" and "X_cicl_input" not in adata.obsm:
         raise InputError(f"{path}: this h5ad is of a later step; give the <id>.prepared.h5ad of the step prepare")
-    return adata
+    return adata if backed else sort_by_name(adata)
 
 
 def check_replaceable(target: Path, source: Path) -> None:

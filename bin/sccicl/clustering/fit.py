@@ -66,7 +66,7 @@ def fit(
     evolution
         Whether snapshots of the training are kept.
     batches
-        Codes of the batches of the cells, (cells,), where these are clustered jointly: `x` and `features` have their
+        Codes of the batches of the cells, (cells,), where these are integrated: `x` and `features` have their
         shifts taken out already, positives are also of other batches, and minibatches hold every batch.
     """
     checkpoint, world = checkpoint or Checkpoint(None), World()

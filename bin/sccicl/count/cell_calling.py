@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from scipy.special import gammaln
+from scipy.stats import false_discovery_control
 
 from ..errors import InputError
 from ..io.validate import add_warning, source_name
@@ -168,8 +169,6 @@ def _running_count(values: np.ndarray) -> np.ndarray:
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """False discovery rates of p-values, (tests,), by Benjamini & Hochberg (1995)."""
-    from scipy.stats import false_discovery_control
-
     return false_discovery_control(p, method="bh")
 
 

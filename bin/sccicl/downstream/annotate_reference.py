@@ -4,20 +4,25 @@ import csv
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import anndata
 import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
 
+from ..config import Config
 from ..errors import InputError
+from ..io.gene_names import by_symbols, gene_symbols
+from ..io.model_file import ModelFile
+from ..model.encoder import encode, new_encoder
 from ..numerics.sampling import balanced_sample
+from ..preprocess.prepare import apply_preparation
 from .annotation import UNKNOWN, Annotation, vote
-
-if TYPE_CHECKING:
-    import torch
-    from anndata import AnnData
-
-    from ..io.model_file import ModelFile
-
+from .expression import input_kind
 
 MAX_CELLS = 20_000
 NEIGHBOURS = 15
@@ -30,7 +35,7 @@ NEARER = 1.5
 MIN_PROFILE_CELLS, MIN_EXPRESSION = 10, 0.3
 
 
-def with_reference(model: "ModelFile", adata: "AnnData", label_col: str | None = None) -> "ModelFile":
+def with_reference(model: ModelFile, adata: AnnData, label_col: str | None = None) -> ModelFile:
     """The model with the embedding, clusters and labels of its cells, to which new cells can be mapped.
 
     At most 20,000 cells are kept, equally many of each cluster. Without `label_col` the labels are the clusters. No
@@ -50,8 +55,6 @@ def with_reference(model: "ModelFile", adata: "AnnData", label_col: str | None =
     their `column`; and of all cells `genes`, and the summed expression `cluster_sums` (clusters, genes),
     `label_sums` (labels, genes).
     """
-    import torch
-
     column = label_col or "cicl"
     cells = balanced_sample(adata.obs["cicl"].to_numpy(), MAX_CELLS)
     labels = adata.obs[column].astype("category").cat.remove_unused_categories()
@@ -72,12 +75,8 @@ def with_reference(model: "ModelFile", adata: "AnnData", label_col: str | None =
     return replace(model, reference=reference)
 
 
-def _sums(adata: "AnnData", codes: np.ndarray) -> np.ndarray:
+def _sums(adata: AnnData, codes: np.ndarray) -> np.ndarray:
     """Summed expression of the cells of each code, not of -1: (codes, genes), float32."""
-    from scipy import sparse
-
-    from .expression import input_kind
-
     values = sparse.csr_matrix(adata.X)
     if input_kind(adata) == "log":
         values = sparse.csr_matrix((np.expm1(values.data), values.indices, values.indptr), shape=values.shape)
@@ -88,12 +87,10 @@ def _sums(adata: "AnnData", codes: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(cells: np.ndarray, reference: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.neighbors import NearestNeighbors
-
     return NearestNeighbors(n_neighbors=min(k, len(reference))).fit(reference).kneighbors(cells)
 
 
-def relabel(model: "ModelFile", labels: dict[str, str], name: str = "given") -> "ModelFile":
+def relabel(model: ModelFile, labels: dict[str, str], name: str = "given") -> ModelFile:
     """The model with other labels for its reference cells: cluster -> label, all clusters or some.
 
     Raises
@@ -106,8 +103,6 @@ def relabel(model: "ModelFile", labels: dict[str, str], name: str = "given") -> 
     wrong = [cluster for cluster in labels if cluster not in map(str, range(k))]
     if wrong:
         raise InputError(f"the model has no cluster '{wrong[0]}': name one of 0 to {k - 1}")
-    import torch
-
     names = list(dict.fromkeys(labels.values()))
     code = {int(cluster): names.index(label) for cluster, label in labels.items()}
     sums = torch.zeros(len(names), reference["cluster_sums"].shape[1])
@@ -143,7 +138,7 @@ def read_labels(path: str | os.PathLike) -> dict[str, str]:
     return found
 
 
-def _reference_of(model: "ModelFile", name: str) -> dict[str, Any]:
+def _reference_of(model: ModelFile, name: str) -> dict[str, Any]:
     if model.reference is None:
         raise InputError(
             f"{name} keeps no cells with labels, as those of older versions do not: run that sample again, with "
@@ -173,7 +168,7 @@ def map_labels(embedding: np.ndarray, reference: dict[str, Any]) -> tuple[np.nda
     return np.array(reference["names"], dtype=object)[best], votes[np.arange(len(best)), best] * np.clip(near, 0, 1)
 
 
-def unlikeness(adata: "AnnData", reference: dict[str, Any], voted: dict[str, str]) -> dict[str, float]:
+def unlikeness(adata: AnnData, reference: dict[str, Any], voted: dict[str, str]) -> dict[str, float]:
     """How much each cluster differs from its label, as a share of how much that label differs from the next.
 
     Cells of a type that the reference lacks can lie amid others in an embedding that knows nothing of their genes. Here
@@ -228,7 +223,7 @@ def _profiles(sums: np.ndarray) -> np.ndarray:
     return np.log1p(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0) * 1e4)
 
 
-def load_reference(path: str | os.PathLike) -> "ModelFile":
+def load_reference(path: str | os.PathLike) -> ModelFile:
     """Read a model that keeps its cells with labels.
 
     Raises
@@ -236,18 +231,16 @@ def load_reference(path: str | os.PathLike) -> "ModelFile":
     InputError
         When the file is no such model.
     """
-    from ..io.model_file import ModelFile
-
     model = ModelFile.load(path)
     _reference_of(model, Path(path).name)
     return model
 
 
 def annotate_by_reference(
-    adata: "AnnData",
+    adata: AnnData,
     path: str | os.PathLike,
     *,
-    device: "torch.device",
+    device: torch.device,
     min_confidence: float = MIN_CONFIDENCE,
 ) -> Annotation:
     """Label cells by the most similar cells of an earlier run, and clusters by majority voting.
@@ -268,8 +261,6 @@ def annotate_by_reference(
     InputError
         When the model keeps no cells, is of another kind of values, or shares fewer than half of its genes.
     """
-    from .expression import input_kind
-
     path = Path(path)
     model = load_reference(path)
     reference = model.reference
@@ -303,14 +294,8 @@ def annotate_by_reference(
     )
 
 
-def embed_cells(adata: "AnnData", model: "ModelFile", device: "torch.device") -> np.ndarray:
+def embed_cells(adata: AnnData, model: ModelFile, device: torch.device) -> np.ndarray:
     """Embedding of new cells by a saved model, (cells, features)."""
-    import torch
-
-    from ..config import Config
-    from ..model.encoder import encode, new_encoder
-    from ..preprocess.prepare import apply_preparation
-
     config = Config(**model.params)
     x = apply_preparation(
         adata,
@@ -326,13 +311,8 @@ def embed_cells(adata: "AnnData", model: "ModelFile", device: "torch.device") ->
     return encode(encoder.to(device), torch.from_numpy(x).to(device)).cpu().numpy()
 
 
-def _with_genes_of(adata: "AnnData", genes: list[str]) -> "AnnData":
+def _with_genes_of(adata: AnnData, genes: list[str]) -> AnnData:
     """The counts, by symbols where the model knows more of these; no warning of the sample comes along."""
-    import anndata
-    import pandas as pd
-
-    from ..io.gene_names import by_symbols, gene_symbols
-
     names = pd.Index(gene_symbols(adata)) if by_symbols(adata, genes) else adata.var_names
     new = anndata.AnnData(adata.X, obs=adata.obs[[]].copy(), var=pd.DataFrame(index=names.astype(object)))
     if not names.is_unique:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..io.validate import add_warning
+from ..numerics.ordering import input_order
 from ..runtime.files import atomic_path
 
 if TYPE_CHECKING:
@@ -123,4 +124,4 @@ def write_annotation(adata: "AnnData", record: dict[str, Any], path: str | os.Pa
     table = annotation_columns(adata, record).rename(columns=lambda name: name.removeprefix("cicl_"))
     table.insert(0, "cluster", adata.obs["cicl"].to_numpy())
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index_label="barcode", float_format="%.4f")
+        table.iloc[input_order(adata.obs)].to_csv(temporary, index_label="barcode", float_format="%.4f")

@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import anndata
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from anndata.utils import make_index_unique
 from scipy import sparse
+from scipy.io import mmwrite
 
 from ..errors import InputError
 from ..io.gene_names import gene_symbols
@@ -21,15 +24,11 @@ from ..runtime.files import atomic_path
 from .expression import log_normalised
 from .palette import colours
 
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-
 LAYOUTS = {"X_umap": "umap", "X_tsne": "tsne"}
 MAX_COLOURS = 200
 
 
-def export_sample(adata: "AnnData", folder: str | os.PathLike, sample_id: str, tools: list[str]) -> list[Path]:
+def export_sample(adata: AnnData, folder: str | os.PathLike, sample_id: str, tools: list[str]) -> list[Path]:
     """Write what the tools open.
 
     Parameters
@@ -59,14 +58,11 @@ def export_sample(adata: "AnnData", folder: str | os.PathLike, sample_id: str, t
     return [path for tool in dict.fromkeys(tools) for path in EXPORTS[tool](adata, folder, sample_id)]
 
 
-def for_cellxgene(adata: "AnnData", folder: Path, sample_id: str) -> list[Path]:
+def for_cellxgene(adata: AnnData, folder: Path, sample_id: str) -> list[Path]:
     """Write `<id>.cellxgene.h5ad`: log-normalised X by gene (CSC), counts in `.raw`, layouts, text columns, colours.
 
     Genes are named by their symbols, made unique; `var["gene_id"]` keeps the names that they had.
     """
-    import anndata
-    from anndata.utils import make_index_unique
-
     names = make_index_unique(pd.Index(gene_symbols(adata)).astype(object))
     var = pd.DataFrame({"gene_id": adata.var_names.to_numpy(dtype=object)}, index=names)
     expression = log_normalised(adata)
@@ -102,7 +98,7 @@ def _as_text(column: pd.Series) -> pd.Categorical:
     return pd.Categorical(text, categories=order)
 
 
-def for_seurat(adata: "AnnData", folder: Path, sample_id: str) -> list[Path]:
+def for_seurat(adata: AnnData, folder: Path, sample_id: str) -> list[Path]:
     """Write the folder `seurat/` and, where R has Seurat, `<id>.seurat.rds`.
 
     The folder has the counts as a 10x folder (`matrix.mtx.gz`, `features.tsv.gz`, `barcodes.tsv.gz`), `metadata.csv`
@@ -131,9 +127,7 @@ def for_seurat(adata: "AnnData", folder: Path, sample_id: str) -> list[Path]:
     return written
 
 
-def _write_tenx(adata: "AnnData", folder: Path) -> None:
-    from scipy.io import mmwrite
-
+def _write_tenx(adata: AnnData, folder: Path) -> None:
     counts = sparse.csr_matrix(adata.X).T.tocoo()
     whole = bool(np.all(counts.data == np.round(counts.data)))
     with gzip.open(folder / "matrix.mtx.gz", "wb", compresslevel=4) as file:
@@ -172,7 +166,7 @@ def _run_r(script: Path, target: Path) -> None:
         raise RuntimeError(f"Rscript {script} failed:\n{done.stderr}")
 
 
-def for_loupe(adata: "AnnData", folder: Path, sample_id: str) -> list[Path]:
+def for_loupe(adata: AnnData, folder: Path, sample_id: str) -> list[Path]:
     """Write `<id>.loupe.csv` (barcode, clusters and cell types) and `<id>.loupe_umap.csv`, `_tsne.csv` (projections).
 
     Loupe Browser takes only barcodes that its own file holds, so they stay as they were read.
@@ -195,7 +189,7 @@ def for_loupe(adata: "AnnData", folder: Path, sample_id: str) -> list[Path]:
     return written
 
 
-EXPORTS: dict[str, Callable[["AnnData", Path, str], list[Path]]] = {
+EXPORTS: dict[str, Callable[[AnnData, Path, str], list[Path]]] = {
     "cellxgene": for_cellxgene,
     "seurat": for_seurat,
     "loupe": for_loupe,

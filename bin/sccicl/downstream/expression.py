@@ -1,22 +1,20 @@
 """Log-normalised expression, for everything that comes after the clusters."""
 
-from typing import TYPE_CHECKING
-
+import anndata
 import numpy as np
+import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from ..io.gene_names import gene_symbols
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
+from ..io.record import Preparation
 
 TARGET_SUM = 1e4
 
 
-def input_kind(adata: "AnnData") -> str:
+def input_kind(adata: AnnData) -> str:
     """What X holds, as the preparation noted it: `counts`, `normalised` or `log`."""
-    return str(adata.uns.get("cicl", {}).get("prepare", {}).get("input_kind", "counts"))
+    return Preparation.of(adata).input_kind
 
 
 def log_normalise(values: sparse.csr_matrix | np.ndarray, kind: str) -> sparse.csr_matrix:
@@ -30,15 +28,12 @@ def log_normalise(values: sparse.csr_matrix | np.ndarray, kind: str) -> sparse.c
     return matrix
 
 
-def log_normalised(adata: "AnnData", *, cells: np.ndarray | None = None, symbols: bool = False) -> "AnnData":
+def log_normalised(adata: AnnData, *, cells: np.ndarray | None = None, symbols: bool = False) -> AnnData:
     """A new AnnData with log-normalised X (as of `log_normalise`) and obs of `cells`, by default all.
 
     With `symbols`, var_names are `gene_symbols`, and of genes with the same symbol the one with the most counts stays.
     `uns["log1p"]` tells scanpy that the logarithm is the natural one.
     """
-    import anndata
-    import pandas as pd
-
     rows = slice(None) if cells is None else cells
     matrix = log_normalise(adata.X[rows], input_kind(adata))
     names = pd.Index(gene_symbols(adata) if symbols else adata.var_names.to_numpy(dtype=str)).astype(object)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+from anndata.utils import make_index_unique
 
 from ..errors import InputError
 from ..io.gene_names import gene_symbols
@@ -13,6 +15,7 @@ from ..numerics.sampling import balanced_sample
 from ..runtime.files import atomic_path
 from .expression import log_normalised
 from .rank_sum import RankSums, rank_sum_test
+from .scanpy_slots import add_rank_genes_groups
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -122,8 +125,6 @@ def _fold_changes(expression: "AnnData", clusters: list[str]) -> dict[str, pd.Se
     scanpy's own value is of exp(mean log), which is no fold change of means: it exaggerates sparse genes. As in Seurat
     5, one is added to each sum, so that a gene that the others lack has a finite value.
     """
-    import scipy.sparse as sp
-
     inside = expression.obs["cicl"].to_numpy()
     linear = sp.csr_matrix(expression.X, copy=True)
     linear.data = np.expm1(linear.data.astype(np.float64))
@@ -209,8 +210,6 @@ def _plain(value: Any) -> str | float:
 
 def attach_markers(adata: "AnnData", record: dict[str, Any]) -> None:
     """Put a record of markers to `uns["cicl"]["markers"]` (settings and `table`) and `uns["rank_genes_groups"]`."""
-    from .scanpy_slots import add_rank_genes_groups
-
     settings = {name: value for name, value in record["settings"].items() if value not in ([], None)}
     table = pd.DataFrame(record["table"], columns=list(COLUMNS))
     table = table.astype({"cluster": str, "gene": str, "symbol": str, "rank": int})
@@ -242,8 +241,6 @@ def plot_markers(adata: "AnnData", table: pd.DataFrame, outdir: str | os.PathLik
 
 
 def _unique(symbols: np.ndarray) -> list[str]:
-    from anndata.utils import make_index_unique
-
     return list(make_index_unique(pd.Index(symbols).astype(object)))
 
 

@@ -1,6 +1,7 @@
 """How good the clusters are: against known labels, and without."""
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import (
     adjusted_mutual_info_score,
     adjusted_rand_score,
@@ -18,8 +19,6 @@ def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
     Cells without a label (missing) are left out.
     """
-    import pandas as pd
-
     known = ~pd.isna(labels)
     labels, clusters = np.asarray(labels)[known].astype(str), np.asarray(clusters)[known].astype(str)
     return {

@@ -1,6 +1,7 @@
 """Colours for categories that readers with colour-vision deficiency can tell apart, as far as colours can."""
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 # The first six are Okabe and Ito's (2008). The others were added one by one, each as far as possible (OKLab distance)
 # from all before it in normal, protan and deutan vision alike (simulation: Machado et al. 2009), and readable on a
@@ -37,8 +38,6 @@ def matched_colours(overlap: np.ndarray) -> list[str]:
     One colour per label: that of its partner in the one-to-one assignment of labels to clusters that shares the most
     cells, and for a label without a partner a colour that no cluster has.
     """
-    from scipy.optimize import linear_sum_assignment
-
     n_clusters, n_labels = overlap.shape
     partner = dict(zip(*reversed(linear_sum_assignment(overlap, maximize=True)), strict=True))
     spare = iter(range(n_clusters, n_clusters + n_labels))

@@ -11,8 +11,6 @@ from .read_quants import quant_files
 DEPTH = 5
 MOST_FOLDERS = 2000
 MOST_TOLD = 3
-# Outputs that a run of Cell Ranger, SpaceRanger or CellBender names so
-H5_NAMES = ("filtered_feature_bc_matrix.h5", "sample_filtered_feature_bc_matrix.h5", "filtered_gene_bc_matrices_h5.h5")
 # Files and folders by which the output of a tool is known, the more special before the others
 TOOLS = (
     ("Cell Ranger multi", "per_sample_outs"),

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -16,10 +16,8 @@ SYMBOL_COLUMNS = ("gene_symbols", "gene_symbol", "gene_name", "gene_names", "fea
 ENSEMBL = r"ENS[A-Z]*G\d{6,}(\.\d+)?|FBgn\d{7}|WBGene\d{8}"
 
 
-def is_ensembl(names: "pd.Index | pd.Series | np.ndarray | list[str]") -> bool:
+def is_ensembl(names: pd.Index | pd.Series | np.ndarray | list[str]) -> bool:
     """Whether most of the names are Ensembl gene identifiers."""
-    import pandas as pd
-
     names = pd.Series(np.asarray(names, dtype=str))
     return bool(len(names)) and bool(names.str.fullmatch(ENSEMBL).mean() > 0.5)
 

@@ -4,16 +4,27 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import anndata
+import h5py
+from anndata import AnnData
+from anndata.io import read_elem
 from scipy import sparse
 
 from ..config import InputKind
 from ..errors import InputError
 from ..runtime.seal import is_intact
 from .feature_filter import without_other_features
+from .folders import unknown_folder
 from .names import check_names, clean_names
 from .orientation import check_cells_in, oriented
+from .read_10x import is_tenx_h5, read_tenx_h5, read_tenx_mtx, tenx_matrix_files
+from .read_anndata import count_layers, dense_to_csr, is_anndata, is_legacy, log_layers, read_store, unknown_layer
+from .read_loom import is_loom, loom_count_layers, read_loom
+from .read_quants import quant_files, read_quants
+from .read_rds import is_r_object, read_r_object
+from .record import Preparation
 from .validate import (
     add_warning,
     as_counts,
@@ -26,10 +37,6 @@ from .validate import (
     look_like_counts,
     look_like_logs,
 )
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
 
 __all__ = ["check_columns", "read_counts", "take_counts"]
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
@@ -54,7 +61,7 @@ def read_counts(
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
     cells_in: str | None = None,
-) -> "AnnData":
+) -> AnnData:
     """Read and validate one input.
 
     Parameters
@@ -126,13 +133,13 @@ def _remedy(error: Exception) -> str:
 
 
 def take_counts(
-    adata: "AnnData",
+    adata: AnnData,
     *,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
     cells_in: str | None = None,
     name: str = "the AnnData",
-) -> "AnnData":
+) -> AnnData:
     """Validate an AnnData in memory (or backed) as `read_counts` does a file.
 
     Parameters
@@ -147,8 +154,6 @@ def take_counts(
     """
     check_input_kind(input_kind)
     check_cells_in(cells_in)
-    from .read_anndata import unknown_layer
-
     # From 0.13 anndata lists X among the layers, as None.
     layers = [layer for layer in adata.layers if layer is not None]
     existing = [*layers, *(["raw"] if adata.raw is not None and "raw" not in layers else [])]
@@ -162,9 +167,6 @@ def take_counts(
     def like(test: Callable[[Any], bool]) -> list[str]:
         return [layer for layer in existing if test(_to_csr(_matrix(adata, layer)[:100]).data)]
 
-    import anndata
-    from scipy import sparse
-
     if sparse.issparse(matrix) and matrix.format in ("csr", "csc"):
         checked_sparse(matrix, name)
     taken = anndata.AnnData(_to_csr(matrix), obs=adata.obs.copy(), var=var.copy())
@@ -172,7 +174,7 @@ def take_counts(
     return _validated(taken, name, request, lambda: by_likelihood(like(look_like_counts)), lambda: like(look_like_logs))
 
 
-def _matrix(adata: "AnnData", layer: str | None) -> Any:
+def _matrix(adata: AnnData, layer: str | None) -> Any:
     if layer is None:
         return adata.X
     if layer == "raw" and layer not in adata.layers:
@@ -181,10 +183,6 @@ def _matrix(adata: "AnnData", layer: str | None) -> Any:
 
 
 def _to_csr(matrix: Any) -> "sparse.csr_matrix":
-    from scipy import sparse
-
-    from .read_anndata import dense_to_csr
-
     if hasattr(matrix, "to_memory"):
         matrix = matrix.to_memory()
     if isinstance(matrix, sparse.csr_matrix):
@@ -201,11 +199,7 @@ def _check_there(path: Path) -> None:
         raise InputError(f"the folder {path.name} is empty: give {KNOWN}")
 
 
-def _read_folder(path: Path, request: _Request) -> "AnnData":
-    from .folders import unknown_folder
-    from .read_10x import read_tenx_mtx, tenx_matrix_files
-    from .read_quants import quant_files, read_quants
-
+def _read_folder(path: Path, request: _Request) -> AnnData:
     if any((path / marker).exists() for marker in ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")):
         return _read_zarr(path, request)
     if quant_files(path):
@@ -217,10 +211,8 @@ def _read_folder(path: Path, request: _Request) -> "AnnData":
     raise unknown_folder(path, KNOWN)
 
 
-def _read_zarr(path: Path, request: _Request) -> "AnnData":
+def _read_zarr(path: Path, request: _Request) -> AnnData:
     import zarr
-
-    from .read_anndata import is_anndata
 
     group = zarr.open_group(path, mode="r")
     if not is_anndata(group):
@@ -228,18 +220,12 @@ def _read_zarr(path: Path, request: _Request) -> "AnnData":
     return _read_store(group, path.name, request)
 
 
-def _read_store(group: Any, name: str, request: _Request) -> "AnnData":
-    from .read_anndata import count_layers, log_layers, read_store
-
+def _read_store(group: Any, name: str, request: _Request) -> AnnData:
     adata = read_store(group, request.counts_layer, name)
     return _validated(adata, name, request, lambda: count_layers(group), lambda: log_layers(group))
 
 
-def _read_file(path: Path, request: _Request) -> "AnnData":
-    import h5py
-
-    from .read_rds import is_r_object, read_r_object
-
+def _read_file(path: Path, request: _Request) -> AnnData:
     if h5py.is_hdf5(path):
         return _read_hdf5(path, request)
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -282,15 +268,9 @@ def _is_of_r(path: Path) -> bool:
     return start[:2] in (b"\x1f\x8b", b"BZ", b"X\n", b"A\n", b"RD") or start == b"\xfd7zXZ\0"
 
 
-def _read_hdf5(path: Path, request: _Request) -> "AnnData":
+def _read_hdf5(path: Path, request: _Request) -> AnnData:
     if not is_intact(path):
         raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
-    import h5py
-
-    from .read_10x import is_tenx_h5, read_tenx_h5
-    from .read_anndata import is_anndata, is_legacy
-    from .read_loom import is_loom, loom_count_layers, read_loom
-
     with h5py.File(path, "r") as file:
         if is_anndata(file) and not is_legacy(file):
             return _read_store(file, path.name, request)
@@ -310,8 +290,6 @@ def _read_hdf5(path: Path, request: _Request) -> "AnnData":
                 f"{path.name} is HDF5 but no h5ad, 10x or loom file (it has {', '.join(file) or 'nothing'}): give "
                 f"{KNOWN}"
             )
-    import anndata
-
     return take_counts(anndata.read_h5ad(path), **request._asdict(), name=path.name)
 
 
@@ -323,14 +301,14 @@ def _no_layers(path: Path, counts_layer: str | None) -> None:
 
 
 def _validated(
-    adata: "AnnData",
+    adata: AnnData,
     name: str,
     request: _Request,
     count_layers: Callable[[], list[str]] = list,
     log_layers: Callable[[], list[str]] = list,
     *,
     is_table: bool = False,
-) -> "AnnData":
+) -> AnnData:
     """`adata` with X as CSR float32 after all checks, and what was read in `uns["cicl"]`.
 
     Where names or values are wrong, those of cells and genes that are kept are told.
@@ -338,7 +316,7 @@ def _validated(
     clean_names(adata, name)
     if not is_table:
         adata = oriented(adata, request.cells_in, name)
-    record_origin(adata, name, request)
+    Preparation(input=name, **request._asdict()).put(adata)
     adata = without_other_features(adata, name)
     check_size(adata)
     check_names(adata, name)
@@ -355,21 +333,12 @@ def _validated(
     return adata
 
 
-def record_origin(adata: "AnnData", name: str, request: _Request) -> None:
-    """Set `uns["cicl"]["prepare"]` to what was read and how."""
-    origin = {"input": name, **request._asdict()}
-    adata.uns.setdefault("cicl", {})["prepare"] = {key: value for key, value in origin.items() if value is not None}
-
-
 # Keys of uns["cicl"] that `read_counts` leaves behind, as it takes no more of a file than counts, obs and var.
-STEP_RECORDS = ("cells", "reads", "qc", "joint", "warnings")
+STEP_RECORDS = ("cells", "reads", "qc", "joined", "warnings")
 
 
-def take_record(adata: "AnnData", path: "Path") -> None:
+def take_record(adata: AnnData, path: "Path") -> None:
     """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from."""
-    import h5py
-    from anndata.io import read_elem
-
     if not path.is_file() or not h5py.is_hdf5(path):
         return
     with h5py.File(path, "r") as file:

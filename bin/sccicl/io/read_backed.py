@@ -2,23 +2,26 @@
 
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
 from ..errors import InputError
-from .read_anndata import single_precision
+from ..runtime.prefetch import row_blocks
+from .read_10x import is_tenx_h5, read_tenx_names
+from .read_anndata import count_layers, damaged, is_anndata, is_legacy, read_names, single_precision
 from .validate import checked_sparse
 
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
 BYTES_PER_ENTRY = 64
-MAX_BLOCK_ENTRIES = 1 << 21
 # Smaller blocks save next to nothing and take their time each.
 MIN_BLOCK_ENTRIES = 1 << 17
 # Blocks that are in memory together, where some are worked on while others are read.
@@ -136,14 +139,36 @@ class StoredMatrix:
                 yield first, self._taken(block)
 
 
-def row_blocks(indptr: np.ndarray, max_entries: int) -> Iterator[tuple[int, int]]:
-    """First row and the one after the last, of blocks of at most `max_entries` entries, but of one row at least."""
-    first, n_rows = 0, len(indptr) - 1
-    while first < n_rows:
-        last = int(np.searchsorted(indptr, indptr[first] + max_entries, side="right")) - 1
-        last = min(max(last, first + 1), n_rows)
-        yield first, last
-        first = last
+def sorted_rows(
+    blocks: Iterable[tuple[int, sparse.csr_matrix]], order: np.ndarray, n_blocks: int
+) -> Iterator[tuple[int, sparse.csr_matrix]]:
+    """First row and values of `n_blocks` blocks of the rows in `order`, (rows,), from blocks of all rows.
+
+    They go through a temporary file for each new block.
+    """
+    rank = np.argsort(order)
+    starts = np.arange(0, len(order), -(-len(order) // max(1, n_blocks)))
+    ranks: list[list[np.ndarray]] = [[] for _ in starts]
+    sizes: list[list[np.ndarray]] = [[] for _ in starts]
+    with tempfile.TemporaryDirectory(prefix="cicl-blocks-") as folder:
+        for first, block in blocks:
+            own = rank[first : first + block.shape[0]]
+            rows = np.argsort(own)
+            own, block = own[rows], block[rows]
+            bounds = [*np.searchsorted(own, starts), len(own)]
+            entries, width = np.rec.fromarrays([block.indices, block.data], names="gene,value"), block.shape[1]
+            for number, (start, stop) in enumerate(pairwise(bounds)):
+                ranks[number].append(own[start:stop])
+                sizes[number].append(np.diff(block.indptr[start : stop + 1]))
+                with (Path(folder) / str(number)).open("ab") as handle:
+                    entries[block.indptr[start] : block.indptr[stop]].tofile(handle)
+        for number, start in enumerate(starts):
+            found = np.fromfile(Path(folder) / str(number), entries.dtype)
+            (Path(folder) / str(number)).unlink()
+            indptr = np.concatenate([[0], np.cumsum(np.concatenate(sizes[number]))])
+            shape = len(indptr) - 1, width
+            rows = sparse.csr_matrix((found["value"], found["gene"], indptr), shape)
+            yield int(start), rows[np.argsort(np.concatenate(ranks[number]))]
 
 
 def read_range(array: Any, start: int, stop: int, pool: ThreadPoolExecutor) -> np.ndarray:
@@ -180,8 +205,6 @@ def _shape(element: Any) -> tuple[int, int]:
 @contextmanager
 def stored_matrix(path: Path, counts_layer: str | None) -> Iterator[StoredMatrix | None]:
     """The matrix in a file that can be read in blocks; None for one of another format."""
-    import h5py
-
     if path.is_dir():
         if not any((path / marker).exists() for marker in ("zarr.json", ".zgroup")):
             yield None
@@ -198,8 +221,6 @@ def stored_matrix(path: Path, counts_layer: str | None) -> Iterator[StoredMatrix
 
 
 def _of_store(group: Any, name: str, counts_layer: str | None) -> StoredMatrix | None:
-    from .read_anndata import count_layers, damaged, is_anndata, is_legacy, read_names
-
     if not is_anndata(group) or is_legacy(group):
         return None
     element, names = read_names(group, counts_layer, name)
@@ -213,8 +234,6 @@ def _of_store(group: Any, name: str, counts_layer: str | None) -> StoredMatrix |
 
 
 def _of_tenx(file: Any, name: str) -> StoredMatrix | None:
-    from .read_10x import is_tenx_h5, read_tenx_names
-
     if not is_tenx_h5(file):
         return None
     return StoredMatrix(*read_tenx_names(file, name))

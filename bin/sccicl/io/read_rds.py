@@ -4,17 +4,14 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import anndata
 import pandas as pd
+from anndata import AnnData
 
 from ..errors import InputError
 from .matrix_market import read_matrix_market
 from .validate import add_warning
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
 
 SUFFIXES = (".rds", ".rdata", ".rda", ".robj")
 TIMEOUT_S = 3600
@@ -88,7 +85,7 @@ def is_r_object(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_r_object(path: Path, counts_layer: str | None) -> "AnnData":
+def read_r_object(path: Path, counts_layer: str | None) -> AnnData:
     """Read counts and columns of the cells of a Seurat, a SingleCellExperiment or a matrix, with Rscript.
 
     Parameters
@@ -101,8 +98,6 @@ def read_r_object(path: Path, counts_layer: str | None) -> "AnnData":
     InputError
         When R or its package is not installed, or the object holds no such counts; says how to export them.
     """
-    import anndata
-
     rscript = shutil.which("Rscript")
     export = EXPORT.format(stem=path.stem)
     if rscript is None:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ..config import InputKind
 from ..errors import InputError
+from .record import Preparation
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,7 +34,7 @@ def check_input_kind(input_kind: str) -> None:
 
 def source_name(adata: "AnnData") -> str:
     """Name of the file that `adata` was read from, for messages."""
-    return str(adata.uns.get("cicl", {}).get("prepare", {}).get("input", "the AnnData"))
+    return Preparation.of(adata).input
 
 
 def add_warning(adata: "AnnData", text: str) -> None:

@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
+import pandas as pd
+from anndata.io import write_elem
+
 from ..runtime.files import atomic_path
 from ..runtime.seal import seal
 
 if TYPE_CHECKING:
-    import h5py
-    import pandas as pd
     from anndata import AnnData
 
 
 @contextmanager
 def hdf5_file(path: Path) -> Iterator["h5py.File"]:
     """Open a new HDF5 file to write to; where the disk is full the OSError comes at the end of the block, or before."""
-    import h5py
-
     with _Deferring(path, "w+") as stream:
         try:
             with h5py.File(stream, "w") as file:
@@ -64,8 +64,6 @@ def write_h5ad(adata: "AnnData", path: str | os.PathLike) -> None:
     Columns of `obs` and `var` that h5ad cannot hold, or that older anndata cannot read, become strings, in `adata` too.
     """
     adata.obs, adata.var = storable(adata.obs), storable(adata.var)
-    from anndata.io import write_elem
-
     # As anndata's own write_h5ad, which takes no open file.
     adata.strings_to_categoricals()
     with atomic_path(path) as temporary:
@@ -76,10 +74,8 @@ def write_h5ad(adata: "AnnData", path: str | os.PathLike) -> None:
         seal(temporary)
 
 
-def storable(frame: "pd.DataFrame") -> "pd.DataFrame":
+def storable(frame: pd.DataFrame) -> pd.DataFrame:
     """Copy `frame` so that every h5ad reader takes it: what is not numbers or truth values becomes strings."""
-    import pandas as pd
-
     frame = frame.copy(deep=False).infer_objects()
     frame.index = frame.index.astype(object)
     for name, column in frame.items():

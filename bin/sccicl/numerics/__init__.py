@@ -1,1 +1,1 @@
-"""Numerical tools: principal components, nearest neighbours, sampling, ordering, reproducible sums."""
+"""Numerical tools: principal components, nearest neighbours, sampling, ordering."""

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from ..config import GeneSelection, InputKind
+from ..config import Config, GeneSelection, InputKind
 from ..errors import InputError
-from ..numerics.ordering import canonical_order, inverse
+from ..io.record import Preparation
+from ..io.validate import MIN_CELLS, source_name
+from ..numerics.neighbours import neighbour_indices
 from ..numerics.pca import principal_components
-from .highly_variable_genes import order_genes
-from .normalise import z_scored
+from .highly_variable_genes import order_genes, record_genes
+from .normalise import library_sizes, normalise, size_factors, z_scored
 
 if TYPE_CHECKING:
     import torch
     from anndata import AnnData
-
-    from ..config import Config
 
 
 MUTUAL_NEIGHBOURS = 20
@@ -38,27 +38,25 @@ def batch_codes(values: np.ndarray) -> np.ndarray:
     return rank[codes]
 
 
-def order_genes_jointly(
+def order_genes_within_batches(
     counts: sparse.csr_matrix,
     factors: np.ndarray,
     input_kind: InputKind,
     selection: GeneSelection,
     batches: np.ndarray,
     n_genes: int,
-    by_name: np.ndarray | None = None,
 ) -> np.ndarray:
     """All genes, those first that are among the `n_genes` most variable ones of most batches; ties by the median rank.
 
     So a gene that differs between batches only, and within none, comes late (as scanpy's `batch_key`). Of genes that
-    tie in that too the first comes first, or the first of `by_name`, the place of every gene among their names.
+    tie in that too the first in the matrix comes first.
     """
-    by_name = np.arange(counts.shape[1]) if by_name is None else by_name
     ranks = np.empty((batches.max() + 1, counts.shape[1]))
     for batch in range(len(ranks)):
         cells = np.flatnonzero(batches == batch)
-        order = order_genes(counts[cells], factors[cells], input_kind, selection, by_name)
+        order = order_genes(counts[cells], factors[cells], input_kind, selection)
         ranks[batch, order] = np.arange(len(order))
-    return np.lexsort((by_name, np.median(ranks, axis=0), -(ranks < n_genes).sum(0)))
+    return np.lexsort((np.median(ranks, axis=0), -(ranks < n_genes).sum(0)))
 
 
 def within_batches(values: np.ndarray, batches: np.ndarray) -> np.ndarray:
@@ -136,8 +134,6 @@ def neighbours_across(
 
     Those of other batches are mutual ones; a cell that has none gets the nearest of its own batch instead.
     """
-    from ..numerics.neighbours import neighbour_indices
-
     n_cells = len(scores)
     own = np.empty((n_cells, n_neighbours), dtype=np.int64)
     for batch in range(batches.max() + 1):
@@ -161,46 +157,30 @@ def neighbours_across(
     return np.hstack([own, across])
 
 
-def prepare_jointly(prepared: "AnnData", batch_col: str, config: "Config") -> None:
+def integrate_batches(prepared: "AnnData", batch_col: str, config: Config) -> None:
     """Select genes by their variation within batches and take the batches' shifts out of what the model sees, in place.
 
     Sets what `prepare.prepare` set: `obsm["X_cicl_input"]`, `var["highly_variable"]`, `var["cicl_mean"]` and
-    `var["cicl_std"]` (of all cells), and `uns["cicl"]["prepare"]["integrate"]`.
+    `var["cicl_std"]` (of all cells), and the record.
 
     Raises
     ------
     InputError
         When there is one batch only, or one of fewer than 10 cells.
     """
-    from .normalise import library_sizes, mean_and_std, normalise, size_factors
-
     batches = check_batches(prepared, batch_col)
-    record = prepared.uns["cicl"]["prepare"]
-    kind = record["input_kind"]
-    library, median = library_sizes(prepared.X, kind)
-    factors = size_factors(library, median)
-    ranks = inverse(canonical_order(prepared.var_names))
-    order = order_genes_jointly(prepared.X, factors, kind, config.gene_selection, batches, config.n_genes, ranks)
+    kind = Preparation.of(prepared).input_kind
+    factors = size_factors(library_sizes(prepared.X, kind))
+    order = order_genes_within_batches(prepared.X, factors, kind, config.gene_selection, batches, config.n_genes)
     selected = np.sort(order[: config.n_genes])
-    log_values = normalise(prepared.X[:, selected], factors, kind)
-    cells, columns = canonical_order(prepared.obs_names), ranks[selected].argsort()
-    scaled = within_batches(log_values[cells][:, columns].toarray(), batches[cells])
-    corrected = corrected_input(scaled, batches[cells])
-    prepared.obsm["X_cicl_input"] = np.ascontiguousarray(corrected[np.ix_(inverse(cells), inverse(columns))])
-    is_selected = np.zeros(prepared.n_vars, dtype=bool)
-    is_selected[selected] = True
-    prepared.var["highly_variable"] = is_selected
-    for name, values in zip(("cicl_mean", "cicl_std"), mean_and_std(log_values), strict=True):
-        column = np.full(prepared.n_vars, np.nan)
-        column[selected] = values
-        prepared.var[name] = column
-    record.update(integrate=True, n_genes=len(selected))
+    log_values = normalise(prepared.X[:, selected], factors, kind).toarray()
+    record_genes(prepared, selected, log_values.mean(0), log_values.std(0, ddof=1))
+    prepared.obsm["X_cicl_input"] = corrected_input(within_batches(log_values, batches), batches)
+    Preparation.update(prepared, integrate=True, n_genes=len(selected))
 
 
 def check_batches(adata: "AnnData", batch_col: str) -> np.ndarray:
-    """Codes of the batches, (cells,); InputError where they cannot be clustered jointly."""
-    from ..io.validate import MIN_CELLS, source_name
-
+    """Codes of the batches, (cells,); InputError where they cannot be integrated."""
     values = adata.obs[batch_col]
     if values.isna().any():
         raise InputError(

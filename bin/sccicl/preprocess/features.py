@@ -9,10 +9,8 @@ from scipy import sparse
 
 from ..config import GeneSelection, InputKind
 from ..numerics.neighbours import neighbour_indices
-from ..numerics.ordering import in_order
 from ..numerics.pca import principal_components
-from ..numerics.reproducible_sums import row_sums
-from .batch_correction import batch_codes, corrected_input, neighbours_across, order_genes_jointly
+from .batch_correction import batch_codes, corrected_input, neighbours_across, order_genes_within_batches
 from .highly_variable_genes import order_genes
 from .normalise import freeman_tukey, library_sizes, normalise, root_scaled, size_factors, z_scored
 
@@ -26,17 +24,45 @@ COMPONENTS = 50
 NULL_CELLS = 800
 # Genes whose variance is found together.
 BLOCK_GENES = 2000
+# Cells whose depths are summed up together
+DEPTH_CELLS = 1 << 13
 
 
 class CountFeatures:
-    """Evidence of counts, cells x genes CSR, or of `normalised` or `log` values."""
+    """Features of counts, or of `normalised` or `log` values.
 
-    def __init__(self, counts: sparse.csr_matrix, input_kind: InputKind = "counts"):
-        self.counts = counts
+    Parameters
+    ----------
+    counts
+        (cells, genes), CSR in memory or in a file. Of a file only the cells that are looked at are read: of a big
+        sample, k and the ensemble are made from some of its cells.
+    """
+
+    def __init__(self, counts: Any, input_kind: InputKind = "counts"):
+        self._stored = counts
         self.input_kind = input_kind
         self.n_cells = counts.shape[0]
-        self.library, median = library_sizes(counts, input_kind)
-        self._factors = size_factors(self.library, median)
+
+    @cached_property
+    def counts(self) -> sparse.csr_matrix:
+        """All counts, in memory."""
+        return self._stored if sparse.issparse(self._stored) else self._stored.to_memory()
+
+    @cached_property
+    def library(self) -> np.ndarray:
+        """Library sizes, (cells,); a file is read in blocks of cells."""
+        blocks = (self._stored[start : start + DEPTH_CELLS] for start in range(0, self.n_cells, DEPTH_CELLS))
+        return np.concatenate([library_sizes(block, self.input_kind) for block in blocks])
+
+    @cached_property
+    def _factors(self) -> np.ndarray:
+        return size_factors(self.library)
+
+    def _rows(self, cells: np.ndarray) -> sparse.csr_matrix:
+        if sparse.issparse(self._stored):
+            return self._stored[cells]
+        ascending = np.sort(cells)  # a file is read from front to back
+        return sparse.csr_matrix(self._stored[ascending])[np.searchsorted(ascending, cells)]
 
     @cached_property
     def _log_values(self) -> sparse.csr_matrix:
@@ -45,7 +71,7 @@ class CountFeatures:
 
     def subset(self, cells: np.ndarray) -> "CountFeatures":
         """See `Features`."""
-        return CountFeatures(self.counts[cells], self.input_kind)
+        return CountFeatures(self._rows(cells), self.input_kind)
 
     def _values(self, genes: np.ndarray) -> np.ndarray:
         return self._log_values[:, np.sort(genes)].toarray().astype(np.float32)
@@ -104,18 +130,18 @@ class CountFeatures:
 
 
 class BatchFeatures(CountFeatures):
-    """Evidence of counts of several batches: genes that vary within batches, scaled in each, and shifts taken out."""
+    """Features of counts of several batches: genes that vary within batches, scaled in each, and shifts taken out."""
 
-    def __init__(self, counts: sparse.csr_matrix, batches: np.ndarray, input_kind: InputKind = "counts"):
+    def __init__(self, counts: Any, batches: np.ndarray, input_kind: InputKind = "counts"):
         super().__init__(counts, input_kind)
         self.batches = batches
 
     def subset(self, cells: np.ndarray) -> "BatchFeatures":
         """See `Features`."""
-        return BatchFeatures(self.counts[cells], batch_codes(self.batches[cells]), self.input_kind)
+        return BatchFeatures(self._rows(cells), batch_codes(self.batches[cells]), self.input_kind)
 
     def _order(self, selection: GeneSelection) -> np.ndarray:
-        return order_genes_jointly(self.counts, self._factors, self.input_kind, selection, self.batches, 2000)
+        return order_genes_within_batches(self.counts, self._factors, self.input_kind, selection, self.batches, 2000)
 
     def _values(self, genes: np.ndarray) -> np.ndarray:
         return self._centred(super()._values(genes))
@@ -138,77 +164,3 @@ class BatchFeatures(CountFeatures):
     def scalings(self) -> tuple[np.ndarray, ...]:
         """See `Features`."""
         return tuple(corrected_input(values, self.batches) for values in super().scalings())
-
-
-# Cells whose depths are summed up together
-DEPTH_CELLS = 1 << 13
-
-
-class SortedFeatures:
-    """Evidence of counts, in memory or in a file, in the order of the names of cells and genes.
-
-    Only cells that are looked at are read or brought into that order: of a big sample, k and the ensemble are made from
-    some of its cells.
-
-    Parameters
-    ----------
-    counts
-        (cells, genes), CSR in memory or backed.
-    cells, genes
-        Places in `counts` in the order of the names.
-    batches
-        Codes of the batches, (cells,) in the order of `cells`, where these are clustered jointly.
-    """
-
-    def __init__(
-        self,
-        counts: Any,
-        cells: np.ndarray,
-        genes: np.ndarray,
-        input_kind: InputKind = "counts",
-        batches: np.ndarray | None = None,
-    ):
-        self._counts, self._cells, self._genes = counts, cells, genes
-        self._input_kind, self._batches = input_kind, batches
-        self.n_cells = counts.shape[0]
-
-    def _of(self, cells: np.ndarray) -> CountFeatures:
-        counts = in_order(self._counts, self._cells[cells], self._genes)
-        if self._batches is None:
-            return CountFeatures(counts, self._input_kind)
-        return BatchFeatures(counts, batch_codes(self._batches[cells]), self._input_kind)
-
-    @cached_property
-    def _whole(self) -> CountFeatures:
-        return self._of(np.arange(self.n_cells))
-
-    def subset(self, cells: np.ndarray) -> CountFeatures:
-        """See `features.Features`."""
-        return self._of(np.asarray(cells))
-
-    def neighbours(self, scores: np.ndarray, n_neighbours: int, device: "torch.device | str" = "cpu") -> np.ndarray:
-        """See `features.Features`."""
-        if self._batches is not None:
-            return neighbours_across(scores, self._batches, n_neighbours, device=device)
-        return neighbour_indices(scores, n_neighbours, device=device)
-
-    def log_depth(self) -> np.ndarray | None:
-        """See `features.Features`; a file is read in blocks of cells."""
-        if self._input_kind == "log":
-            return None
-        whole_numbers = self._input_kind == "counts"
-        blocks = (self._counts[start : start + DEPTH_CELLS] for start in range(0, self.n_cells, DEPTH_CELLS))
-        sums = [row_sums(sparse.csr_matrix(block), whole_numbers=whole_numbers) for block in blocks]
-        return np.log(np.concatenate(sums))[self._cells]
-
-    def blocks(self, seed: int) -> Iterator[np.ndarray]:
-        """See `features.Features`."""
-        return self._whole.blocks(seed)
-
-    def scalings(self) -> tuple[np.ndarray, ...]:
-        """See `features.Features`."""
-        return self._whole.scalings()
-
-    def null_sample(self, seed: int) -> CountFeatures | None:
-        """See `features.Features`."""
-        return self._whole.null_sample(seed)

@@ -4,8 +4,6 @@ import numpy as np
 from scipy import sparse
 
 from ..config import InputKind
-from ..numerics.reproducible_sums import row_sums
-from .highly_variable_genes import moments
 
 CLIP = 10.0
 
@@ -31,17 +29,16 @@ def freeman_tukey(values: np.ndarray) -> np.ndarray:
 SCORE_CELLS = 512
 
 
-def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> tuple[np.ndarray, float]:
-    """Sum of the counts of every cell, (cells,) float64, and its median; ones for `log` values."""
+def library_sizes(counts: sparse.csr_matrix, input_kind: InputKind) -> np.ndarray:
+    """Sum of the counts of every cell, (cells,) float64; ones for `log` values."""
     if input_kind == "log":
-        return np.ones(counts.shape[0]), 1.0
-    library = row_sums(counts, whole_numbers=input_kind == "counts")
-    return library, float(np.median(library))
+        return np.ones(counts.shape[0])
+    return np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
 
 
-def size_factors(library: np.ndarray, median: float) -> np.ndarray:
+def size_factors(library: np.ndarray, median: float | None = None) -> np.ndarray:
     """Library size / median library size, (cells,); 1 for a cell without counts."""
-    return np.where(library > 0, library / median, 1.0)
+    return np.where(library > 0, library / (np.median(library) if median is None else median), 1.0)
 
 
 def normalise(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputKind) -> sparse.csr_matrix:
@@ -50,16 +47,6 @@ def normalise(counts: sparse.csr_matrix, factors: np.ndarray, input_kind: InputK
     if input_kind != "log":
         values = np.log1p(values / np.repeat(factors, np.diff(counts.indptr)))
     return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
-
-
-def mean_and_std(log_values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every gene, (genes,) each; 0 for a gene that does not vary.
-
-    The variance is divided by cells - 1, as in scanpy's `scale`.
-    """
-    bound = float(log_values.data.max()) if log_values.nnz else 0.0
-    mean, variance = moments(lambda: [(log_values.indices, log_values.data)], log_values.shape, bound)
-    return mean, np.sqrt(variance)
 
 
 def z_score(

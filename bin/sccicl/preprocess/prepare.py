@@ -1,41 +1,37 @@
 """Counts to the z-scores that the model learns from (paper 2.1, after Tian et al. 2019)."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import anndata
 import numpy as np
+from anndata import AnnData
 from scipy import sparse
 
 from ..config import GeneSelection, InputKind
 from ..errors import InputError
+from ..io.record import Preparation
 from ..io.validate import add_warning, check_input_kind, check_size, source_name
-from ..numerics.ordering import canonical_order, inverse
-from .highly_variable_genes import select_genes
-from .normalise import library_sizes, mean_and_std, normalise, size_factors, z_score
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
+from ..runtime.prefetch import map_in_order
+from .highly_variable_genes import Block, blocks_of, moments, record_genes, variable_genes
+from .normalise import library_sizes, normalise, size_factors, z_score
 
 NAME_COLUMNS = ("gene_symbols", "gene_ids", "gene_names", "gene_name", "feature_name", "symbol", "ensembl_id")
 MIN_SHARE_OF_GENES = 0.5
-# Gene indices of stored entries of a matrix, and the values there.
-Block = tuple[np.ndarray, np.ndarray]
 
 
 def prepare(
-    adata: "AnnData",
+    adata: AnnData,
     *,
     input_kind: InputKind = "counts",
     n_genes: int = 500,
     max_value: float | None = None,
     gene_selection: GeneSelection = "seurat",
-) -> "AnnData":
+) -> AnnData:
     """Filter, normalise, select highly variable genes and z-score them.
 
     Cells and genes without counts are dropped; counts are divided by the cell's size factor (library size / median
-    library size) and log1p is taken; the `n_genes` genes with the highest normalised dispersion are z-scored. The order
-    of cells and genes changes no value.
+    library size) and log1p is taken; the `n_genes` genes with the highest normalised dispersion are z-scored.
 
     Parameters
     ----------
@@ -66,53 +62,70 @@ def prepare(
     """
     check_input_kind(input_kind)
     kept = drop_empty(adata)
-    counts = kept.X
-    library, median = library_sizes(counts, input_kind)
-    factors = size_factors(library, median)
-    ranks = inverse(canonical_order(kept.var_names))
-    selected = select_genes(counts, factors, n_genes, input_kind, gene_selection, ranks)
-    log_values = normalise(counts[:, selected], factors, input_kind)
-    mean, std = mean_and_std(log_values)
-    kept.obsm["X_cicl_input"] = z_score(log_values, mean, std, max_value)
-    record_preparation(kept, selected, mean, std, input_kind, gene_selection, max_value, median)
+    library = library_sizes(kept.X, input_kind)
+    factors = size_factors(library)
+    selection = {"n_genes": n_genes, "max_value": max_value, "gene_selection": gene_selection}
+    kept.obsm["X_cicl_input"] = prepare_blocks(
+        kept, lambda: blocks_of(kept.X, factors), library, np.empty, input_kind=input_kind, **selection
+    )
     return kept
 
 
-def record_preparation(
-    kept: "AnnData",
-    selected: np.ndarray,
-    mean: np.ndarray,
-    std: np.ndarray,
+def prepare_blocks(
+    kept: AnnData,
+    blocks: Callable[[], Iterable[Block]],
+    library: np.ndarray,
+    new_array: Callable[[tuple[int, int], type], Any],
+    *,
     input_kind: InputKind,
-    gene_selection: GeneSelection,
+    n_genes: int,
     max_value: float | None,
-    median: float,
-) -> None:
-    """Set the columns of var and `uns["cicl"]["prepare"]` that `prepare` sets."""
-    is_selected = np.zeros(kept.n_vars, dtype=bool)
-    is_selected[selected] = True
-    kept.var["highly_variable"] = is_selected
-    for name, values in (("cicl_mean", mean), ("cicl_std", std)):
-        column = np.full(kept.n_vars, np.nan)
-        column[selected] = values
-        kept.var[name] = column
-    record = {
-        "input_kind": input_kind,
-        "n_genes": len(selected),
-        "gene_selection": gene_selection,
-        "max_value": max_value,
-        "size_factor_median": median,
-    }
-    kept.uns["cicl"]["prepare"].update({key: value for key, value in record.items() if value is not None})
+    gene_selection: GeneSelection,
+) -> Any:
+    """Select genes and z-score them, a block of cells at a time, as `prepare` says; sets its columns of var and record.
+
+    Parameters
+    ----------
+    kept
+        obs, var and uns of the cells and genes with counts.
+    blocks
+        Begins a pass over the counts; two are made.
+    library
+        Library sizes, (cells,).
+    new_array
+        Makes the array, in memory or in a file, that takes the z-scores and is returned.
+    """
+    linear, as_log = moments(blocks(), input_kind)
+    selected = np.arange(kept.n_vars)
+    if kept.n_vars > n_genes:
+        order = variable_genes(*(as_log if gene_selection == "cell_ranger" else linear), gene_selection)
+        selected = np.sort(order[:n_genes])
+    mean, std = as_log[0, selected], np.sqrt(as_log[1, selected])
+
+    def scores_of(block: Block) -> tuple[int, np.ndarray]:
+        first, factors, counts = block
+        return first, z_score(normalise(counts[:, selected], factors, input_kind), mean, std, max_value)
+
+    scores = new_array((kept.n_obs, len(selected)), np.float32)
+    for first, found in map_in_order(scores_of, blocks()):
+        scores[first : first + len(found)] = found
+    record_genes(kept, selected, mean, std)
+    Preparation.update(
+        kept,
+        input_kind=input_kind,
+        n_genes=len(selected),
+        gene_selection=gene_selection,
+        max_value=max_value,
+        size_factor_median=float(np.median(library)),
+    )
+    return scores
 
 
-def drop_empty(adata: "AnnData") -> "AnnData":
+def drop_empty(adata: AnnData) -> AnnData:
     """Leave out cells and genes without counts, in a new AnnData; `uns["cicl"]` tells what was dropped.
 
     X is shared with `adata` where nothing is dropped.
     """
-    import anndata
-
     counts = sparse.csr_matrix(adata.X)
     cells, genes = np.flatnonzero(counts.getnnz(axis=1)), np.flatnonzero(counts.getnnz(axis=0))
     counts = _without_empty(counts, cells, genes)
@@ -122,18 +135,13 @@ def drop_empty(adata: "AnnData") -> "AnnData":
     return kept
 
 
-def record_dropped(adata: "AnnData", kept: "AnnData", cells: np.ndarray) -> None:
+def record_dropped(adata: AnnData, kept: AnnData, cells: np.ndarray) -> None:
     """Tell in `uns["cicl"]` of `kept` what it lacks of `adata`, of which it has `cells`."""
     n_cells, n_genes = adata.n_obs - kept.n_obs, adata.n_vars - kept.n_vars
-    section = adata.uns.get("cicl", {})
-    kept.uns["cicl"] = {**section, "prepare": dict(section.get("prepare", {}))}
-    numbers = {
-        "cells_read": adata.n_obs,
-        "genes_read": adata.n_vars,
-        "cells_dropped": n_cells,
-        "genes_dropped": n_genes,
-    }
-    kept.uns["cicl"]["prepare"].update({f"n_{key}": int(value) for key, value in numbers.items()})
+    kept.uns["cicl"] = dict(adata.uns.get("cicl", {}))
+    Preparation.update(
+        kept, n_cells_read=adata.n_obs, n_genes_read=adata.n_vars, n_cells_dropped=n_cells, n_genes_dropped=n_genes
+    )
     if n_cells:
         first = np.setdiff1d(np.arange(adata.n_obs), cells)[0]
         add_warning(kept, f"{n_cells} cells without any counts were dropped (the first is '{adata.obs_names[first]}')")
@@ -155,7 +163,7 @@ def _without_empty(counts: sparse.csr_matrix, cells: np.ndarray, genes: np.ndarr
 
 
 def apply_preparation(
-    adata: "AnnData",
+    adata: AnnData,
     genes: Sequence[str],
     mean: np.ndarray,
     std: np.ndarray,
@@ -172,8 +180,8 @@ def apply_preparation(
         New cells, as of `read.read_counts`. Their library sizes are sums over all genes of `adata`, so it should hold
         the whole count matrix.
     genes, mean, std, size_factor_median, max_value
-        The model's selected genes with their statistics (`var_names`, `var["cicl_mean"]`, `var["cicl_std"]`), and
-        `uns["cicl"]["prepare"]` of the fitted data.
+        The model's selected genes with their statistics (`var_names`, `var["cicl_mean"]`, `var["cicl_std"]`), and what
+        the `Preparation` of the fitted data says.
 
     Returns
     -------
@@ -187,14 +195,14 @@ def apply_preparation(
     """
     positions = _find_genes(adata, list(map(str, genes)))
     counts = sparse.csr_matrix(adata.X)
-    library, _ = library_sizes(counts, input_kind)
+    factors = size_factors(library_sizes(counts, input_kind), size_factor_median)
     # A column without entries stands in for every gene that is missing.
     padded = sparse.csr_matrix((counts.data, counts.indices, counts.indptr), shape=(adata.n_obs, adata.n_vars + 1))
-    log_values = normalise(padded[:, positions], size_factors(library, size_factor_median), input_kind)
+    log_values = normalise(padded[:, positions], factors, input_kind)
     return z_score(log_values, np.asarray(mean), np.asarray(std), max_value)
 
 
-def _find_genes(adata: "AnnData", genes: list[str]) -> np.ndarray:
+def _find_genes(adata: AnnData, genes: list[str]) -> np.ndarray:
     """Column of `adata` of each gene, -1 where it is missing."""
     positions = adata.var_names.get_indexer(genes)
     missing = int((positions < 0).sum())

@@ -2,22 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+import anndata
 import numpy as np
+from anndata import AnnData
 from scipy import sparse
 
 from ..config import Doublets, InputKind
 from ..errors import InputError
 from ..io.gene_names import gene_symbols
 from ..io.name_patterns import gene_part
+from ..io.record import QualityControl
 from ..io.validate import add_warning, check_size, source_name
-from ..numerics.ordering import canonical_order, in_order
 from ..runtime.progress import log
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
 
 # MT-ND1 (human), mt-Nd1 (mouse), mt:ND1 (fly), MT.ND1 (as R writes columns)
 MITOCHONDRIAL = re.compile(r"^mt[-:.]", re.IGNORECASE)
@@ -75,7 +72,7 @@ class Limits:
         return self != Limits()
 
 
-def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind = "counts", seed: int = 0) -> "AnnData":
+def quality_control(adata: AnnData, limits: Limits, *, input_kind: InputKind = "counts", seed: int = 0) -> AnnData:
     """Leave out cells and genes outside `limits`.
 
     Parameters
@@ -104,13 +101,11 @@ def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind =
     kept = ~np.logical_or.reduce(list(reasons.values())) if reasons else np.ones(adata.n_obs, dtype=bool)
     notes = []
     if limits.doublets != "off" and input_kind == "counts":
-        # Doublets are simulated from cells that are drawn, in the order of their names.
-        cells, genes = canonical_order(adata.obs_names[kept]), canonical_order(adata.var_names)
-        score, limit, note = doublet_scores(in_order(adata.X[kept], cells, genes).sorted_indices(), seed)
+        score, limit, note = doublet_scores(adata.X[kept], seed)
         notes += [note] if note else []
         if score is not None:
             values["doublet_score"] = np.full(adata.n_obs, np.nan)
-            values["doublet_score"][np.flatnonzero(kept)[cells]] = score
+            values["doublet_score"][kept] = score
             is_doublet = values["doublet_score"] > limit
             values["doublet"] = is_doublet
             thresholds["doublet_score"] = limit
@@ -126,11 +121,10 @@ def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind =
     found = adata[kept, genes].copy()
     for name, column in values.items():
         found.obs[f"cicl_qc_{name}"] = column[kept]
-    section = found.uns.setdefault("cicl", {})
-    section["qc"] = _record(adata, values, reasons, thresholds, kept, genes)
-    removed = section["qc"]["removed"]
+    record = _record(adata, values, reasons, thresholds, kept, genes)
+    record.put(found)
     told = f"{adata.n_obs - found.n_obs} of {adata.n_obs} cells were removed by the quality control"
-    told += f" ({_told(removed, thresholds)})"
+    told += f" ({_told(record.removed, thresholds)})"
     log(f"{source_name(adata)}: {told}")
     if adata.n_obs - found.n_obs > MANY_REMOVED * adata.n_obs:
         notes.append(f"{told}, more than a third: check the limits, or leave them out")
@@ -140,7 +134,7 @@ def quality_control(adata: "AnnData", limits: Limits, *, input_kind: InputKind =
     return found
 
 
-def measure(adata: "AnnData", input_kind: InputKind) -> dict[str, np.ndarray]:
+def measure(adata: AnnData, input_kind: InputKind) -> dict[str, np.ndarray]:
     """`counts` and `mito` (per cent) of counts, and `genes` of any values, of every cell, (cells,) each."""
     counts = sparse.csr_matrix(adata.X)
     values: dict[str, np.ndarray] = {"genes": counts.getnnz(axis=1)}
@@ -205,7 +199,6 @@ def doublet_scores(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray | N
     doi:10.1016/j.cels.2018.11.005); where there is one mode, or less than 5 % in the other, no cell is a doublet.
     The scores are None for fewer than 100 cells.
     """
-    import anndata
     import scanpy as sc
 
     if counts.shape[0] < MIN_CELLS_FOR_DOUBLETS:
@@ -272,14 +265,14 @@ def _told(removed: dict[str, int], thresholds: dict[str, float]) -> str:
 
 
 def _record(
-    adata: "AnnData",
+    adata: AnnData,
     values: dict[str, np.ndarray],
     reasons: dict[str, np.ndarray],
     thresholds: dict[str, float],
     kept: np.ndarray,
     genes: np.ndarray,
-) -> dict[str, Any]:
-    """The content of `uns["cicl"]["qc"]`; a cell that fails several limits counts for the first of them."""
+) -> QualityControl:
+    """The record; a cell that fails several limits counts for the first of them."""
     removed, before = {}, np.zeros(adata.n_obs, dtype=bool)
     for reason, fails in reasons.items():
         removed[reason] = int((fails & ~before).sum())
@@ -295,18 +288,16 @@ def _record(
             "all": np.histogram(column[judged], edges)[0],
             "kept": np.histogram(column[judged & kept], edges)[0],
         }
-    record = {
-        "cells_in": adata.n_obs,
-        "cells_out": int(kept.sum()),
-        "genes_in": adata.n_vars,
-        "genes_out": int(genes.sum()),
-        "removed": removed,
-        "thresholds": {name: float(value) for name, value in thresholds.items() if np.isfinite(value)},
-        "histograms": histograms,
-    }
-    if "doublet" in values:
-        record["doublets"] = int(values["doublet"].sum())
-    return record
+    return QualityControl(
+        cells_in=adata.n_obs,
+        cells_out=int(kept.sum()),
+        genes_in=adata.n_vars,
+        genes_out=int(genes.sum()),
+        removed=removed,
+        thresholds={name: float(value) for name, value in thresholds.items() if np.isfinite(value)},
+        histograms=histograms,
+        doublets=int(values["doublet"].sum()) if "doublet" in values else None,
+    )
 
 
 def _edges(values: np.ndarray, *, logarithmic: bool) -> np.ndarray:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..downstream.palette import CONFIDENCE, MISSING, colours, matched_colours
+from ..downstream.umap_tsne import umap
 from ..runtime.files import atomic_path
 from .sample import Categories, ClusteredSample, overlap_of, read_sample
 
@@ -220,8 +221,6 @@ def _draw_evolution(result: ClusteredSample) -> Figure | None:
     """Snapshots of the training, each laid out from where the one before ended: clusters stay where they were."""
     if "evolution" not in result.uns:
         return None
-    from ..downstream.umap_tsne import umap
-
     epochs, embeddings, clusters = (result.uns["evolution"][name] for name in ("epoch", "embedding", "clusters"))
     names = result.clusters.names
     columns = min(len(epochs), 3)

@@ -123,7 +123,7 @@ def _statistics(result: ClusteredSample) -> dict[str, Any]:
         **{name: metrics.get(name) for name in ("ari", "nmi", "ami", "silhouette")},
         "confidence": None if result.confidence is None else float(np.mean(result.confidence)),
         "seconds": sum(seconds.values()) or None,
-        "removed": sum(map(int, dict(result.qc.get("removed", {})).values())) if "cells_in" in result.qc else None,
+        "removed": None if result.qc is None else sum(map(int, result.qc.removed.values())),
     }
     found = answer(result)
     if found.reasons is not None:

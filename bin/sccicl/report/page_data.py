@@ -260,13 +260,12 @@ def _composition(result: ClusteredSample) -> dict[str, Any] | None:
 def tree(result: ClusteredSample) -> dict[str, Any] | None:
     """Partitions into several numbers of clusters, fewest first, and how many cells go from each cluster to the next.
 
-    From the columns `cicl_8` that were asked for, or the partitions in `uns["cicl"]["partitions"]`.
+    From the columns `cicl_8` that were asked for, or the partitions in `obsm["cicl_partitions"]`.
     """
     found = {len(item.names): item.codes for item in result.clusterings}
-    compared = result.uns.get("partitions")
-    if not found and compared is not None and len(compared.get("labels", [])):
-        table = np.asarray(compared["labels"])
-        found = {int(k): table[:, i].astype(int) for i, k in enumerate(np.atleast_1d(compared["numbers"]))}
+    if not found and result.partitions is not None:
+        numbers = np.atleast_1d(result.uns["partitions"])
+        found = {int(k): result.partitions[:, i].astype(int) for i, k in enumerate(numbers)}
     found[len(result.clusters.names)] = result.clusters.codes
     if len(found) < 2:
         return None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..io.record import QualityControl
 from .sample import ClusteredSample
 
 REASONS = {
@@ -110,16 +111,16 @@ def _ranks(result: ClusteredSample) -> dict[str, Any] | None:
 
 def _qc(result: ClusteredSample) -> dict[str, Any]:
     qc = result.qc
-    if "cells_in" not in qc:
+    if qc is None:
         return {}
-    removed = {REASONS.get(str(reason), str(reason)): int(n) for reason, n in _in_order(qc.get("removed", {}), REASONS)}
+    removed = {REASONS.get(str(reason), str(reason)): int(n) for reason, n in _in_order(qc.removed, REASONS)}
     return {
-        "cells_in": int(qc["cells_in"]),
+        "cells_in": qc.cells_in,
         "removed": removed,
         # Doublets that were only marked; removed ones are among the reasons.
-        "doublets": int(qc["doublets"]) if "doublets" in qc and REASONS["doublets"] not in removed else None,
-        "genes_removed": int(qc.get("genes_in", 0)) - int(qc.get("genes_out", 0)),
-        "limits": [_limit(name, value, "doublets" in qc.get("removed", {})) for name, value in _limits(qc).items()],
+        "doublets": qc.doublets if REASONS["doublets"] not in removed else None,
+        "genes_removed": qc.genes_in - qc.genes_out,
+        "limits": [_limit(name, value, "doublets" in qc.removed) for name, value in _limits(qc).items()],
         "histograms": {name: HISTOGRAMS.get(name, name) for name in _histograms(result)},
     }
 
@@ -134,8 +135,8 @@ def _limit(name: str, value: float, doublets_removed: bool) -> tuple[str, str]:
     return LIMITS.get(name, name), f"{np.ceil(value):,.0f}" if name in WHOLE else _number(value)
 
 
-def _limits(qc: dict[str, Any]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in _in_order(qc.get("thresholds", {}), LIMITS)}
+def _limits(qc: QualityControl) -> dict[str, float]:
+    return {str(name): float(value) for name, value in _in_order(qc.thresholds, LIMITS)}
 
 
 def _in_order(table: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
@@ -146,9 +147,11 @@ def _in_order(table: Any, names: Iterable[str]) -> list[tuple[str, Any]]:
 
 def _histograms(result: ClusteredSample) -> dict[str, Any]:
     """Numbers of cells `kept` and `removed` between the `edges`, with the limits as `lines`, by name."""
+    if result.qc is None:
+        return {}
     found = {}
     limits = {key: float(np.ceil(v)) if key in WHOLE else v for key, v in _limits(result.qc).items()}
-    for name, table in _in_order(result.qc.get("histograms", {}), HISTOGRAMS):
+    for name, table in _in_order(result.qc.histograms, HISTOGRAMS):
         edges, every, kept = (np.ravel(table.get(key, [])).astype(float) for key in ("edges", "all", "kept"))
         if not len(edges) - 1 == len(every) == len(kept) > 0:
             continue

@@ -4,19 +4,18 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import anndata
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from ..downstream.annotation import TITLES
 from ..errors import InputError
+from ..io.record import QualityControl
 from ..io.validate import quoted
 from .gene_values import GeneValues, read_gene_values
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
 
 LAYOUTS = {"X_umap": "UMAP", "X_tsne": "t-SNE"}
 # Maps that no clusters went into; the second one serves where there is no first one.
@@ -74,6 +73,8 @@ class ClusteredSample:
     annotations: dict[str, Categories] = field(default_factory=dict)
     # The same cells at other numbers of clusters
     clusterings: list[Categories] = field(default_factory=list)
+    # Clusters, (cells, numbers), at the numbers in `uns["partitions"]`
+    partitions: np.ndarray | None = None
     markers: pd.DataFrame | None = None
     genes: GeneValues | None = None
     # Indices of the cells that a page draws, in its order
@@ -159,9 +160,10 @@ class ClusteredSample:
         return values if len(values) == len(self.clusters.names) else None
 
     @property
-    def qc(self) -> dict[str, Any]:
-        """What quality control took away, and why; empty where there was none."""
-        return {**dict(self.uns.get("qc", {})), **dict(self.metrics.get("qc") or {})}
+    def qc(self) -> QualityControl | None:
+        """What quality control took away, and why; None where there was none."""
+        found = {**dict(self.uns.get(QualityControl.key, {})), **dict(self.metrics.get("qc") or {})}
+        return QualityControl.from_uns(found) if "cells_in" in found else None
 
     def markers_of(self, cluster: str, n: int) -> list[str]:
         """Symbols of the first markers of a cluster."""
@@ -195,7 +197,7 @@ class ClusteredSample:
 
 
 def read_sample(
-    source: "AnnData | str | os.PathLike",
+    source: AnnData | str | os.PathLike,
     metrics: dict[str, Any] | None = None,
     *,
     sample_id: str | None = None,
@@ -230,8 +232,6 @@ def read_sample(
     """
     if not isinstance(source, str | os.PathLike):
         return _from_adata(source, metrics or {}, sample_id, label_col, batch_col, "sample", drawn, room)
-    import anndata
-
     adata = anndata.read_h5ad(source, backed="r")
     try:
         return _from_adata(adata, metrics or {}, sample_id, label_col, batch_col, Path(source).stem, drawn, room)
@@ -240,7 +240,7 @@ def read_sample(
 
 
 def _from_adata(
-    adata: "AnnData",
+    adata: AnnData,
     metrics: dict[str, Any],
     sample_id: str | None,
     label_col: str | None,
@@ -290,6 +290,7 @@ def _from_adata(
             if f"cicl_{key}" in adata.obs
         },
         clusterings=[_categories(adata.obs, column, name) for column in _other_clusterings(adata.obs)],
+        partitions=np.asarray(adata.obsm["cicl_partitions"]) if "cicl_partitions" in adata.obsm else None,
         markers=markers,
         genes=genes,
         drawn=cells,
@@ -298,7 +299,7 @@ def _from_adata(
     )
 
 
-def _untrained(adata: "AnnData") -> dict[str, np.ndarray]:
+def _untrained(adata: AnnData) -> dict[str, np.ndarray]:
     for key, title in UNTRAINED_LAYOUTS.items():
         if key in adata.obsm and adata.obsm[key].shape[1] > 1:
             return {title: np.asarray(adata.obsm[key], dtype=np.float32)[:, :2]}

@@ -1,14 +1,27 @@
 """Work on a sequence of blocks that overlaps: reading ahead, and several blocks at a time, in their order."""
 
 import os
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 S = TypeVar("S")
 _END = object()
+# Stored entries of a block of a sparse matrix
+MAX_BLOCK_ENTRIES = 1 << 21
+
+
+def row_blocks(indptr: Sequence[int], max_entries: int = MAX_BLOCK_ENTRIES) -> Iterator[tuple[int, int]]:
+    """First row and the one after the last, of blocks of at most `max_entries` entries, but of one row at least."""
+    first, n_rows = 0, len(indptr) - 1
+    while first < n_rows:
+        last = bisect_right(indptr, indptr[first] + max_entries) - 1
+        last = min(max(last, first + 1), n_rows)
+        yield first, last
+        first = last
 
 
 def n_threads() -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ..downstream.annotation import annotation_record, write_annotation
 from ..runtime.device import use_device
 
 
@@ -47,8 +48,6 @@ def save_annotation(
     device: str = "auto",
 ) -> dict[str, Any]:
     """Annotate by every way that is asked for and write what was found; returns the record."""
-    from ..downstream.annotation import annotation_record, write_annotation
-
     found = []
     if cluster_names:
         from ..downstream.annotate_names import annotate_by_names

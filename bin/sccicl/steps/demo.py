@@ -2,18 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import anndata
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from ..io.write_h5ad import write_h5ad
 from ..runtime.files import atomic_path
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
 
 LABEL_COLUMN = "bulk_labels"
 SUBSET_CELLS = 350
@@ -54,7 +51,7 @@ def write_demo_data(outdir: str | os.PathLike) -> Path:
     return samplesheet
 
 
-def pbmc_counts() -> "AnnData":
+def pbmc_counts() -> AnnData:
     """Counts of the 700 cells and 765 genes of `scanpy.datasets.pbmc68k_reduced()` (Zheng et al. 2017).
 
     scanpy ships log1p(counts / library size * 10,000). A cell's smallest value is that of one count, which gives the
@@ -70,7 +67,6 @@ def pbmc_counts() -> "AnnData":
     RuntimeError
         When the values are not multiples of one count, as another version of the data set might have it.
     """
-    import anndata
     import scanpy
 
     shipped = scanpy.datasets.pbmc68k_reduced()

@@ -1,21 +1,27 @@
 """Step fit: train on a prepared sample."""
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import torch
+from anndata import AnnData
+
+from ..clustering.fit import fit
 from ..config import Config
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-    from anndata import AnnData
-
-    from ..io.model_file import FitFile
-    from ..model.checkpoint import Checkpoint
-
+from ..io.backed_counts import parts_of_counts
+from ..io.model_file import FitFile
+from ..io.record import Preparation
+from ..model.checkpoint import Checkpoint, code_key, key_of
+from ..preprocess.batch_correction import batch_codes
+from ..preprocess.features import BatchFeatures, CountFeatures
+from ..preprocess.highly_variable_genes import selected_genes
+from ..runtime.device import device_name, hardware
+from ..runtime.profiling import stage, versions
 
 Auto = Literal["auto"]
 
@@ -58,83 +64,63 @@ def parse_numbers(text: str | int, n_cells: int | None = None) -> tuple[int | Au
     return first, tuple(dict.fromkeys(k for k in others if k != first))
 
 
-def as_prepared(config: Config, prepared: "AnnData") -> Config:
+def as_prepared(config: Config, prepared: AnnData) -> Config:
     """`config` with the preparation's fields as they were when `prepared` was made."""
-    record = prepared.uns["cicl"]["prepare"]
-    return replace(
-        config,
-        n_genes=int(record["n_genes"]),
-        gene_selection=str(record["gene_selection"]),
-        # Values that are None are not stored.
-        max_value=record.get("max_value"),
-    )
+    made = Preparation.of(prepared)
+    return replace(config, n_genes=made.n_genes, gene_selection=made.gene_selection, max_value=made.max_value)
 
 
 def open_checkpoint(
-    prepared: "AnnData",
+    prepared: AnnData,
     n_clusters: int | Auto,
     *,
     config: Config,
     seed: int,
-    device: "torch.device",
+    device: torch.device,
     folder: Path,
     minutes: float,
-) -> "Checkpoint":
+) -> Checkpoint:
     """The checkpoint in `folder` of the fit of these very cells with these parameters."""
-    from ..io.backed_counts import parts_of_counts
-    from ..model.checkpoint import Checkpoint, code_key, key_of
-
     key = key_of(
         *parts_of_counts(prepared),
         prepared.obsm["X_cicl_input"],
-        *(prepared.uns["cicl"]["prepare"]["input_kind"], n_clusters, config.as_dict(), seed),
+        *(Preparation.of(prepared).input_kind, n_clusters, config.as_dict(), seed),
         *(device.type, code_key()),
     )
     return Checkpoint(folder, str(prepared.uns["cicl"]["id"]), key, minutes=minutes)
 
 
 def fit_sample(
-    prepared: "AnnData",
+    prepared: AnnData,
     n_clusters: int | Auto,
     *,
     config: Config,
     seed: int,
-    device: "torch.device",
+    device: torch.device,
     others: Sequence[int] = (),
-    checkpoint: "Checkpoint | None" = None,
+    checkpoint: Checkpoint | None = None,
     warnings: Sequence[str] = (),
     evolution: bool = False,
     quiet: bool = False,
-) -> "FitFile":
+) -> FitFile:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
 
     `others` are further numbers of clusters, which nothing is trained for. With `evolution` the
     result has snapshots of the training.
 
     Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
-    so no label, reaches the training. Cells and genes are worked on in the order of their names, see `ordering`, and
-    the result is in that of `prepared`, but for the weights of the encoder, whose features are in the order of names.
+    so no label, reaches the training.
     """
-    import torch
-
-    from ..clustering.fit import fit
-    from ..io.model_file import FitFile
-    from ..numerics.ordering import order_of
-    from ..preprocess.batch_correction import batch_codes
-    from ..preprocess.features import SortedFeatures
-    from ..runtime.device import device_name, hardware
-    from ..runtime.profiling import stage, versions
-
-    made = prepared.uns["cicl"]["prepare"]
+    made = Preparation.of(prepared)
     stages: dict[str, dict[str, float]] = {}
     with stage("fit", stages, device):
-        order = order_of(prepared)
-        batches = None
-        if made.get("integrate"):
-            batches = batch_codes(prepared.obs[made["batch_col"]].to_numpy())[order.cells]
+        features, batches = CountFeatures(prepared.X, made.input_kind), None
+        if made.integrate:
+            batches = batch_codes(prepared.obs[made.batch_col].to_numpy())
+            features = BatchFeatures(prepared.X, batches, made.input_kind)
         found = fit(
-            order.scores(prepared.obsm["X_cicl_input"]),
-            SortedFeatures(prepared.X, order.cells, order.genes, made["input_kind"], batches),
+            prepared.obsm["X_cicl_input"],
+            features,
             n_clusters,
             config,
             seed=seed,
@@ -145,8 +131,6 @@ def fit_sample(
             quiet=quiet,
             batches=batches,
         )
-    if found.snapshots is not None:
-        found.snapshots["cells"] = torch.from_numpy(order.cells)[found.snapshots["cells"]]
     return FitFile(
         params=config.as_dict(),
         seed=seed,
@@ -157,26 +141,24 @@ def fit_sample(
         versions=versions(),
         n_features=prepared.obsm["X_cicl_input"].shape[1],
         encoder={name: value.cpu() for name, value in found.encoder.state_dict().items()},
-        embedding=order.back(found.embedding),
-        pseudo_labels=None if found.pseudo_labels is None else order.back(found.pseudo_labels),
-        others={number: order.back(labels) for number, labels in found.others.items()},
+        embedding=found.embedding,
+        pseudo_labels=found.pseudo_labels,
+        others=found.others,
         snapshots=found.snapshots,
         cells=list(prepared.obs_names),
-        genes=order.selected(prepared),
+        genes=selected_genes(prepared),
         history=found.history,
         k=found.k,
         stages=stages,
     )
 
 
-def fit_beside_others(prepared: "AnnData", n_clusters: int | Auto, **settings: Any) -> None:
+def fit_beside_others(prepared: AnnData, n_clusters: int | Auto, **settings: Any) -> None:
     """Do this process's share of a fit that the first process writes.
 
     SIGTERM is for the first process: it writes a checkpoint and ends, and the launcher then ends the others. If these
     ended at once the first would wait for them in vain.
     """
-    import signal
-
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         fit_sample(prepared, n_clusters, **settings, quiet=True)

@@ -1,22 +1,28 @@
-"""CICL as one integration method among others: an h5ad of merged samples in, the same with an embedding out."""
+"""CICL as one integration method among others: an h5ad of joined samples in, the same with an embedding out."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anndata
 import numpy as np
 import pandas as pd
 
 from ..config import Config
+from ..io.validate import MIN_CELLS
 from ..io.write_h5ad import write_h5ad
+from ..preprocess.batch_correction import integrate_batches
 from ..runtime.files import atomic_path, write_json
+from ..runtime.progress import log
+from .cluster import cluster_sample
+from .fit import Auto, fit_sample, parse_n_clusters
+from .prepare import prepare_sample
 
 if TYPE_CHECKING:
     import torch
 
     from ..io.model_file import ModelFile
-    from .fit import Auto
 
 
 UNASSIGNED = "unassigned"
@@ -27,7 +33,7 @@ def integrate(
     prefix: str,
     *,
     config: Config,
-    n_clusters: "int | Auto",
+    n_clusters: int | Auto,
     seed: int,
     device: "torch.device",
     batch_col: str | None = None,
@@ -41,7 +47,7 @@ def integrate(
     path
         h5ad with raw counts in X, or in `counts_layer`.
     batch_col
-        Column of obs with the batches, which are clustered jointly (see `batch_correction`); without it, or where there
+        Column of obs with the batches, which are integrated (see `batch_correction`); without it, or where there
         is one batch only, nothing is corrected. A batch of fewer than 10 cells counts as a part of the biggest one.
     prefix
         Name of the embedding and the clusters.
@@ -59,12 +65,6 @@ def integrate(
     InputError
         When the file cannot be read, or has no such counts or column, or cells without a batch.
     """
-    import anndata
-
-    from .cluster import cluster_sample
-    from .fit import fit_sample, parse_n_clusters
-    from .prepare import prepare_sample
-
     prepared = prepare_sample(
         path,
         prefix,
@@ -99,10 +99,6 @@ def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]
 
     A pipeline that compares methods gives them every data set and subset: none may end for want of batches.
     """
-    from ..io.validate import MIN_CELLS
-    from ..preprocess.batch_correction import prepare_jointly
-    from ..runtime.progress import log
-
     told = []
     values = prepared.obs[batch_col]
     if not values.isna().any():
@@ -122,7 +118,7 @@ def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]
             for text in told:
                 log(f"warning: {text}")
             return told
-    prepare_jointly(prepared, batch_col, config)
+    integrate_batches(prepared, batch_col, config)
     for text in told:
         log(f"warning: {text}")
     return told

@@ -1,29 +1,56 @@
-"""The steps of a sample, in memory: prepare, fit, cluster, score, plot, report."""
+"""Step prepare: read, check and prepare a sample, in memory or from file to file."""
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from anndata import AnnData
 
 from ..config import Config, InputKind
 from ..errors import InputError
+from ..io.gene_names import add_symbols_column
+from ..io.plausibility import check_plausible
+from ..io.read import check_columns, read_counts, take_record
+from ..io.read_backed import stored_matrix
+from ..io.record import Preparation, QualityControl
+from ..io.write_h5ad import write_h5ad
+from ..numerics.ordering import sort_by_name
+from ..preprocess import prepare_backed
+from ..preprocess.prepare import prepare
+from ..preprocess.qc import Limits, quality_control
+from ..runtime.profiling import stage
+from ..runtime.progress import log
 
-if TYPE_CHECKING:
-    from anndata import AnnData
 
-    from ..preprocess.qc import Limits
+def prepare_counts(
+    counts: AnnData,
+    input_kind: InputKind,
+    config: Config,
+    *,
+    limits: Limits | None = None,
+    batch_col: str | None = None,
+    integrate: bool = False,
+) -> AnnData:
+    """Prepare validated counts as `config` says, with the cells and genes in the order of their names.
 
-
-def prepare_counts(counts: "AnnData", input_kind: InputKind, config: Config) -> "AnnData":
-    """Prepare validated counts as `config` says."""
-    from ..preprocess.prepare import prepare
-
-    return prepare(
-        counts,
+    Cells outside `limits` are left out. With `integrate` the batches of `batch_col` are integrated.
+    """
+    prepared = sort_by_name(counts)
+    if limits is not None:
+        prepared = quality_control(prepared, limits, input_kind=input_kind)
+    prepared = prepare(
+        prepared,
         input_kind=input_kind,
         n_genes=config.n_genes,
         max_value=config.max_value,
         gene_selection=config.gene_selection,
     )
+    if integrate:
+        # Of the preparation it alone needs torch, which takes more memory than a block of cells.
+        from ..preprocess.batch_correction import integrate_batches
+
+        integrate_batches(prepared, batch_col, config)
+    return prepared
 
 
 def prepare_sample(
@@ -31,45 +58,32 @@ def prepare_sample(
     sample_id: str,
     *,
     config: Config,
-    limits: "Limits | None" = None,
+    limits: Limits | None = None,
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
     cells_in: str | None = None,
     label_col: str | None = None,
     batch_col: str | None = None,
     integrate: bool = False,
-) -> "AnnData":
+) -> AnnData:
     """Read, check and prepare one sample; the columns are checked here so that a wrong name costs no training.
 
     Cells outside `limits` are left out, unless an earlier step has done its quality control.
     """
-    from ..io.gene_names import add_symbols_column
-    from ..io.plausibility import check_plausible
-    from ..io.read import check_columns, read_counts, take_record
-    from ..preprocess.batch_correction import prepare_jointly
-    from ..preprocess.qc import quality_control
-    from ..runtime.profiling import stage
-
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
         adata = read_counts(path, input_kind=input_kind, counts_layer=counts_layer, cells_in=cells_in)
         take_record(adata, Path(path))
         add_symbols_column(adata)
         check_plausible(adata, input_kind)
-        if limits is not None and "qc" not in adata.uns["cicl"]:
-            adata = quality_control(adata, limits, input_kind=input_kind)
-        prepared = prepare_counts(adata, input_kind, config)
         if integrate and batch_col is None:
             raise InputError("--integrate needs the obs column of the batches: name it with --batch-col")
-        check_columns(prepared, label_col=label_col, batch_col=batch_col)
-        if integrate:
-            prepare_jointly(prepared, batch_col, config)
-    record = prepared.uns["cicl"]
-    record["id"] = sample_id
-    record["stages"] = stages
-    for column, name in (("label_col", label_col), ("batch_col", batch_col)):
-        if name is not None:
-            record["prepare"][column] = name
+        check_columns(adata, label_col=label_col, batch_col=batch_col)
+        if QualityControl.of(adata) is not None:
+            limits = None
+        prepared = prepare_counts(adata, input_kind, config, limits=limits, batch_col=batch_col, integrate=integrate)
+    prepared.uns["cicl"].update(id=sample_id, stages=stages)
+    Preparation.update(prepared, label_col=label_col, batch_col=batch_col)
     return prepared
 
 
@@ -86,14 +100,9 @@ def prepare_to_file(
     """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory; gives the warnings.
 
     A matrix that is too big for that is prepared from file to file, if its format can be read in blocks and neither
-    quality control nor integration is asked for, which look at all cells at once. The checksum of the input is kept in
-    `uns["cicl"]["prepare"]`; `options` are those of `prepare_sample`.
+    quality control nor integration is asked for, which look at all cells at once. `options` are those of
+    `prepare_sample`.
     """
-    from ..io.read_backed import stored_matrix
-    from ..io.write_h5ad import write_h5ad
-    from ..preprocess.prepare_backed import fits_in_memory, write_prepared
-    from ..runtime.progress import log
-
     max_bytes = int(memory_gb * 2**30)
     in_blocks = {name: options[name] for name in options if name not in ("limits", "integrate")}
     with ExitStack() as stack:
@@ -103,16 +112,15 @@ def prepare_to_file(
             matrix = None
         if options.get("cells_in") == "columns":
             matrix = None
-        if matrix is not None and not fits_in_memory(matrix, config, max_bytes):
+        if matrix is not None and not prepare_backed.fits_in_memory(matrix, config, max_bytes):
             if options.get("limits") is None and not options.get("integrate"):
-                record = {"input_sha256": input_sha256}
-                return write_prepared(
-                    matrix, path, outfile, sample_id, record, config=config, max_bytes=max_bytes, **in_blocks
+                return prepare_backed.write_prepared(
+                    matrix, path, outfile, sample_id, input_sha256, config=config, max_bytes=max_bytes, **in_blocks
                 )
             log(
                 f"{path} takes more than {memory_gb:g} GB; for its quality control or integration it is read as a whole"
             )
     prepared = prepare_sample(path, sample_id, config=config, **options)
-    prepared.uns["cicl"]["prepare"]["input_sha256"] = input_sha256
+    Preparation.update(prepared, input_sha256=input_sha256)
     write_h5ad(prepared, outfile)
     return list(map(str, prepared.uns["cicl"].get("warnings", ())))

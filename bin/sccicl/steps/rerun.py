@@ -3,30 +3,34 @@
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import anndata
 import numpy as np
+from anndata import AnnData
+from sklearn.metrics import adjusted_rand_score
 
 from ..config import Config
 from ..downstream.annotation import TITLES
 from ..errors import InputError
-from ..io.validate import RESULT_COLUMNS
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
+from ..io.read import read_counts, take_counts
+from ..io.record import Preparation
+from ..io.validate import RESULT_COLUMNS, add_warning
+from ..runtime.checksums import combined, input_sums
+from ..runtime.profiling import stage
+from .prepare import prepare_counts
 
 # Columns of obs that a result adds: clusters, those of further numbers, and cell types
 OURS = re.compile("|".join(RESULT_COLUMNS) + rf"|cicl_[0-9]+|cicl_({'|'.join(TITLES)})(_cell|_confidence)?")
 # What the record says of the way from the reads or droplets to the cells
-EARLIER = ("reads", "cells", "qc", "joint")
+EARLIER = ("reads", "cells", "qc", "joined")
 
 
 class Recipe(NamedTuple):
     """How a sample was made.
 
     `n_clusters` is what the training was asked for (`auto` or a number), `reclustered` what the step `cluster` was; the
-    columns are None where none were named. With `integrate` the batches of `batch_col` were clustered jointly.
+    columns are None where none were named. With `integrate` the batches of `batch_col` were integrated.
     """
 
     id: str
@@ -41,7 +45,7 @@ class Recipe(NamedTuple):
     integrate: bool
 
 
-def recipe(adata: "AnnData", name: str) -> Recipe:
+def recipe(adata: AnnData, name: str) -> Recipe:
     """Read the record of a result; `name` is its file, for messages.
 
     Raises
@@ -58,7 +62,7 @@ def recipe(adata: "AnnData", name: str) -> Recipe:
             f"{name}: its record has no {', '.join(missing)}, so it was written by an older version: run that version "
             "again"
         )
-    prepared, asked = record["prepare"], record["asked"]
+    made, asked = Preparation.of(adata), record["asked"]
     known = {item.name for item in fields(Config)}
     unknown = sorted(set(record["params"]) - known)
     if unknown:
@@ -72,15 +76,15 @@ def recipe(adata: "AnnData", name: str) -> Recipe:
         seed=int(record["seed"]),
         n_clusters=str(asked["n_clusters"]),
         reclustered=str(asked["reclustered"]),
-        input_kind=str(prepared["input_kind"]),
+        input_kind=made.input_kind,
         threads=int(record["hardware"]["threads"]),
-        label_col=str(prepared["label_col"]) if "label_col" in prepared else None,
-        batch_col=str(prepared["batch_col"]) if "batch_col" in prepared else None,
-        integrate=bool(prepared.get("integrate", False)),
+        label_col=made.label_col,
+        batch_col=made.batch_col,
+        integrate=bool(made.integrate),
     )
 
 
-def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) -> "AnnData":
+def prepare_again(before: AnnData, how: Recipe, original: Path | None = None) -> AnnData:
     """Prepare the cells of a result anew, from its own counts or from the `original` ones.
 
     Raises
@@ -88,50 +92,40 @@ def prepare_again(before: "AnnData", how: Recipe, original: Path | None = None) 
     InputError
         When `original` lacks cells or genes of the result.
     """
-    from ..io.read import read_counts, take_counts
-    from ..io.validate import add_warning
-    from ..preprocess.batch_correction import prepare_jointly
-    from ..runtime.checksums import record_sums
-    from ..runtime.profiling import stage
-    from .prepare import prepare_counts
-
-    recorded = before.uns["cicl"]["prepare"]
-    layer = str(recorded["counts_layer"]) if "counts_layer" in recorded else None
+    made = Preparation.of(before)
+    layer = made.counts_layer
     stages: dict[str, dict[str, float]] = {}
     with stage("prepare", stages):
         if original is None:
-            counts = take_counts(_bare(before, layer), input_kind=how.input_kind, name=str(recorded["input"]))
+            counts = take_counts(_bare(before, layer), input_kind=how.input_kind, name=made.input)
         else:
-            asked = {"counts_layer": layer, "cells_in": recorded.get("cells_in")}
+            asked = {"counts_layer": layer, "cells_in": made.cells_in}
             counts = _same_cells(read_counts(original, input_kind=how.input_kind, **asked), before, original)
-        prepared = prepare_counts(counts, how.input_kind, how.config)
-        if how.integrate:
-            prepare_jointly(prepared, how.batch_col, how.config)
+        prepared = prepare_counts(counts, how.input_kind, how.config, batch_col=how.batch_col, integrate=how.integrate)
     record = prepared.uns["cicl"]
     record.update(id=how.id, stages=stages)
     # How the cells came to be these is the same as before: nothing of it is done again.
     record.update({name: before.uns["cicl"][name] for name in EARLIER if name in before.uns["cicl"]})
+    input_sha256 = made.input_sha256
     if original is not None:
-        record_sums(prepared, original)
-        if record["prepare"]["input_sha256"] != recorded.get("input_sha256", record["prepare"]["input_sha256"]):
+        input_sha256 = combined(input_sums(original))
+        if made.input_sha256 not in (None, input_sha256):
             add_warning(prepared, f"{original.name} is not the file that the result was made of: its SHA-256 differs")
-    kept = ("counts_layer", "cells_in", "label_col", "batch_col", "input_sha256")
-    record["prepare"].update({key: recorded[key] for key in kept if key in recorded and key not in record["prepare"]})
+    kept = {name: getattr(made, name) for name in ("counts_layer", "cells_in", "label_col", "batch_col")}
+    Preparation.update(prepared, **kept, input_sha256=input_sha256)
     return prepared
 
 
-def _bare(before: "AnnData", layer: str | None) -> "AnnData":
+def _bare(before: AnnData, layer: str | None) -> AnnData:
     """Counts, obs and var of a result as they were before it was one."""
-    import anndata
-
     # What the commands write holds the counts in X; an AnnData from a notebook still has them in its layer.
     counts = before.layers.get(layer, before.X)
     obs = before.obs.drop(columns=[name for name in before.obs if OURS.fullmatch(str(name))])
     return anndata.AnnData(counts, obs=obs, var=before.var.copy())
 
 
-def _same_cells(counts: "AnnData", before: "AnnData", original: Path) -> "AnnData":
-    """The cells and genes of `counts` that the result has, in its order: it may have been filtered."""
+def _same_cells(counts: AnnData, before: AnnData, original: Path) -> AnnData:
+    """The cells and genes of `counts` that the result has: it may have been filtered."""
     for axis, names, there in (
         ("cells", before.obs_names, counts.obs_names),
         ("genes", before.var_names, counts.var_names),
@@ -142,7 +136,7 @@ def _same_cells(counts: "AnnData", before: "AnnData", original: Path) -> "AnnDat
                 "of, or leave --input out"
             )
     uns = dict(counts.uns)
-    counts = counts[before.obs_names, before.var_names].copy()
+    counts = counts[counts.obs_names.isin(before.obs_names), counts.var_names.isin(before.var_names)].copy()
     counts.uns = uns
     return counts
 
@@ -165,17 +159,15 @@ class Comparison(NamedTuple):
         )
 
 
-def compare(before: "AnnData", after: "AnnData") -> Comparison:
+def compare(before: AnnData, after: AnnData) -> Comparison:
     """Compare the clusters of two results of the same cells, and versions and hardware of both."""
-    from sklearn.metrics import adjusted_rand_score
-
     old, new = (adata.obs["cicl"].astype(str).to_numpy() for adata in (before, after))
     return Comparison(
         len(old), int(np.count_nonzero(old != new)), float(adjusted_rand_score(old, new)), _changes(before, after)
     )
 
 
-def _changes(before: "AnnData", after: "AnnData") -> list[str]:
+def _changes(before: AnnData, after: AnnData) -> list[str]:
     """Such as `torch 2.10.0 -> 2.11.0`; what both have in common is left out."""
     found = []
     for part in ("versions", "hardware"):

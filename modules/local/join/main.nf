@@ -14,7 +14,7 @@ process JOIN {
     tuple val(meta), path(counts, stageAs: '?/*'), val(samples)
 
     output:
-    tuple val(meta), path("${prefix}.joint.h5ad"), emit: h5ad
+    tuple val(meta), path("${prefix}.joined.h5ad"), emit: h5ad
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 
     when:
@@ -35,6 +35,6 @@ process JOIN {
     stub:
     prefix = task.ext.prefix ?: "${meta.id}"
     """
-    touch '${prefix}.joint.h5ad'
+    touch '${prefix}.joined.h5ad'
     """
 }

@@ -2,7 +2,7 @@
 // Reads to counts: FASTQ -> a look at the reads -> alignment -> the barcodes that are cells
 //
 
-include { FASTQ_CHECK         } from '../../../modules/local/fastq_check'
+include { CHECK_READS         } from '../../../modules/local/check_reads'
 include { REFERENCE           } from '../../../modules/local/reference'
 include { STAR_GENOMEGENERATE } from '../../../modules/local/star/genomegenerate'
 include { STAR_STARSOLO       } from '../../../modules/local/star/starsolo'
@@ -20,9 +20,9 @@ workflow COUNT {
 
     main:
     // Before hours of alignment: do the reads fit the protocol and the whitelist? Read 1 and read 2 of each lane in turn from here on
-    FASTQ_CHECK(ch_reads, references.whitelist, references.protocol)
+    CHECK_READS(ch_reads, references.whitelist, references.protocol)
     ch_checked = ch_reads
-        .join(FASTQ_CHECK.out.json)
+        .join(CHECK_READS.out.json)
         .map { meta, fastq_1, fastq_2, json -> [meta + lengths(json), [fastq_1, fastq_2].transpose().flatten()] }
 
     // References are made once, and only where there are reads
@@ -70,7 +70,7 @@ workflow COUNT {
     // Cells among the barcodes
     ch_counted = ch_matrices
         .map { meta, counts, summary, genes -> [meta.findAll { name, _value -> !(name in ['barcode_length', 'umi_length']) }, counts, summary, genes] }
-        .join(FASTQ_CHECK.out.json)
+        .join(CHECK_READS.out.json)
         .map { meta, counts, summary, genes, json -> [meta, counts, json, summary, genes] }
     CALL_CELLS(ch_counted.mix(ch_raw.map { meta, matrix -> [meta, matrix, [], [], []] }))
 

@@ -116,7 +116,7 @@ def samplesOf(parameters) {
         if (errors) {
             error(errors.collect { text -> "ERROR: ${text}" }.join('\n'))
         }
-        return parameters.merge ? merged(samples) : integrated(samples, parameters)
+        return parameters.join ? joined(samples) : integrated(samples, parameters)
     }
     catch (Exception e) {
         exit(2, "nothing was started:\n${e.cause?.message ?: e.message}")
@@ -124,11 +124,11 @@ def samplesOf(parameters) {
 }
 
 // All samples in one group
-def merged(samples) {
+def joined(samples) {
     if (samples.size() < 2) {
-        error("ERROR: --merge clusters samples together, but there is one only, '${samples[0][0].id}'; leave --merge out.")
+        error("ERROR: --join clusters samples together, but there is one only, '${samples[0][0].id}'; leave --join out.")
     }
-    return samples.collect { meta, files -> [meta + [group: 'merged'], files] }
+    return samples.collect { meta, files -> [meta + [group: 'joined'], files] }
 }
 
 def integrated(samples, parameters) {

@@ -62,7 +62,7 @@ def test_the_number_of_clusters_is_estimated(x, device):
     assert set(found.others[2].tolist()) == {0, 1}
 
 
-def test_batches_are_clustered_jointly(x, device):
+def test_batches_are_integrated(x, device):
     batches = np.arange(N_CELLS) // N_TYPES % 2
     found = fit(x, ArrayFeatures(x), N_TYPES, DEFAULT, seed=0, device=device, batches=batches, quiet=True)
     assert is_truth(found.pseudo_labels)

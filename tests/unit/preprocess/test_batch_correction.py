@@ -15,9 +15,9 @@ from sccicl.preprocess.batch_correction import (
     corrected_input,
     mutual_pairs,
     neighbours_across,
-    order_genes_jointly,
+    order_genes_within_batches,
 )
-from sccicl.preprocess.concat import join_samples
+from sccicl.preprocess.join import join_samples
 from sccicl.preprocess.qc import Limits
 from sccicl.steps.prepare import prepare_sample
 from scipy import sparse
@@ -102,7 +102,7 @@ def counts_of_two_batches():
 
 def test_genes_that_differ_between_batches_only_are_not_chosen():
     adata, _ = counts_of_two_batches()
-    order = order_genes_jointly(
+    order = order_genes_within_batches(
         adata.X, np.ones(300), "counts", "cell_ranger", batch_codes(adata.obs["run"].to_numpy()), 20
     )
     assert len(set(order[:20]) & set(range(20))) >= 18
@@ -114,11 +114,12 @@ def test_prepared_cells_of_batches_mix(tmp_path):
     adata.write_h5ad(tmp_path / "two.h5ad")
     config = PRESETS["default"]
     apart = prepare_sample(tmp_path / "two.h5ad", "two", config=config, batch_col="run")
-    joint = prepare_sample(tmp_path / "two.h5ad", "two", config=config, batch_col="run", integrate=True)
-    assert ilisi(apart.obsm["X_cicl_input"], adata.obs["run"]) < 1.2
-    assert ilisi(joint.obsm["X_cicl_input"], adata.obs["run"]) > 1.5
-    assert ilisi(joint.obsm["X_cicl_input"], types) < 1.2
-    assert joint.uns["cicl"]["prepare"]["integrate"]
+    integrated = prepare_sample(tmp_path / "two.h5ad", "two", config=config, batch_col="run", integrate=True)
+    types = types[adata.obs_names.get_indexer(integrated.obs_names)]
+    assert ilisi(apart.obsm["X_cicl_input"], apart.obs["run"]) < 1.2
+    assert ilisi(integrated.obsm["X_cicl_input"], integrated.obs["run"]) > 1.5
+    assert ilisi(integrated.obsm["X_cicl_input"], types) < 1.2
+    assert integrated.uns["cicl"]["prepare"]["integrate"]
 
 
 @pytest.mark.parametrize(

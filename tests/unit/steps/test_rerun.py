@@ -60,8 +60,8 @@ def test_a_rerun_can_be_rerun(made, tmp_path):
     cicl("rerun", tmp_path / "first" / "hard.h5ad", "--outdir", tmp_path / "second")
 
 
-def test_joint_samples(tmp_path):
-    """Batches that lie apart: without what was asked for jointly they would be clusters of their own."""
+def test_joined_samples(tmp_path):
+    """Batches that lie apart: without the integration they would be clusters of their own."""
     for seed, name in enumerate(("left", "right")):
         sample = simulate_cells(n_cells=80, n_types=3, seed=5)
         sample.X = sample.X.multiply(1 + 3 * seed * (np.arange(sample.n_vars) % 2)).tocsr()
@@ -73,14 +73,14 @@ def test_joint_samples(tmp_path):
     (tmp_path / "types.csv").write_text("a,gene0,gene1\n")
     made = tmp_path / "out" / "both.h5ad"
     types = ["--marker-list", tmp_path / "types.csv"]
-    cicl("run", tmp_path / "both.joint.h5ad", "--outdir", made.parent, "--id", "both", *options, *types)
+    cicl("run", tmp_path / "both.joined.h5ad", "--outdir", made.parent, "--id", "both", *options, *types)
     cicl("rerun", made, "--outdir", tmp_path / "again")
     before, after = anndata.read_h5ad(made), anndata.read_h5ad(tmp_path / "again" / "both.h5ad")
     assert labels(made) == labels(tmp_path / "again" / "both.h5ad")
     # These are of the genes that vary within the batches.
     assert before.var["cicl_mean"].equals(after.var["cicl_mean"])
     assert (before.obs["cicl_5"].astype(str) == after.obs["cicl_5"].astype(str)).all()
-    assert after.uns["cicl"]["prepare"]["integrate"] and list(after.uns["cicl"]["joint"]["samples"]) == [
+    assert after.uns["cicl"]["prepare"]["integrate"] and list(after.uns["cicl"]["joined"]["samples"]) == [
         "left",
         "right",
     ]

@@ -1,21 +1,23 @@
 """Samples of a group in one AnnData, each after its own quality control."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anndata
+from anndata import AnnData
 
 from ..config import InputKind
 from ..errors import InputError
 from ..io.gene_names import add_symbols_column
 from ..io.plausibility import check_plausible
 from ..io.read import read_counts, take_record
+from ..io.record import QualityControl
 from ..io.validate import add_warning, quoted
+from ..numerics.ordering import in_input_order, sort_by_name
 from .qc import Limits, quality_control
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
 
 SAMPLE_COLUMN = "sample"
 # With fewer genes in common the samples are likely named in different ways.
@@ -30,22 +32,20 @@ def join_samples(
     input_kind: InputKind = "counts",
     counts_layer: str | None = None,
     cells_in: str | None = None,
-) -> "AnnData":
+) -> AnnData:
     """Read the samples and put their cells one below the other.
 
     Returns
     -------
     AnnData
         The genes that all samples have; cells are named `<sample>_<barcode>`, and `obs["sample"]` holds the sample.
-        `uns["cicl"]["joint"]` tells the numbers of cells, `uns["cicl"]["qc"]` what was removed of each sample.
+        `uns["cicl"]["joined"]` tells the numbers of cells, `uns["cicl"]["qc"]` what was removed of each sample.
 
     Raises
     ------
     InputError
         When there is one sample only, or they have hardly a gene in common.
     """
-    import anndata
-
     if len(paths) < 2:
         raise InputError(
             f"only the sample {quoted(names)} is to be joined, and it takes two: cluster it by itself, or add one"
@@ -70,37 +70,40 @@ def join_samples(
     joined.obs[SAMPLE_COLUMN] = [name for sample, name in zip(samples, names, strict=True) for _ in range(sample.n_obs)]
     sections = [sample.uns["cicl"] for sample in samples]
     joined.uns["cicl"] = {
-        "joint": {"samples": list(names), "cells": [sample.n_obs for sample in samples], "batch_col": SAMPLE_COLUMN}
+        "joined": {"samples": list(names), "cells": [sample.n_obs for sample in samples], "batch_col": SAMPLE_COLUMN}
     }
-    if all("qc" in section for section in sections):
-        joined.uns["cicl"]["qc"] = _together({name: s["qc"] for name, s in zip(names, sections, strict=True)})
-        joined.uns["cicl"]["qc"]["genes_out"] = joined.n_vars
-        if limits.min_cells is not None:
-            joined.uns["cicl"]["qc"]["thresholds"] = {"min_cells": float(limits.min_cells)}
+    records = {name: QualityControl.of(sample) for name, sample in zip(names, samples, strict=True)}
+    if None not in records.values():
+        thresholds = {} if limits.min_cells is None else {"min_cells": float(limits.min_cells)}
+        replace(_together(records), genes_out=joined.n_vars, thresholds=thresholds).put(joined)
     for name, section in zip(names, sections, strict=True):
         for warning in section.get("warnings", ()):
             add_warning(joined, f"{name}: {warning}")
     return joined
 
 
-def _one(path: Path, name: str, limits: Limits, asked: dict[str, Any]) -> "AnnData":
+def _one(path: Path, name: str, limits: Limits, asked: dict[str, Any]) -> AnnData:
     sample = read_counts(path, **asked)
     take_record(sample, path)
     add_symbols_column(sample)
     check_plausible(sample, asked["input_kind"])
-    sample = quality_control(sample, limits, input_kind=asked["input_kind"])
+    sample = in_input_order(quality_control(sort_by_name(sample), limits, input_kind=asked["input_kind"]))
     sample.obs_names = f"{name}_" + sample.obs_names
     return sample
 
 
-def _together(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _together(records: dict[str, QualityControl]) -> QualityControl:
     """Sums over the samples, and the record of each under `samples`."""
-    total: dict[str, Any] = {"removed": {}, "thresholds": {}, "histograms": {}, "samples": records}
+    removed: Counter[str] = Counter()
     for record in records.values():
-        for name in ("cells_in", "cells_out", "doublets"):
-            if name in record:
-                total[name] = total.get(name, 0) + record[name]
-        for reason, number in record["removed"].items():
-            total["removed"][reason] = total["removed"].get(reason, 0) + number
-    total["genes_in"] = max(record["genes_in"] for record in records.values())
-    return total
+        removed.update(record.removed)
+    doublets = [record.doublets for record in records.values() if record.doublets is not None]
+    return QualityControl(
+        cells_in=sum(record.cells_in for record in records.values()),
+        cells_out=sum(record.cells_out for record in records.values()),
+        genes_in=max(record.genes_in for record in records.values()),
+        genes_out=max(record.genes_out for record in records.values()),
+        removed=dict(removed),
+        doublets=sum(doublets) if doublets else None,
+        samples={name: record.to_uns() for name, record in records.items()},
+    )

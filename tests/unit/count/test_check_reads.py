@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 import simulate_reads
-from sccicl.count.fastq_check import check_reads
+from sccicl.count.check_reads import check_reads
 from sccicl.errors import InputError
 
 

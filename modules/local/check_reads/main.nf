@@ -1,4 +1,4 @@
-process FASTQ_CHECK {
+process CHECK_READS {
     tag "${meta.id}"
     label 'process_single'
 
