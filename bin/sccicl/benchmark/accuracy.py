@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SCORES = ("ari", "nmi", "ami", "acc", "n_clusters")
+
 
 def clustering_accuracy(types: np.ndarray, clusters: np.ndarray) -> float:
     """Share of the cells whose cluster is paired with their type, under the best one-to-one pairing (ACC).

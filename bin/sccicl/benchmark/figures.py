@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from ..downstream.palette import colours
-from .methods import METHODS
 from .plan import STUDIES
-from .summary import ALL, Ranks, by_dataset, cliques
+from .summary import ALL, ORDER, Ranks, by_dataset, cliques
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +16,7 @@ NAMES = {"ari": "ARI", "nmi": "NMI", "ami": "AMI", "acc": "ACC"}
 
 def colour(method: str) -> str:
     """The colour of a method, the same in all figures."""
-    return dict(zip(METHODS, colours(len(METHODS)), strict=True))[method]
+    return dict(zip(ORDER, colours(len(ORDER)), strict=True))[method]
 
 
 def _figure(height: int, **layout: object) -> "Figure":
@@ -134,24 +133,45 @@ def numbers_of_clusters(summary: "pd.DataFrame") -> "Figure":
     return figure
 
 
-def seconds(results: "pd.DataFrame") -> "Figure":
-    """Seconds against the number of cells, both logarithmic, a line for each method."""
+def against_cells(results: "pd.DataFrame", column: str, title: str) -> "Figure":
+    """A column of the results against the number of cells that were used, both logarithmic, a line for each method."""
     figure = _figure(440)
     rows = results[results["setting"] == ""]
     for method, of_method in rows.groupby("method", sort=False):
-        mean = of_method.groupby(["n_cells", "dataset"])["seconds"].mean().reset_index()
+        mean = of_method.groupby(["cells_used", "dataset"])[column].mean().reset_index()
         figure.add_scatter(
-            x=mean["n_cells"],
-            y=mean["seconds"],
+            x=mean["cells_used"],
+            y=mean[column],
             name=method,
             text=mean["dataset"],
             mode="lines+markers",
             line={"color": colour(method)},
-            hovertemplate="%{text}: %{y:.1f} s<extra>" + method + "</extra>",
+            hovertemplate="%{text}: %{y:.3s}<extra>" + method + "</extra>",
         )
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title="Cells", type="log")
-    figure.update_yaxes(title="Seconds", type="log")
+    figure.update_yaxes(title=title, type="log")
+    return figure
+
+
+def won_and_lost(paired: "pd.DataFrame") -> "Figure":
+    """Data sets that CICL wins, ties and loses against each method of one track, as bars."""
+    figure = _figure(100 + 26 * len(paired))
+    for column, shade in (("won", "#0072B2"), ("tied", "#B0B7BD"), ("lost", "#D55E00")):
+        figure.add_bar(
+            x=paired[column],
+            y=paired["rival"],
+            orientation="h",
+            name=column,
+            marker={"color": shade},
+            text=paired[column],
+            hovertemplate="%{y}: %{x} " + column + "<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="stack", showlegend=True, legend={"orientation": "h", "y": 1.1, "traceorder": "normal"}
+    )
+    figure.update_xaxes(title="Data sets")
+    figure.update_yaxes(autorange="reversed")
     return figure
 
 

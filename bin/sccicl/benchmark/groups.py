@@ -58,7 +58,8 @@ def paired_tests(summary: "pd.DataFrame", groups: dict[str, str], method: str = 
     -------
     pandas.DataFrame
         The columns track, group, rival, n_datasets, difference (mean of ARI), won, tied and lost (sets; ties differ by
-        0.01 at most), and p of Wilcoxon's signed-rank test, two-sided, without which there are fewer than two sets.
+        0.01 at most), p of Wilcoxon's signed-rank test, two-sided, without which there are fewer than two sets, and
+        p_holm, corrected by Holm's method for the number of rivals of the track and group.
     """
     import pandas as pd
     from scipy.stats import wilcoxon
@@ -88,8 +89,17 @@ def paired_tests(summary: "pd.DataFrame", groups: dict[str, str], method: str = 
                         "p": float(wilcoxon(difference).pvalue) if known else np.nan,
                     }
                 )
-    names = ("track", "group", "rival", "n_datasets", "difference", "won", "tied", "lost", "p")
-    return pd.DataFrame(found, columns=list(names))
+    names = ["track", "group", "rival", "n_datasets", "difference", "won", "tied", "lost", "p"]
+    table = pd.DataFrame(found, columns=names)
+    table["p_holm"] = table.groupby(["track", "group"])["p"].transform(holm) if len(table) else []
+    return table
+
+
+def holm(p: "pd.Series") -> "pd.Series":
+    """P values corrected for their number (Holm 1979): p times how many are as large or larger, never falling."""
+    known = p.dropna().sort_values()
+    corrected = (known * np.arange(len(known), 0, -1)).cummax().clip(upper=1)
+    return corrected.reindex(p.index)
 
 
 def left_out_folds(summary: "pd.DataFrame", studies: dict[str, str], parameter: str) -> "pd.DataFrame":

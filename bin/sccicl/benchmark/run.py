@@ -4,36 +4,44 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._version import __version__
 from ..config import InputKind
 from ..model.checkpoint import Checkpoint
 from ..runtime.profiling import stage
 from ..runtime.progress import log
 from . import rivals
-from .accuracy import score
+from .accuracy import SCORES, score
 from .dataset import n_types, read_types, write_blind
-from .methods import METHODS, Cicl, Rival, Track, config_of
+from .methods import METHODS, TITLES, Cicl, Rival, Track, config_of
+from .program import Program, ProgramError, run_program, sampled, write_exchange
 
 # A rival that takes longer runs one seed only.
 SLOW_SECONDS = 300.0
 COLUMNS = (
     *("dataset", "method", "setting", "track", "seed", "n_cells", "k", "n_clusters"),
-    *("ari", "nmi", "ami", "acc", "seconds", "peak_memory_mb"),
+    *("ari", "nmi", "ami", "acc", "seconds", "peak_memory_mb", "cells_used", "version", "failure"),
 )
 
 
 class Found(NamedTuple):
-    """`clusters` (cells that were kept,), `cells` their rows in the data set; `seconds`, `memory` (MB) to find them."""
+    """`clusters` (cells that were kept,), `cells` their rows in the data set; `seconds`, `memory` (MB) to find them.
+
+    `version` is that of the software of others; `failure` says why there are no clusters.
+    """
 
     clusters: np.ndarray
     cells: np.ndarray
     seconds: float
     memory: float
+    version: str = ""
+    failure: str = ""
 
 
 def run(
@@ -45,11 +53,13 @@ def run(
     input_kind: InputKind = "counts",
     settings: tuple[dict[str, str], ...] = ({},),
     device: str = "auto",
+    options: dict[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of results.tsv for every seed, method, setting and track; a method is left out of a track it cannot do.
 
     No method sees a label: all work on a copy that has none. The labels give k of the track `given`, and the scores.
-    Seconds begin with the reading of the file, when Python's packages are loaded.
+    Seconds begin with the reading of the file, when Python's packages are loaded. A program that fails has a row
+    without scores that says why.
 
     Parameters
     ----------
@@ -57,6 +67,8 @@ def run(
         h5ad with the known types in `obs["cell_type"]`.
     settings
         Parameters of CICL to change, one run for each.
+    options
+        Of the programs that are run, see `program.py`.
     """
     types = read_types(path)
     load_packages(methods)
@@ -64,36 +76,43 @@ def run(
     with tempfile.TemporaryDirectory(dir=".") as folder:
         blind = Path(folder) / path.name
         write_blind(path, blind)
-        rival = rival_runner(blind, input_kind)
+        rival, program = rival_runner(blind, input_kind), program_runner(blind, Path(folder), input_kind, options or {})
         ensembles: dict[int, KnownEnsemble] = {}
-        slow: set[str] = set()
+        slow: dict[str, int] = {}
         for seed, name, setting, track in _runs(methods, settings, tracks, seeds):
-            if name in slow:
+            # The other track of the same seed is run.
+            if slow.get(name, seed) != seed:
                 continue
             method = METHODS[name]
             k = n_types(types) if track == "given" else None
             if isinstance(method, Cicl):
                 found = run_cicl(method, blind, k, seed, setting, input_kind, device, len(types), ensembles)
             else:
-                found = rival(method, k, seed)
+                found = (program if isinstance(method, Program) else rival)(method, k, seed)
                 if found.seconds > SLOW_SECONDS and len(seeds) > 1:
-                    slow.add(name)
+                    slow[name] = seed
                     log(f"{name} took {found.seconds:.0f} s on {path.stem}: only seed {seed} is run")
-            rows.append(
-                {
-                    "dataset": path.stem,
-                    "method": name,
-                    "setting": ",".join(f"{key}={value}" for key, value in setting.items()),
-                    "track": track,
-                    "seed": seed,
-                    "n_cells": len(types),
-                    "k": n_types(types),
-                    "seconds": round(found.seconds, 2),
-                    "peak_memory_mb": round(found.memory, 1),
-                    **score(types.to_numpy()[found.cells], found.clusters),
-                }
-            )
-            log(f"{path.stem}, {name}, k {track}, seed {seed}: ARI {rows[-1]['ari']:.3f} in {found.seconds:.0f} s")
+            row = {
+                "dataset": path.stem,
+                "method": name,
+                "setting": ",".join(f"{key}={value}" for key, value in setting.items()),
+                "track": track,
+                "seed": seed,
+                "n_cells": len(types),
+                "k": n_types(types),
+                "seconds": round(found.seconds, 2),
+                "peak_memory_mb": round(found.memory, 1),
+                "cells_used": len(found.cells),
+                "version": found.version,
+                "failure": found.failure,
+            }
+            what = f"{path.stem}, {TITLES[name]}, k {track}, seed {seed}"
+            if found.failure:
+                rows.append({**row, **dict.fromkeys(SCORES, ""), "seconds": "", "peak_memory_mb": ""})
+                log(f"{what}: no clusters, {found.failure}")
+            else:
+                rows.append({**row, **score(types.to_numpy()[found.cells], found.clusters)})
+                log(f"{what}: ARI {rows[-1]['ari']:.3f} in {found.seconds:.0f} s")
     return rows
 
 
@@ -112,7 +131,9 @@ def _runs(
     methods: tuple[str, ...], settings: tuple[dict[str, str], ...], tracks: tuple[Track, ...], seeds: tuple[int, ...]
 ) -> Iterator[tuple[int, str, dict[str, str], Track]]:
     for seed, name, setting, track in product(seeds, methods, settings, tracks):
-        if track in METHODS[name].tracks:
+        method = METHODS[name]
+        fixed = isinstance(method, Program) and method.fixed_seed
+        if track in method.tracks and not (fixed and seed != seeds[0]):
             yield seed, name, setting, track
 
 
@@ -172,6 +193,7 @@ def run_cicl(
         prepared.obs_names.astype(int).to_numpy(),
         sum(taken["seconds"] for taken in stages) + shared.saved_seconds,
         max(taken["peak_memory_mb"] for taken in stages),
+        f"CICL {__version__}",
     )
 
 
@@ -190,6 +212,7 @@ def rival_runner(blind: Path, input_kind: InputKind) -> Callable[[Rival, int | N
             with stage("read", read):
                 cells = rivals.read_cells(str(blind), input_kind)
         stages: dict[str, dict[str, float]] = dict(read)
+        package = "torch" if rival.title else "scvi-tools" if rival.package == "scvi" else "scanpy"
         if (rival.embed, seed) not in shared:
             with stage("embed", stages):
                 embedding = rival.embed(cells, seed)
@@ -202,6 +225,38 @@ def rival_runner(blind: Path, input_kind: InputKind) -> Callable[[Rival, int | N
             cells.obs_names.astype(int).to_numpy(),
             sum(taken["seconds"] for taken in stages.values()),
             max(taken["peak_memory_mb"] for taken in stages.values()),
+            f"{package} {version(package)}",
         )
+
+    return find
+
+
+def program_runner(
+    blind: Path, folder: Path, input_kind: InputKind, options: dict[str, str]
+) -> Callable[[Program, int | None, int], Found]:
+    """A function (program, k, seed) -> Found that writes the files for programs once for each number of cells.
+
+    Seconds are those that the program counts itself, when its libraries are loaded. A run that fails has them as well,
+    so that one that took long is not tried with every seed.
+    """
+    cells = None
+
+    def find(program: Program, k: int | None, seed: int) -> Found:
+        nonlocal cells
+        if cells is None:
+            cells = rivals.read_cells(str(blind), input_kind)
+        most = int(float(options["max_cells"])) if "max_cells" in options else program.max_cells
+        chosen = sampled(cells.n_obs, most)
+        exchange = folder / f"exchange-{len(chosen)}"
+        if not exchange.exists():
+            exchange.mkdir()
+            write_exchange(cells[chosen], exchange, input_kind)
+        rows = cells.obs_names.astype(int).to_numpy()[chosen]
+        start = time.perf_counter()
+        try:
+            found = run_program(program, exchange, k, seed, options, n_cells=len(chosen))
+        except ProgramError as error:
+            return Found(np.array([]), rows, time.perf_counter() - start, 0.0, failure=str(error))
+        return Found(found.labels, rows, found.seconds, found.memory, found.version)
 
     return find

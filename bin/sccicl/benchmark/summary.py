@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .methods import METHODS, TRACKS
+from .methods import TITLES, TRACKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,24 +13,32 @@ if TYPE_CHECKING:
 METRICS = ("ari", "nmi", "ami", "acc", "n_clusters", "seconds", "peak_memory_mb")
 GROUP = ["track", "method", "setting", "dataset"]
 ALL = "(all)"
+# Methods in the order of tables
+ORDER = list(TITLES.values())
+# Share of the data sets that a method must have to be ranked: one that lacks many would leave few for all the others.
+ENOUGH = 0.75
 
 
 class Ranks(NamedTuple):
-    """`mean` rank by method, best first; `p` of Friedman's test; `critical_difference` (Nemenyi); `n_datasets`."""
+    """`mean` rank by method, best first; `p` of Friedman's test; `critical_difference` (Nemenyi); `n_datasets`.
+
+    `left_out` are methods with too few data sets.
+    """
 
     mean: "pd.Series"
     p: float
     critical_difference: float
     n_datasets: int
+    left_out: tuple[str, ...] = ()
 
 
 def in_order(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Rows in the order of track, method (as in METHODS), setting, data set and seed."""
+    """Rows in the order of track, method (as in ORDER), setting, data set and seed."""
     import pandas as pd
 
     ordered = table.copy()
     ordered["track"] = pd.Categorical(table["track"], TRACKS)
-    ordered["method"] = pd.Categorical(table["method"], list(METHODS))
+    ordered["method"] = pd.Categorical(table["method"], ORDER)
     keys = [name for name in (*GROUP, "seed") if name in table]
     ordered = ordered.sort_values(keys, kind="stable", ignore_index=True)
     return ordered.astype({"track": str, "method": str})
@@ -66,13 +74,14 @@ def by_dataset(summary: "pd.DataFrame", track: str, column: str = "ari_mean") ->
     """Data sets x methods of one track, without the studies; NaN where there is no result."""
     rows = summary[(summary["track"] == track) & (summary["setting"] == "") & (summary["dataset"] != ALL)]
     table = rows.pivot(index="dataset", columns="method", values=column)
-    return table[[name for name in METHODS if name in table]]
+    return table[[name for name in ORDER if name in table]]
 
 
 def ranks(table: "pd.DataFrame") -> Ranks | None:
     """Mean ranks over data sets that have every method, with the critical difference at 5 % (Demšar 2006).
 
-    None where there are fewer than three methods or data sets.
+    Methods with results for less than three quarters of the data sets are left out. None where there are fewer than
+    three methods or data sets.
 
     Parameters
     ----------
@@ -81,14 +90,16 @@ def ranks(table: "pd.DataFrame") -> Ranks | None:
     """
     from scipy.stats import friedmanchisquare, studentized_range
 
-    table = table.dropna()
+    enough = table.notna().mean() >= ENOUGH
+    left_out = tuple(table.columns[~enough])
+    table = table.loc[:, enough].dropna()
     n_datasets, n_methods = table.shape
     if n_datasets < 3 or n_methods < 3:
         return None
     mean = table.rank(axis=1, ascending=False).mean().sort_values()
     p = float(friedmanchisquare(*(table[name] for name in table)).pvalue)
     q = studentized_range.ppf(0.95, n_methods, np.inf) / np.sqrt(2)
-    return Ranks(mean, p, float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_datasets))), n_datasets)
+    return Ranks(mean, p, float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_datasets))), n_datasets, left_out)
 
 
 def cliques(found: Ranks) -> list[tuple[str, str]]:
