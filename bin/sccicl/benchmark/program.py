@@ -323,6 +323,7 @@ def _family(process: "subprocess.Popen[bytes]") -> Iterator[Callable[[], float]]
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 member.kill()
         process.wait()
+        psutil.wait_procs(seen, timeout=5)
 
 
 def _last_line(log: Path) -> str:

@@ -6,7 +6,8 @@ genes; variational autoencoders with two decoders, trained several times, give e
 clustering of the graph of nearest neighbours by Pearson's correlation; the partitions are joined.
 
 Ours, and not the paper's: partitions are joined by average linkage of how often cells share a cluster, where the paper
-has a weighted meta-clustering; k has to be given.
+has a weighted meta-clustering; genes are chosen by weight times spread, where the paper has the weights; sizes, rates
+and epochs that the text leaves open are our choice; k has to be given.
 """
 
 from typing import TYPE_CHECKING
@@ -41,9 +42,11 @@ def scaled(counts: np.ndarray) -> np.ndarray:
 
 
 def gene_scores(x: "torch.Tensor", seed: int) -> "torch.Tensor":
-    """Standard deviation over the parts of a gene's weights in an encoder that is not negative, (genes,).
+    """How differently a gene adds to the parts of an encoder whose weights are not negative, (genes,).
 
-    One linear layer of 32 units encodes, one decodes; the loss is the mean squared error.
+    One linear layer of 32 units encodes, one decodes; the loss is the mean squared error. The score is the standard
+    deviation of a gene's weights, times that of its values: Adam's steps are as long for a gene that one cell has as
+    for one that all have, so that weights alone would choose genes that hardly any cell expresses.
     """
     import torch
 
@@ -57,7 +60,7 @@ def gene_scores(x: "torch.Tensor", seed: int) -> "torch.Tensor":
         _step(loss, optimiser)
         with torch.no_grad():
             encode.weight.clamp_(min=0)
-    return encode.weight.detach().std(0)
+    return encode.weight.detach().std(0) * x.std(0)
 
 
 def _batches(x: "torch.Tensor", epochs: int):
