@@ -14,7 +14,7 @@ export NXF_JVM_ARGS ?= -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 \
           --custom-compile-command 'make lock' --constraints scripts/constraints.in pyproject.toml
 
-BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
+BENCHMARK_OPTIONS = $(foreach name,SEEDS TRACKS METHODS SETS STUDIES LIMIT,$(if $($(name)),--benchmark_$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo benchmark bench aligners test lint format test-unit test-browser test-pipeline test-slurm \
@@ -30,11 +30,12 @@ demo: setup ## cluster 700 real blood cells through Nextflow; no download of dat
 	@nextflow run . -profile test --outdir '$(OUTDIR)' -ansi-log false
 	@python scripts/show_demo.py '$(OUTDIR)'
 
-benchmark: setup ## compare with other methods: DATA=folder of h5ad [SEEDS=5 TRACKS= METHODS= SETS= STUDIES=lambda,epochs]
+benchmark: setup ## compare with other methods: DATA=folder of h5ad [SEEDS=5 TRACKS= METHODS= SETS= STUDIES= PROGRAMS=toml LIMIT=600]
 	@test -d '$(DATA)' || { echo 'ERROR: DATA=$(DATA) is no folder: make benchmark DATA=folder of h5ad files' >&2; exit 2; }
 	@# From a folder of its own, where -resume finds the last benchmark whatever else was run since.
-	@mkdir -p results/benchmark && data=$$(realpath '$(DATA)') && cd results/benchmark && nextflow run '$(CURDIR)' -resume \
-	    --benchmark "$$data" --outdir '$(CURDIR)/results/benchmark' $(BENCHMARK_OPTIONS)
+	@mkdir -p results/benchmark && data=$$(realpath '$(DATA)') && programs=$$(realpath '$(or $(PROGRAMS),/)') && \
+	    cd results/benchmark && nextflow run '$(CURDIR)' -resume --benchmark "$$data" \
+	    --outdir '$(CURDIR)/results/benchmark' $(if $(PROGRAMS),--benchmark_programs "$$programs") $(BENCHMARK_OPTIONS)
 
 bench: setup ## speed and memory against a naive implementation: JSON and a plot in results/bench [BENCH='--parts step,memory']
 	python benchmarks/bench.py $(BENCH)

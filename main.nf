@@ -18,7 +18,10 @@ workflow {
     }
     else if (parameters.benchmark) {
         checkAndRecord(parameters)
-        BENCHMARK(file(parameters.benchmark, type: 'dir', glob: false, checkIfExists: true))
+        BENCHMARK(
+            file(parameters.benchmark, type: 'dir', glob: false, checkIfExists: true),
+            parameters.benchmark_programs ? file(parameters.benchmark_programs, glob: false, checkIfExists: true) : [],
+        )
         PIPELINE_COMPLETION("${parameters.outdir}/report.html")
     }
     else {

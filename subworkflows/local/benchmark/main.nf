@@ -9,10 +9,11 @@ include { BENCHMARK_REPORT } from '../../../modules/local/benchmark/report'
 workflow BENCHMARK {
     take:
     folder // path: h5ad files with the known cell types in obs["cell_type"]
+    programs // path: TOML file that says where programs of others are; [] without
 
     main:
     // What is to be run, one row for each task; `code` tells a task that has to be run anew from one that is done
-    BENCHMARK_PLAN(folder)
+    BENCHMARK_PLAN(folder, programs)
 
     ch_tasks = BENCHMARK_PLAN.out.plan
         .splitCsv(header: true, sep: '\t')

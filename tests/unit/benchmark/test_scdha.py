@@ -88,7 +88,9 @@ def test_partitions_are_joined_as_by_average_linkage_of_all_cells():
     assert (scdha.joined(np.tile(true[:, None], 9), 4) == true).all()
 
 
-def test_types_are_found_and_the_seed_decides(tmp_path):
+def test_types_are_found_and_the_seed_decides(tmp_path, monkeypatch):
+    monkeypatch.setattr(scdha, "N_BATCHES", 6)
+    monkeypatch.setattr(scdha, "N_GENES", 200)
     simulate_cells(120, 3, n_genes=300, seed=1).write_h5ad(tmp_path / "x.h5ad")
     cells = read_cells(str(tmp_path / "x.h5ad"), "counts")
     found = scdha.embeddings(cells, 0)

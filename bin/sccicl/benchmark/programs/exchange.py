@@ -115,6 +115,13 @@ def without_gpu():
     torch.nn.Module.cuda = lambda self, *_args, **_options: self
 
 
+def _empty_class(name):
+    """What a name of an empty module is: `from PIL import ImageFilter` and classes that are made of it work."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return type(name, (), {})
+
+
 def empty_modules(*names):
     """Put an empty module in the place of every package that is missing and is imported for plots only."""
     for name in names:
@@ -122,8 +129,7 @@ def empty_modules(*names):
             importlib.import_module(name)
         except ImportError:
             module = types.ModuleType(name)
-            # `from PIL import ImageFilter` and the like find something.
-            module.__getattr__ = lambda _name: None
+            module.__getattr__ = _empty_class
             sys.modules[name] = module
             parent, _, child = name.rpartition(".")
             if parent:

@@ -1,3 +1,5 @@
+include { quoted } from '../../functions'
+
 process BENCHMARK_PLAN {
     label 'process_single'
     // What is installed may have changed since: a second, and the plan is up to date.
@@ -10,6 +12,7 @@ process BENCHMARK_PLAN {
 
     input:
     path(folder, stageAs: 'data')
+    path(programs, stageAs: 'programs/*')
 
     output:
     path "plan.tsv", emit: plan
@@ -21,15 +24,16 @@ process BENCHMARK_PLAN {
 
     script:
     def args = task.ext.args ?: ''
+    def options = programs ? "--programs ${quoted(programs)}" : ''
     """
-    cicl_benchmark.py plan data ${args}
+    cicl_benchmark.py plan data ${options} ${args}
     """
 
     stub:
     """
-    printf 'dataset\\tinput_kind\\tmethods\\ttracks\\tseeds\\tsetting\\tcode\\tgroup\\tstudy\\n' > plan.tsv
+    printf 'dataset\\tinput_kind\\tmethods\\ttracks\\tseeds\\tsetting\\toptions\\tcode\\tgroup\\tstudy\\tpaper\\twhole\\n' > plan.tsv
     for h5ad in data/*.h5ad; do
-        printf '%s\\tcounts\\tcicl\\tgiven\\t0\\t\\tstub\\t\\t\\n' "\$(basename "\$h5ad" .h5ad)" >> plan.tsv
+        printf '%s\\tcounts\\tcicl\\tgiven\\t0\\t\\t\\tstub\\t\\t\\t\\t\\n' "\$(basename "\$h5ad" .h5ad)" >> plan.tsv
     done
     touch left_out.tsv
     """

@@ -15,6 +15,7 @@ process BENCHMARK_REPORT {
     path "groups.tsv", emit: groups
     path "paired.tsv", emit: paired
     path "folds.tsv", optional: true, emit: folds
+    path "paper.tsv", optional: true, emit: paper
     path "report.html", emit: html
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
 

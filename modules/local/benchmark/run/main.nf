@@ -25,6 +25,8 @@ process BENCHMARK_RUN {
         meta.tracks.tokenize(',').collect { track -> "--track ${track}" },
         meta.seeds.tokenize(',').collect { seed -> "--seed ${seed}" },
         meta.setting.tokenize(';').collect { setting -> "--setting ${setting}" },
+        // The plan refuses values with quotes.
+        meta.options.tokenize(';').collect { option -> "--program-option '${option}'" },
     ].flatten().join(' ')
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
