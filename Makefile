@@ -87,6 +87,7 @@ package: setup ## wheel and source archive in dist/
 
 test-full: setup lint ## everything in `make test`, and the slow tests
 	@scripts/install-aligners.sh all
+	@scripts/install-seurat.sh
 	python -m pytest -q -n 2 tests/unit tests/robustness tests/results
 	python -m pytest -q tests/browser tests/pipeline
 

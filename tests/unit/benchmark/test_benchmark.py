@@ -223,9 +223,12 @@ def test_plan_has_every_method_set_track_and_seed(folder):
 
 def test_plan_leaves_out_what_cannot_run(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("sccicl.benchmark.plan.find_spec", lambda package: None)
-    told = benchmark("plan", folder, "--tracks", "given", "--seeds", 1, "--outdir", tmp_path).output
+    asked = ["--tracks", "given", "--seeds", 1, "--methods", "cicl,leiden-1,scvi-kmeans,scvi-leiden,clear"]
+    told = benchmark("plan", folder, *asked, "--outdir", tmp_path).output
     assert "scvi-kmeans is left out: the Python package scvi is not installed" in told
-    assert [row["method"] for row in rows_of(tmp_path / "left_out.tsv")] == ["leiden-1", "scvi-kmeans", "scvi-leiden"]
+    assert "CLEAR is left out: --benchmark_programs does not give its folder" in told
+    left_out = ["leiden-1", "scvi-kmeans", "scvi-leiden", "clear"]
+    assert [row["method"] for row in rows_of(tmp_path / "left_out.tsv")] == left_out
     assert not any("scvi" in row["methods"] for row in rows_of(tmp_path / "plan.tsv"))
 
 
@@ -255,6 +258,7 @@ def test_parameters_of_the_variants():
 def test_code_version_tells_methods_apart():
     assert code_version("cicl") != code_version("cicl-instance") != code_version("pca20-kmeans")
     assert code_version("pca20-kmeans") == code_version("leiden-1")
+    assert code_version("sc3s") != code_version("secuer") != code_version("seurat")
 
 
 def test_code_version_changes_with_every_folder_that_matters(tmp_path):
@@ -265,7 +269,8 @@ def test_code_version_changes_with_every_folder_that_matters(tmp_path):
     assert before == code_version("cicl")
     for folder in sorted({path.parent for path in package.rglob("*.py")} - {package}):
         (folder / "more.py").write_text("x = 1")
-        matters = folder.name not in ("benchmark", "cli", "count", "downstream", "report")
+        top = folder.relative_to(package).parts[0]
+        matters = top not in ("benchmark", "cli", "count", "downstream", "report")
         assert (code_version("cicl", engine=package) != before) == matters, folder.name
         (folder / "more.py").unlink()
     for name in ("downstream/metrics.py", "benchmark/run.py"):
@@ -327,7 +332,8 @@ def synthetic(n_sets: int = 6, n_seeds: int = 3) -> pd.DataFrame:
                 scores = dict.fromkeys(("ari", "nmi", "ami", "acc"), ari)
                 n_cells = 100 * (dataset + 1)
                 run = dict(zip(COLUMNS, (f"set{dataset}", name, setting, track, seed, n_cells, 5, 5 + i), strict=False))
-                table.append({**run, **scores, "seconds": 2.0 * value, "peak_memory_mb": 300.0})
+                told = {"cells_used": n_cells, "version": f"{name} 1", "failure": ""}
+                table.append({**run, **scores, "seconds": 2.0 * value, "peak_memory_mb": 300.0, **told})
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
@@ -353,6 +359,14 @@ def test_ranks_and_critical_difference():
     assert found.critical_difference == pytest.approx(2.569 * np.sqrt(4 * 5 / 60), abs=1e-3)
     assert cliques(found) == [("a", "c"), ("c", "b"), ("b", "d")]
     assert ranks(table.iloc[:2]) is None and ranks(table[["a", "b"]]) is None
+
+
+def test_a_method_with_few_sets_is_not_ranked():
+    table = pd.DataFrame(np.tile([0.9, 0.5, 0.7, 0.1], (10, 1)), columns=list("abcd"))
+    table.loc[:2, "b"] = np.nan
+    table.loc[9, "d"] = np.nan
+    found = ranks(table)
+    assert found.left_out == ("b",) and list(found.mean.index) == ["a", "c", "d"] and found.n_datasets == 9
 
 
 def test_report_from_results(tmp_path):
@@ -383,6 +397,34 @@ def test_report_from_results(tmp_path):
         assert told in page
     assert "kmeans-medoid on set1, k given, seed 0,1" in page and "cicl on set1, k given, seed 9" in page
     assert page.count("no result</li>") == 2 and "src=" not in page.split("</script>")[-1]
+
+
+def test_report_says_what_failed_which_version_and_what_was_sampled(tmp_path):
+    (tmp_path / "tables").mkdir()
+    results = synthetic(4, 2)
+    more = results.query("method == 'pca20-kmeans'").assign(method="graphscc", version="commit abc1234", cells_used=50)
+    failed = more.query("dataset == 'set3'").assign(failure="it took more than 600 s, the limit")
+    failed[["ari", "nmi", "ami", "acc", "n_clusters", "seconds", "peak_memory_mb"]] = ""
+    table = pd.concat([results, more.query("dataset != 'set3'"), failed])
+    table.to_csv(tmp_path / "tables" / "a.tsv", sep="\t", index=False)
+    benchmark("report", tmp_path / "tables", "--outdir", tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "GraphSCC on set3, k given, seed 0, 1: it took more than 600 s, the limit</li>" in page
+    assert "commit abc1234" in page and "3 sampled" in page and "Peak memory against cells" in page
+    rows = rows_of(tmp_path / "results.tsv")
+    kept = [row for row in rows if row["method"] == "GraphSCC"]
+    assert len(kept) == 8 and [row["ari"] for row in kept if row["dataset"] == "set3"] == ["", ""]
+    summary = {row["dataset"]: row for row in rows_of(tmp_path / "summary.tsv") if row["method"] == "GraphSCC"}
+    assert set(summary) == {"set0", "set1", "set2", ALL} and summary[ALL]["n_datasets"] == "3"
+    lost = [row for row in rows_of(tmp_path / "paired.tsv") if row["rival"] == "GraphSCC"]
+    assert lost and all(row["n_datasets"] == "3" for row in lost)
+
+
+def test_report_where_every_run_failed(tmp_path):
+    results = synthetic(1, 1).assign(failure="no R")
+    results[["ari", "nmi", "ami", "acc", "n_clusters", "seconds", "peak_memory_mb"]] = ""
+    results.to_csv(tmp_path / "a.tsv", sep="\t", index=False)
+    assert "every run failed" in benchmark("report", tmp_path, "--outdir", tmp_path, code=2).stderr
 
 
 def test_report_of_one_method_on_one_set(tmp_path):

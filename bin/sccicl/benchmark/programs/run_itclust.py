@@ -50,7 +50,8 @@ np.random.seed(exchange.seed)
 tf.set_random_seed(exchange.seed)
 counts, genes, types = read_source(exchange.options["source"], exchange.options.get("label", "cell_type"))
 own = exchange.genes()
-shared = len(set(genes) & set(own))
+# ItClust compares names in capitals, so that mouse and human share some.
+shared = len({name.upper() for name in genes} & {name.upper() for name in own})
 if shared < 100:
     sys.exit(f"the source shares {shared} gene names with this data set: ItClust needs a source of the same kind")
 source = AnnData(counts.astype("float32"))
