@@ -153,8 +153,10 @@ def report(folder: Path, plan_file: Path | None, left_out_file: Path | None, out
 
     # Runs that failed have no numbers.
     empty = {name: [""] for name in METRICS}
+    text = dict.fromkeys(("setting", "version", "failure"), str)
     tables = [
-        pd.read_csv(table, sep="\t", keep_default_na=False, na_values=empty) for table in sorted(folder.glob("*.tsv"))
+        pd.read_csv(table, sep="\t", keep_default_na=False, na_values=empty, dtype=text)
+        for table in sorted(folder.glob("*.tsv"))
     ]
     if not any(map(len, tables)):
         raise InputError(f"there is no result in the folder {folder}: run something first")

@@ -23,9 +23,6 @@ def test_the_printed_table_has_25_sets_and_the_means_of_the_text():
     nmi = [float(row["CICL"]) for row in rows if row["metric"] == "nmi"]
     # "our method obtains the best ARI (0.7757) and NMI (0.8057) on the 25 datasets"
     assert np.mean(ari) == pytest.approx(0.7757, abs=1e-4) and np.mean(nmi) == pytest.approx(0.8057, abs=1e-4)
-    # "CICL surpasses scDHA by 13.87% ... in terms of ARI"
-    scdha = [float(row["scDHA"]) for row in rows if row["metric"] == "ari"]
-    assert np.mean(ari) / np.mean(scdha) == pytest.approx(1.1387, abs=2e-3)
     assert set(PRINTED) <= set(METHODS) and set(PRINTED.values()) <= set(rows[0])
 
 
