@@ -379,6 +379,7 @@ from evaluation import eva
 parser = argparse.ArgumentParser(); parser.add_argument("--name"); args = parser.parse_args()
 table = pd.read_csv("data/" + args.name + ".csv", header=None, index_col=0, low_memory=False)
 assert list(table.index[:3]) == ["sample_labels", "cell_label", "cluster_labels"]
+assert (table.loc["sample_labels"].astype(int).to_numpy() == np.arange(table.shape[1])).all()
 y = table.loc["cell_label"].astype(int).to_numpy()
 assert (y == np.arange(len(y)) % len(set(y))).all(), "a type"
 x = table.iloc[3:].astype(np.float).to_numpy().T

@@ -41,7 +41,7 @@ cells = exchange.variable_genes()
 genes = cells.X.toarray().T
 os.mkdir("data")
 with open("data/x.csv", "w", encoding="utf-8") as file:
-    names = [f"cell{i}" for i in range(cells.n_obs)]
+    names = [str(i) for i in range(cells.n_obs)]  # of whole numbers too
     placeholders = [str(i % exchange.k) for i in range(cells.n_obs)]
     file.write(",".join(["sample_labels", *names]) + "\n")
     file.write(",".join(["cell_label", *placeholders]) + "\n")
