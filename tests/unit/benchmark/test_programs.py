@@ -430,7 +430,7 @@ def test_adapter_of_a_checkout(cells, checkout, tmp_path, monkeypatch, name):
     assert reason(PROGRAMS[name], options) is None
     before = sorted(os.listdir(options["folder"]))
     (row,) = run(cells, (name,), ("given",), (1,), options=options)
-    assert row["failure"] == "" and row["ari"] > 0.9 and row["n_clusters"] == 3 and row["version"].startswith("commit")
+    assert row["failure"] == "" and row["ari"] > 0.9 and row["n_clusters"] == 3 and row["version"].startswith("files ")
     assert sorted(os.listdir(options["folder"])) == before, "the user's checkout is changed"
 
 
@@ -465,7 +465,7 @@ def test_the_commit_of_a_checkout_is_the_version(tmp_path):
     finally:
         sys.path.pop(0)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
-    assert commit_of(str(tmp_path / "none")) == "commit not known"
+    assert commit_of(str(tmp_path / "none")) == "files e3b0c442"  # SHA-256 of nothing
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / "x").write_text("")
     subprocess.run([*git, "add", "x"], check=True)

@@ -3,6 +3,8 @@
 Runs in Python 3.7 too, for programs that are as old as that; packages are imported where they are used.
 """
 
+import glob
+import hashlib
 import importlib
 import os
 import runpy
@@ -91,7 +93,15 @@ def version_of(package):
 
 
 def commit_of(folder):
-    """The commit of a checkout; without git, that it is not known."""
+    """The commit of a checkout; of a folder without one, the digest of its Python files."""
+    digest = hashlib.sha256()
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "**", "*.py"), recursive=True)):
+        with open(path, "rb") as file:
+            digest.update(file.read())
+    files = "files " + digest.hexdigest()[:8]
+    # A folder inside another checkout would be given the commit of that.
+    if not os.path.exists(os.path.join(folder, ".git")):
+        return files
     try:
         found = subprocess.run(
             ["git", "-C", folder, "describe", "--always", "--dirty", "--exclude", "*"],
@@ -101,7 +111,7 @@ def commit_of(folder):
         )
         return "commit " + found.stdout.decode().strip()
     except (OSError, subprocess.CalledProcessError):
-        return "commit not known"
+        return files
 
 
 def without_gpu():
