@@ -1,4 +1,4 @@
-"""scDHA, written anew from its paper, not from its code: "scDHA (reimplemented)" in the tables.
+"""scDHA, written anew from descriptions of it: "scDHA (reimplemented)" in the tables.
 
 Tran et al. (2021), Fast and precise single-cell data analysis using a hierarchical autoencoder, Nature Communications
 12:1029, doi:10.1038/s41467-021-21312-2. Cells are scaled to 0..1; an autoencoder whose encoder is not negative picks

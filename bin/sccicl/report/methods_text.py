@@ -127,9 +127,9 @@ def _pseudo_labels(params: dict[str, Any]) -> str:
             "its neighbours in a graph of shared nearest neighbours of all four. The cells were clustered by linkage "
             "between centroid and Ward linkage (Ward 1963), by Ward linkage along a neighbour graph, and by Leiden "
             "communities (Traag et al. 2019) of two graphs, each with all scalings and with one of them left out. Of "
-            "the half of these partitions with the smallest generalised variance within clusters (Friedman "
-            "and Rubin 1967), the one most similar to the others gave the first pseudo-labels. K-means in the embedding, started from the previous centroids, "
-            "updated them in every epoch."
+            "the half of these partitions with the smallest generalised variance within clusters (Friedman and Rubin "
+            "1967), the one most similar to the others gave the first pseudo-labels. K-means in the embedding, "
+            "started from the previous centroids, updated them in every epoch."
         ),
     }.get(str(params.get("pseudo_labels")), "")
 
