@@ -47,13 +47,13 @@ class Ensemble:
     def __init__(self, features: Features, *, seed: int = 0, checkpoint: Checkpoint | None = None):
         self.n_cells = features.n_cells
         self.chosen = random_sample(features.n_cells, ENSEMBLE_CELLS, seed=seed)
-        self._features, self._seed = features, seed
+        self._features, self.seed = features, seed
         self._checkpoint = checkpoint or Checkpoint(None)
 
     @cached_property
     def views(self) -> list["View"]:
         """All blocks of components together, then all but one of them in turn."""
-        return views_of(self._blocks, self._seed)
+        return views_of(self._blocks, self.seed)
 
     @property
     def graph(self) -> sparse.csr_matrix:
@@ -69,7 +69,7 @@ class Ensemble:
     def _make_blocks(self) -> list[torch.Tensor]:
         is_whole = len(self.chosen) == self.n_cells
         features = self._features if is_whole else self._features.subset(self.chosen)
-        return [torch.from_numpy(block) for block in features.blocks(self._seed)]
+        return [torch.from_numpy(block) for block in features.blocks(self.seed)]
 
     def pseudo_labels(self, k: int, scores: np.ndarray) -> np.ndarray:
         """Pseudo-labels (cells,) 0..k-1 by `consensus` of all partitions; fewer than k where cells are identical.
@@ -90,19 +90,19 @@ class Ensemble:
         return everywhere
 
     @cached_property
-    def _sampled_views(self) -> list["View"]:
-        rows = random_sample(len(self.chosen), AGREEMENT_CELLS, seed=self._seed)
-        return self.views if len(rows) == len(self.chosen) else views_of([b[rows] for b in self._blocks], self._seed)
+    def sampled_views(self) -> list["View"]:
+        """The same views of at most 1,500 cells, a random sample of those of the ensemble."""
+        rows = random_sample(len(self.chosen), AGREEMENT_CELLS, seed=self.seed)
+        return self.views if len(rows) == len(self.chosen) else views_of([b[rows] for b in self._blocks], self.seed)
 
     def mean_pairwise_ari(self, k: int) -> float:
-        """Mean adjusted Rand index of any two views' partitions into k that were cut in the same way.
+        """Mean adjusted Rand index of any two partitions into k, of all views and ways to cut.
 
         Of more than 1,500 cells a random 1,500 are cut.
         """
         if k == 1:
             return 1.0
-        ways = zip(*(view.cuts.into(k) for view in self._sampled_views), strict=True)
-        return float(np.mean([mean_rand_index(partitions) for partitions in ways]))
+        return mean_rand_index([labels for view in self.sampled_views for labels in view.cuts.into(k)])
 
 
 class View:

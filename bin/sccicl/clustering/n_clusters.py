@@ -4,9 +4,9 @@ Two clusters are two only if genes that did not make them tell them apart. Cells
 and pairs of clusters are merged until, in the other half, the cells of every pair lie nearer to their own centroid.
 Noise that a clustering cuts through is not found again in other genes, so a sample without structure ends at k = 1.
 
-These merges say whether there are clusters at all. About how many there are, the communities of the graph of shared
-nearest neighbours say. The number itself is one near to it at which different views of the cells are cut alike: one
-cluster too many, and each view cuts another type in two.
+These merges say whether there are clusters at all, and about how many; so do the communities of two graphs of shared
+nearest neighbours. The number itself is one near to the median of the three counts, at which different views of the
+cells are cut alike in every way: one cluster too many, and each cut divides another type in two.
 """
 
 import math
@@ -32,9 +32,9 @@ GENE_SPLITS = 2
 # end of a one-sided 95 % interval.
 SEPARABLE = 0.84
 CONFIDENCE_Z = 1.64
-LEIDEN_RESOLUTION = 0.3
+LEIDEN_RESOLUTIONS = {"components": 0.3, "blocks": 0.5}
 CRITERION = "share of cells that held-out genes put into the right one of the two least separable clusters"
-# Numbers of clusters within this share of the communities are compared, at most so many.
+# Numbers of clusters within this share of the median count are compared, at most so many.
 NEAR = 0.3
 MAX_COMPARED = 7
 # Mean adjusted Rand indices that differ by less are the same.
@@ -76,7 +76,8 @@ class KChoice:
     candidates, score
         Numbers of clusters, and the separability of the least separable pair of so many, the median over the splits.
     separable, communities
-        The two counts; `communities` is None where the sample has no structure.
+        The counts of clusters that held-out genes separate, and of communities of either graph (see `n_communities`),
+        None where the sample has no structure.
     compared, agreement
         Numbers of clusters, and how alike the views of the ensemble are cut into so many (mean adjusted Rand index).
     """
@@ -86,7 +87,7 @@ class KChoice:
     candidates: list[int] | None = None
     score: list[float] | None = None
     separable: int | None = None
-    communities: int | None = None
+    communities: list[int] | None = None
     compared: list[int] | None = None
     agreement: list[float] | None = None
 
@@ -100,9 +101,9 @@ def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | Non
     """Number of clusters and the evidence for it.
 
     It is 1 where held-out genes separate no two clusters, or hardly better than in cells that differ by chance and
-    depth only. Otherwise the communities of the graph of shared nearest neighbours in the joined components (Leiden,
-    resolution 0.3) say about how many there are. Of the numbers within 30 % of them those are compared into which the
-    views of the ensemble are cut most alike, to within 0.02; the estimate is the one nearest to the communities.
+    depth only. Otherwise the numbers within 30 % of the median of three counts are compared: clusters that held-out
+    genes separate, and communities of two graphs. Of those into which the views of the ensemble are cut most alike, to
+    within 0.02, the estimate is the one nearest to that median.
 
     Parameters
     ----------
@@ -130,11 +131,12 @@ def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | Non
     evidence = {"criterion": CRITERION, "candidates": candidates, "score": score, "separable": separable}
     if separable == 1 or not _beats_chance(features, runs, seed):
         return KChoice(1, **evidence)
-    communities = n_communities(ensemble, seed=seed)
-    compared = numbers_near(communities)
+    communities = n_communities(ensemble)
+    middle = int(np.median([separable, *communities]))
+    compared = numbers_near(middle)
     agreement = [ensemble.mean_pairwise_ari(k) for k in compared]
     return KChoice(
-        most_agreed(compared, agreement, near=communities),
+        most_agreed(compared, agreement, near=middle),
         **evidence,
         communities=communities,
         compared=compared,
@@ -246,15 +248,19 @@ def _beats_chance(features: Features, runs: list[Merges], seed: int) -> bool:
     return bool(misplaced <= MISPLACED_RATIO * misplaced_by_chance)
 
 
-def n_communities(ensemble: Ensemble, *, seed: int = 0) -> int:
-    """Leiden communities of the joined components' shared-neighbour graph that hold at least 0.5 % of the cells.
+def n_communities(ensemble: Ensemble) -> list[int]:
+    """Leiden communities that hold at least 0.5 % of the cells, of two shared-neighbour graphs.
 
-    Of more than 2,500 cells those of a random 2,500.
+    That of the joined components at resolution 0.3, and that of all blocks at 0.5; of more than 1,500 cells those of a
+    random 1,500.
     """
-    x = ensemble.views[0].components
-    x = x[random_sample(len(x), CELLS, seed=seed)]
-    size = np.bincount(Communities(shared_neighbour_graph(x), seed=seed).at(LEIDEN_RESOLUTION))
-    return max(1, int((size >= SMALLEST_SHARE * size.sum()).sum()))
+    view = ensemble.sampled_views[0]
+    graphs = {"components": shared_neighbour_graph(view.components), "blocks": view.graph}
+    found = []
+    for name, resolution in LEIDEN_RESOLUTIONS.items():
+        size = np.bincount(Communities(graphs[name], seed=ensemble.seed).at(resolution))
+        found.append(max(1, int((size >= SMALLEST_SHARE * size.sum()).sum())))
+    return found
 
 
 def _curve(runs: list[Merges]) -> tuple[list[int], list[float]]:

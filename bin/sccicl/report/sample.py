@@ -123,18 +123,18 @@ class ClusteredSample:
             found = "do not separate even two clusters" if separable == 1 else found
             genes = "genes that were not used for clustering"
             return f"No clusters were found: {genes} {found}. All cells are in one cluster."
-        communities = int(self.k["communities"])
+        communities = " and ".join(str(int(n)) for n in np.atleast_1d(self.k["communities"]))
         counts = (
-            f"Genes that were not used for clustering support {separable} clusters, and the shared-neighbour graph has "
-            f"{communities} communit{'y' if communities == 1 else 'ies'}. "
+            f"Genes that were not used for clustering support {separable} clusters. Communities of shared-neighbour "
+            f"graphs: {communities}. "
         )
         if self.k_agreement is None:
-            return counts + "The estimate is the number of communities."
+            return counts + "The estimate is their median."
         compared = self.k_agreement[0]
         chosen = int(self.k.get("requested", self.k["n_clusters"]))
         return counts + (
-            f"Among {compared.min()} to {compared.max()} clusters, {chosen} were reproduced most consistently when "
-            "one scaling was left out (to within 0.02)."
+            f"Among {compared.min()} to {compared.max()} clusters, {chosen} were reproduced most consistently across "
+            "scalings and ways to cluster (to within 0.02)."
         )
 
     @property

@@ -280,9 +280,9 @@ def test_methods_paragraph_is_true_to_the_preset(preset, told, untold):
 def test_evidence_for_the_number_of_clusters_in_words(tmp_path):
     adata = clustered()
     text = page_of(write_report([(adata, metrics(adata))], tmp_path / "page.html")).text
-    assert "support 9 clusters, and the shared-neighbour graph has 13 communities" in text
+    assert "support 9 clusters. Communities of shared-neighbour graphs: 13 and 11." in text
     assert (
-        "Among 8 to 14 clusters, 11 were reproduced most consistently when one scaling was left out (to within "
+        "Among 8 to 14 clusters, 11 were reproduced most consistently across scalings and ways to cluster (to within "
         f"{SAME_AGREEMENT})" in text
     )
 
