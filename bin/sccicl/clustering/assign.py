@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..model.kmeans import kmeans, means
+from ..model.kmeans import assign, kmeans, means
 from ..model.pseudo_labels import student_t
 
 
@@ -19,7 +19,9 @@ class Clusters(NamedTuple):
 
 
 def cluster(h: Tensor, k: int, *, start: Tensor | None = None, student_df: float = 1.0, seed: int = 0) -> Clusters:
-    """K-means on the embedding (paper Algorithm 1, clustering phase); fewer than k clusters where cells are identical.
+    """Clusters of the embedded cells (paper Algorithm 1, clustering phase); fewer than k where cells are identical.
+
+    K-means, the best of 20 random starts, or, where there are pseudo-labels of all cells, the nearest of their means.
 
     The confidence of a cell is q_ij of its own cluster, rescaled so that an even share 1/k is 0.
 
@@ -28,13 +30,17 @@ def cluster(h: Tensor, k: int, *, start: Tensor | None = None, student_df: float
     h
         Embedded cells, (cells, features).
     start
-        Pseudo-labels (cells,) whose centroids K-means starts from; by default it is the best of 20 random starts.
+        Pseudo-labels (cells,) that the encoder was trained with.
     """
-    init = None if start is None else means(h, start, k)[0]
-    result = kmeans(h, k, seed=seed, n_init=20, init=init)
-    size = torch.bincount(result.labels, minlength=k)
+    if start is None:
+        found = kmeans(h, k, seed=seed, n_init=20)
+        centroids, labels = found.centroids, found.labels
+    else:
+        centroids = means(h, start, k)[0]
+        labels = assign(h, centroids)[0]
+    size = torch.bincount(labels, minlength=k)
     order = size.argsort(descending=True, stable=True)
-    centroids = result.centroids[order[: int((size > 0).sum())]]
+    centroids = centroids[order[: int((size > 0).sum())]]
     labels, confidence = assign_clusters(h, centroids, student_df)
     return Clusters(labels, confidence, centroids.cpu().numpy())
 

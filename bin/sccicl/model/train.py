@@ -15,7 +15,7 @@ from .cell_loader import CellLoader
 from .checkpoint import Checkpoint, Progress
 from .distributed import World
 from .encoder import Encoder, PCAEncoder, ProjectionHead, new_encoder
-from .kmeans import kmeans, lloyd, means, refine
+from .kmeans import kmeans, refine
 from .minibatches import balanced_minibatches, minibatches, n_minibatches
 from .optimiser import Adam
 from .pseudo_labels import kmeans_pseudo_labels
@@ -69,9 +69,8 @@ def train(
     """Train the encoder on prepared cells.
 
     For every minibatch: pseudo-labels, two views, the loss on their projections, one step of Adam. The pseudo-labels
-    are from K-means on H = f(X) of the minibatch (the paper), or, where `pseudo_labels` are given, from all cells at
-    the start of every epoch, by one iteration of K-means from the centroids of those before. No label of a cell type is
-    known here.
+    are from K-means on H = f(X) of the minibatch (the paper), or `pseudo_labels`, which stay as they are: K-means would
+    divide big clusters and join small ones. No label of a cell type is known here.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def train(
     n_clusters
         k of the pseudo-labels.
     pseudo_labels
-        Pseudo-labels to start from, (cells,) 0..n_clusters-1.
+        Pseudo-labels to learn from, (cells,) 0..n_clusters-1.
     neighbours
         Nearest neighbours of every cell, (cells, neighbours); the second view of a cell is made of one of them. By
         default both are of the cell itself.
@@ -152,9 +151,6 @@ def train(
                 state.sums.zero_()
                 state.previous = state.pseudo_labels.clone()
                 state.order = state.shuffling.get_state()
-                if not per_minibatch and n_clusters > 1 and epoch > 0:
-                    h = embedded(cells.x)
-                    state.pseudo_labels.copy_(lloyd(h, means(h, state.pseudo_labels, n_clusters)[0], max_iter=1).labels)
             state.shuffling.set_state(state.order)
             if batches is None:
                 drawn = minibatches(len(x), config.batch_size, state.shuffling)

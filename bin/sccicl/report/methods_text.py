@@ -128,8 +128,7 @@ def _pseudo_labels(params: dict[str, Any]) -> str:
             "between centroid and Ward linkage (Ward 1963), by Ward linkage along a neighbour graph, and by Leiden "
             "communities (Traag et al. 2019) of two graphs, each with all scalings and with one of them left out. Of "
             "the half of these partitions with the smallest generalised variance within clusters (Friedman and Rubin "
-            "1967), the one most similar to the others gave the first pseudo-labels. K-means in the embedding, "
-            "started from the previous centroids, updated them in every epoch."
+            "1967), the one most similar to the others gave the pseudo-labels."
         ),
     }.get(str(params.get("pseudo_labels")), "")
 
@@ -171,9 +170,9 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     by = ""
     if any("separable" in result.k for result in results):
         by = (
-            " in two steps: the number of Leiden communities of the shared-neighbour graph (Traag et al. 2019) gave a "
-            "starting value, where held-out genes separated more than one cluster; near it, the number was chosen at "
-            "which partitions with one scaling left out agreed best (mean adjusted Rand index)"
+            " in two steps: the median of the number of clusters that held-out genes separate and of the numbers of "
+            "Leiden communities of two shared-neighbour graphs (Traag et al. 2019) gave a starting value; near it, the "
+            "number was chosen at which all these partitions agreed best (mean adjusted Rand index)"
         )
     number = {
         (True,): " The number of clusters was set beforehand.",
@@ -182,11 +181,10 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     if given == {True, False}:
         number = f" The number of clusters was set beforehand for some samples and estimated{by} for the others."
     seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
-    start = (
-        ", started from the centroids of the last pseudo-labels" if params.get("pseudo_labels") == "ensemble" else ""
-    )
     seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
-    return f"The embedded cells were clustered by K-means{start}{seed}.{number}"
+    if params.get("pseudo_labels") == "ensemble":
+        return f"Each embedded cell went to the nearest mean of the pseudo-labels{seed}.{number}"
+    return f"The embedded cells were clustered by K-means{seed}.{number}"
 
 
 def _scores(results: list[ClusteredSample]) -> str:

@@ -99,6 +99,9 @@ def test_given_pseudo_labels_and_neighbours(x, device):
     neighbours = torch.stack([(torch.arange(90) + 3) % 90, (torch.arange(90) + 6) % 90], 1)
     trained = train(apart, 3, config, pseudo_labels=truth, neighbours=neighbours, device=device, quiet=True)
     assert torch.equal(trained.pseudo_labels, truth)
+    unequal = (torch.arange(90) >= 85).long()  # K-means would rather have the three even clusters
+    kept = train(apart, 2, config, pseudo_labels=unequal, neighbours=neighbours, device=device, quiet=True)
+    assert torch.equal(kept.pseudo_labels, unequal)
     assert len(trained.history["epoch"]) == 4  # 3 minibatches an epoch, at least 11 steps
 
 

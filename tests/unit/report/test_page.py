@@ -232,7 +232,7 @@ def test_methods_paragraph():
     assert "version 0.1.0, using PyTorch 2.10.0" in text
     assert "500 most variable genes" in text
     assert "0.1 times a cluster-aware" in text
-    assert "where held-out genes separated more than one cluster" in text
+    assert "the number of clusters that held-out genes separate" in text
     # a number in which the samples differ is not stated for all
     assert "epochs" not in text
     assert methods_text([]) == ""
@@ -253,11 +253,11 @@ def test_methods_paragraph():
                 "500 most variable genes (by Cell Ranger's dispersion)",
                 "clipped at 10 standard deviations",
                 "setting a random 60% of its genes to their mean, the second one from a random one of its 5 nearest",
-                "generalised variance within clusters (Friedman and Rubin 1967) gave the first pseudo-labels",
+                "generalised variance within clusters (Friedman and Rubin 1967), the one most similar to the others gave the",
                 "of 2 layers that starts as the principal components was trained for 50 epochs",
                 "0.1 times an instance-wise contrastive loss plus a cluster-aware",
                 "supervised contrastive learning (Khosla et al. 2020), both at temperature 0.5",
-                "by K-means, started from the centroids of the last pseudo-labels",
+                "went to the nearest mean of the pseudo-labels",
             ],
             ["mapped to [0, 1]"],
         ),
