@@ -183,7 +183,7 @@ def test_files_of_the_steps_cluster_and_plot_in_another_order_of_cells(expected,
         table = pd.read_csv(tmp_path / f"{name}.clusters.csv", dtype={"cluster": str})
         assert list(table["barcode"]) == list(adata.obs_names) and list(table["cluster"]) == list(adata.obs["cicl"])
         assert (found[-1].X != adata.X).nnz == 0
-    for key in ("X_umap", "X_tsne", "cicl_partitions"):
+    for key in ("X_umap", "cicl_partitions"):
         np.testing.assert_array_equal(found[0].obsm[key][rows], found[1].obsm[key])
 
 

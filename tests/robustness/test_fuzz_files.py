@@ -294,7 +294,7 @@ TABLES = ["counts.csv", "counts.tsv", "tenx/matrix.mtx", "tenx/barcodes.tsv", "t
 def one_table(tables, name: str, wanted, monkeypatch) -> None:
     folder, readers = tables.folder, tables.readers
     # The figures themselves take seconds and are drawn of the clusters.
-    monkeypatch.setattr("sccicl.steps.plot.plot_to_files", lambda *_: None)
+    monkeypatch.setattr("sccicl.steps.plot.plot_to_files", lambda *_, **__: None)
     content, words = readers[name]
     path = folder / name
     path.write_bytes(edited(content, wanted))
@@ -307,7 +307,7 @@ def one_table(tables, name: str, wanted, monkeypatch) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_whole_tables_are_read(tables, name, monkeypatch):
     folder, readers = tables.folder, tables.readers
-    monkeypatch.setattr("sccicl.steps.plot.plot_to_files", lambda *_: None)
+    monkeypatch.setattr("sccicl.steps.plot.plot_to_files", lambda *_, **__: None)
     words = readers[name][1]
     assert outcome(*(folder / name if word == "{}" else word for word in words), "--outdir", folder / "whole") == 0
 

@@ -79,7 +79,9 @@ def plan(
     group_of, study_of = groups_and_studies(folder)
     papers = of_paper(list(kinds)) if sets == [PAPER] else {}
     if sets == [PAPER] and not papers:
-        raise InputError(f"no file in {folder} has the name of a data set of the paper; docs/benchmark.md lists them")
+        raise InputError(
+            f"no file in {folder} has the name of a data set of the paper: name them as docs/benchmark.md does"
+        )
     sets = _chosen(list(papers) or sets, list(kinds), "data set")
     tracks = _chosen(tracks, list(TRACKS), "track")
     methods = _chosen(methods, list(METHODS), "method")

@@ -141,7 +141,7 @@ def checked(name: str, program: Program, options: dict[str, str], *, where: str)
     """Refuse options that the program does not take, and values that cannot be meant."""
     for key, value in options.items():
         if key not in program.options:
-            raise InputError(f"{where}: {name} has no option '{key}'; it takes {', '.join(program.options)}")
+            raise InputError(f"{where}: {name} has no option '{key}': give one of {', '.join(program.options)}")
         if any(character in value for character in FORBIDDEN) or not value:
             raise InputError(f"{where}: {name}, {key} = {value!r}: give text without quotes, ';', tabs or line ends")
         if key in COMMON_OPTIONS and not (value.replace(".", "", 1).isdigit() and float(value) > 0):

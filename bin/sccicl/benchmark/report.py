@@ -59,7 +59,9 @@ def write_report(
     failed = results["failure"] != ""
     everything, results = results, results[~failed]
     if results.empty:
-        raise InputError(f"every run failed, the first one because {everything['failure'].iloc[0]}")
+        raise InputError(
+            f"every run failed; correct the first reason, and run it again: {everything['failure'].iloc[0]}"
+        )
     summary = summarise(results)
     by_group, paired = group_means(summary, groups or {}), paired_tests(summary, groups or {})
     by_study = [left_out_folds(summary, studies or {}, STUDIES[name][0]).assign(parameter=name) for name in STUDIES]

@@ -169,7 +169,7 @@ def test_runs_with_the_same_ensemble_share_it_and_find_what_they_find_alone(fold
     made = []
 
     def make_blocks(self):
-        made.append(self._seed)
+        made.append(self.seed)
         return original(self)
 
     original = Ensemble._make_blocks

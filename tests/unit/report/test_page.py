@@ -253,7 +253,7 @@ def test_methods_paragraph():
                 "500 most variable genes (by Cell Ranger's dispersion)",
                 "clipped at 10 standard deviations",
                 "setting a random 60% of its genes to their mean, the second one from a random one of its 5 nearest",
-                "generalised variance within clusters (Friedman and Rubin 1967), the one most similar to the others gave the",
+                "within clusters (Friedman and Rubin 1967), the one most similar to the others gave the pseudo-labels",
                 "of 2 layers that starts as the principal components was trained for 50 epochs",
                 "0.1 times an instance-wise contrastive loss plus a cluster-aware",
                 "supervised contrastive learning (Khosla et al. 2020), both at temperature 0.5",
