@@ -172,14 +172,20 @@ document.querySelectorAll("section.sample [data-plot]").forEach(box => { watcher
 
 /* The list of samples says which one is in sight. */
 const links = new Map([...document.querySelectorAll("nav a")].map(link => [link.hash.slice(1), link]));
+function showCurrent(id) {
+  links.forEach(link => link.removeAttribute("aria-current"));
+  links.get(id)?.setAttribute("aria-current", "true");
+}
 const current = new IntersectionObserver(entries => {
-  for (const { target, isIntersecting } of entries) {
-    if (!isIntersecting) continue;
-    links.forEach(link => link.removeAttribute("aria-current"));
-    links.get(target.id)?.setAttribute("aria-current", "true");
-  }
+  for (const { target, isIntersecting } of entries) if (isIntersecting) showCurrent(target.id);
 }, { rootMargin: "-20% 0px -70% 0px" });
-links.forEach((_, id) => { const target = document.getElementById(id); if (target) current.observe(target); });
+links.forEach((link, id) => {
+  const target = document.getElementById(id);
+  if (!target) return;
+  current.observe(target);
+  // The last sample may be too short to be scrolled to the top.
+  link.addEventListener("click", () => showCurrent(id));
+});
 
 const redrawAll = () => samples.forEach(sample => { sample.repaint(); sample.charts.forEach(box => { if (box.dataset.drawn) box.redraw(); }); });
 const themeButton = document.getElementById("theme");
