@@ -270,7 +270,7 @@ def test_options_from_a_file(tmp_path):
     [
         ("[kmeans]\n", "no program 'kmeans'"),
         ('folder = "x"\n', "no program 'folder'"),
-        ('[seurat]\nfolder = "x"\n', "no option 'folder'; it takes limit, max_cells, rscript"),
+        ('[seurat]\nfolder = "x"\n', "no option 'folder': give one of limit, max_cells, rscript"),
         ("[seurat]\nlimit = -1\n", "give a number above 0"),
         ('[seurat]\nlimit = "soon"\n', "give a number above 0"),
         ('[clear]\nfolder = "a\'b"\n', "without quotes"),
