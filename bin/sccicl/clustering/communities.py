@@ -5,6 +5,8 @@ import random
 import numpy as np
 from scipy import sparse
 
+from ..numerics.partitions import indicator
+
 # Resolutions that a number of communities is looked for at.
 RESOLUTIONS = np.geomspace(0.005, 50, 100)
 ITERATIONS = 3
@@ -75,7 +77,7 @@ def merged(graph: sparse.csr_matrix, labels: np.ndarray, k: int) -> np.ndarray |
     weight between the two, over what their degrees alone would give.
     """
     n = int(labels.max()) + 1
-    member = sparse.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(n, len(labels)))
+    member = indicator(labels, n)
     between = (member @ graph @ member.T).toarray()
     degree = between.sum(1)
     size = np.bincount(labels, minlength=n).astype(np.float64)

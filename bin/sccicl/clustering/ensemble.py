@@ -16,7 +16,7 @@ from scipy import sparse
 from ..model.checkpoint import Checkpoint
 from ..model.kmeans import assign, means
 from ..numerics.neighbours import shared_neighbour_graph, smoothed
-from ..numerics.partitions import adjusted_rand_indices
+from ..numerics.partitions import adjusted_rand_indices, indicator
 from ..numerics.pca import joined_components
 from ..numerics.sampling import random_sample
 from .communities import Communities
@@ -142,21 +142,24 @@ class Cuts:
     def __init__(self, x: np.ndarray, graphs: Sequence[sparse.csr_matrix], seed: int):
         self._x, self._seed = x, seed
         self._graphs = [Communities(graph, seed=seed) for graph in graphs]
+        self._found: dict[int, list[np.ndarray]] = {}
 
     @cached_property
     def _merges(self) -> np.ndarray:
         return graph_ward_merges(self._x)
 
     def into(self, k: int) -> list[np.ndarray]:
-        """Labels (cells,) of every way to cut into k.
+        """Labels (cells,) of every way to cut into k; what was found for a number is kept.
 
         Tempered linkage, Ward linkage along the graph of nearest neighbours, and k communities of each graph; a graph
         without so many has the labels of the tempered linkage.
         """
-        linked = tempered_ward(self._x, k, self._seed)
-        found = [communities.into(k) for communities in self._graphs]
-        found = [linked if labels is None else labels for labels in found]
-        return [linked, cut_merges(self._merges, k), *found]
+        if k not in self._found:
+            linked = tempered_ward(self._x, k, self._seed)
+            found = [communities.into(k) for communities in self._graphs]
+            found = [linked if labels is None else labels for labels in found]
+            self._found[k] = [linked, cut_merges(self._merges, k), *found]
+        return self._found[k]
 
 
 def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:
@@ -198,8 +201,7 @@ def log_variance_within(x: np.ndarray, labels: np.ndarray) -> float:
     """
     x = x.astype(np.float64) - x.mean(0)
     size = np.bincount(labels)
-    member = sparse.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(len(size), len(x)))
-    total = member @ x
+    total = indicator(labels, len(size)) @ x
     within = (x.T @ x - (total.T / np.maximum(size, 1)) @ total) / len(x)
     ridge = RIDGE * max(np.square(x).sum() / x.size, 1e-300)
     return float(np.linalg.slogdet(within + ridge * np.eye(len(within)))[1])

@@ -19,7 +19,7 @@ from .n_clusters import choose_k
 
 
 class Fit(NamedTuple):
-    """A trained encoder, and the embedding (cells, features) and last pseudo-labels (cells,) of its cells.
+    """A trained encoder, and the embedding (cells, features) and pseudo-labels (cells,) of its cells.
 
     The pseudo-labels are None where every minibatch had its own. `others` are partitions into further numbers of
     clusters, number -> (cells,). `history` is that of `model.train.train`, `k` the

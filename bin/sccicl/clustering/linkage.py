@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..model.kmeans import kmeans
-from ..numerics.neighbours import NEIGHBOURS, neighbour_indices
+from ..numerics.neighbours import NEIGHBOURS, neighbour_indices, neighbour_matrix
 
 # Exponents of the sizes, from centroid linkage to Ward linkage; the first that explains enough is taken.
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -125,9 +125,7 @@ def graph_ward_merges(x: np.ndarray) -> np.ndarray:
     """
     from sklearn.cluster import ward_tree
 
-    near = neighbour_indices(x, NEIGHBOURS)
-    rows = np.repeat(np.arange(len(x)), near.shape[1])
-    graph = sparse.csr_matrix((np.ones(rows.size), (rows, near.ravel())), shape=(len(x), len(x)))
+    graph = neighbour_matrix(neighbour_indices(x, NEIGHBOURS))
     with warnings.catch_warnings():
         # A graph of several parts is joined by the shortest distances between them, which is what is wanted.
         warnings.filterwarnings("ignore", message="the number of connected components")

@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..io.gene_names import by_symbols, gene_symbols
 from ..io.model_file import ModelFile
 from ..model.encoder import encode, new_encoder
+from ..numerics.partitions import indicator
 from ..numerics.sampling import balanced_sample
 from ..preprocess.prepare import apply_preparation
 from .annotation import UNKNOWN, Annotation, vote
@@ -80,10 +81,7 @@ def _sums(adata: AnnData, codes: np.ndarray) -> np.ndarray:
     values = sparse.csr_matrix(adata.X)
     if input_kind(adata) == "log":
         values = sparse.csr_matrix((np.expm1(values.data), values.indices, values.indptr), shape=values.shape)
-    inside = np.flatnonzero(codes >= 0)
-    shape = (max(int(codes.max()) + 1, 1), len(codes))
-    members = sparse.csr_matrix((np.ones(len(inside)), (codes[inside], inside)), shape=shape)
-    return (members @ values).toarray().astype(np.float32)
+    return (indicator(codes, max(int(codes.max()) + 1, 1)) @ values).toarray().astype(np.float32)
 
 
 def _neighbours(cells: np.ndarray, reference: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

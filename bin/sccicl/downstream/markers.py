@@ -11,6 +11,7 @@ from anndata.utils import make_index_unique
 
 from ..errors import InputError
 from ..io.gene_names import gene_symbols
+from ..numerics.partitions import indicator
 from ..numerics.sampling import balanced_sample
 from ..runtime.files import atomic_path
 from .expression import log_normalised
@@ -258,7 +259,7 @@ def _dotplot(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Seri
     genes = [gene for members in groups.values() for gene in members]
     clusters, values = expression.obs["cicl"], sparse.csr_matrix(expression[:, genes].X)
     names, codes = list(map(str, clusters.cat.categories)), clusters.cat.codes.to_numpy()
-    member = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(names), len(codes)))
+    member = indicator(codes, len(names))
     size = np.bincount(codes, minlength=len(names))[:, None]
     mean, share = (member @ values).toarray() / size, (member @ (values > 0)).toarray() / size
     mean = (mean - mean.min(0)) / np.maximum(np.ptp(mean, axis=0), 1e-9)

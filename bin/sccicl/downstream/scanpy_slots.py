@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..numerics.fuzzy_graph import fuzzy_simplicial_set
-from ..numerics.ordering import canonical_order, inverse
+from ..numerics.neighbours import neighbour_matrix
 from .palette import colours
 from .umap_tsne import neighbours_of
 
@@ -64,31 +64,26 @@ def add_colours(adata: "AnnData", key: str = "cicl") -> None:
     adata.uns[f"{key}_colors"] = np.array(colours(len(adata.obs[key].cat.categories)), dtype=object)
 
 
-def add_neighbours(adata: "AnnData", key: str = "cicl", seed: int = 0) -> None:
+def add_neighbours(adata: "AnnData", key: str = "cicl", seed: int = 0) -> sparse.csr_matrix | None:
     """Set `uns["neighbors"]` and its graphs, as `scanpy.pp.neighbors(adata, use_rep="X_cicl")` does.
 
-    15 neighbours, the cell itself counted; left out above 50,000 cells.
+    15 neighbours, the cell itself counted. Gives the weights, (cells, cells); above 50,000 cells nothing is set, and
+    the result is None.
     """
     if not 3 < adata.n_obs <= MOST_CELLS:
-        return
-    # In the order of names, in which those that are as far are always the same.
-    order = canonical_order(adata.obs_names)
-    back = inverse(order)
-    indices, distances = neighbours_of(np.asarray(adata.obsm[f"X_{key}"])[order])
-    n_cells, width = indices.shape
-    rows = np.repeat(np.arange(n_cells), width)
-    lengths = sparse.csr_matrix((distances.ravel(), (rows, indices.ravel())), shape=(n_cells, n_cells))
-    connectivities = fuzzy_simplicial_set(indices, distances).astype(np.float32)
-    adata.obsp["distances"] = lengths[back][:, back]
-    adata.obsp["connectivities"] = connectivities[back][:, back]
+        return None
+    indices, distances = neighbours_of(np.asarray(adata.obsm[f"X_{key}"]))
+    adata.obsp["distances"] = neighbour_matrix(indices, distances)
+    adata.obsp["connectivities"] = fuzzy_simplicial_set(indices, distances).astype(np.float32)
     adata.uns["neighbors"] = {
         "connectivities_key": "connectivities",
         "distances_key": "distances",
         "params": {
-            "n_neighbors": width + 1,
+            "n_neighbors": indices.shape[1] + 1,
             "method": "umap",
             "random_state": seed,
             "metric": "euclidean",
             "use_rep": f"X_{key}",
         },
     }
+    return adata.obsp["connectivities"]

@@ -40,7 +40,7 @@ def umap(
     start
         Coordinates to start from instead, shape (cells, 2): those of a like embedding keep the cells about there.
     graph
-        What `neighbour_graph` found in this embedding, so that it is not looked for again.
+        What `fuzzy_simplicial_set` found in this embedding, so that it is not looked for again.
 
     Returns
     -------

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import sparse
 
+from .neighbours import neighbour_matrix
+
 BISECTIONS = 64
 # Of the mean distance, the least width of a neighbourhood
 LEAST_WIDTH = 1e-3
@@ -31,13 +33,11 @@ def fuzzy_simplicial_set(indices: np.ndarray, distances: np.ndarray) -> sparse.c
     indices, distances
         Nearest other cells of each cell, (cells, neighbours), and how far they are.
     """
-    n_cells, n_neighbours = indices.shape
     nearest = np.where(distances > 0, distances, np.inf).min(1)
     nearest[np.isinf(nearest)] = 0
     beyond = np.maximum(distances - nearest[:, None], 0)
     weights = np.exp(-beyond / _widths(beyond, distances, nearest)[:, None])
-    rows = np.repeat(np.arange(n_cells), n_neighbours)
-    graph = sparse.csr_matrix((weights.ravel(), (rows, indices.ravel())), shape=(n_cells, n_cells))
+    graph = neighbour_matrix(indices, weights)
     joined = sparse.csr_matrix(graph + graph.T - graph.multiply(graph.T))
     joined.eliminate_zeros()
     return joined

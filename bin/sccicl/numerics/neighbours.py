@@ -78,17 +78,17 @@ def _without_itself(found: np.ndarray) -> np.ndarray:
     return found[is_other].reshape(len(found), -1)
 
 
-def _towards_neighbours(x: np.ndarray, n_neighbours: int) -> sparse.csr_matrix:
-    """1 from each cell to its nearest neighbours, (cells, cells)."""
-    indices = neighbour_indices(x, n_neighbours)
+def neighbour_matrix(indices: np.ndarray, values: np.ndarray | None = None) -> sparse.csr_matrix:
+    """A value, or 1, from each cell to each of its neighbours: (cells, neighbours) each -> (cells, cells)."""
     n_cells, width = indices.shape
     rows = np.repeat(np.arange(n_cells), width)
-    return sparse.csr_matrix((np.ones(rows.size), (rows, indices.ravel())), shape=(n_cells, n_cells))
+    values = np.ones(rows.size) if values is None else values.ravel()
+    return sparse.csr_matrix((values, (rows, indices.ravel())), shape=(n_cells, n_cells))
 
 
 def shared_neighbour_graph(x: np.ndarray) -> sparse.csr_matrix:
     """Graph of nearest neighbours weighted by the Jaccard index of the two neighbourhoods, (cells, cells)."""
-    near = _towards_neighbours(x, min(NEIGHBOURS, max(5, len(x) // 15))) + sparse.eye(len(x))
+    near = neighbour_matrix(neighbour_indices(x, min(NEIGHBOURS, max(5, len(x) // 15)))) + sparse.eye(len(x))
     size = near.nnz // len(x)  # of a neighbourhood, the cell itself included
     shared = (near @ near.T).multiply((near + near.T) > 0).tocsr()
     shared.setdiag(0)

@@ -1,9 +1,21 @@
-"""How much partitions of the same cells agree."""
+"""Partitions of cells: as a matrix, and how much those of the same cells agree."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
+
+
+def indicator(labels: np.ndarray, n_clusters: int) -> sparse.csr_matrix:
+    """1 where a cell belongs to a cluster, (clusters, cells), float64.
+
+    Parameters
+    ----------
+    labels
+        Cluster 0..n_clusters-1 of each cell, (cells,); a cell of -1 belongs to none.
+    """
+    inside = np.flatnonzero(labels >= 0)
+    return sparse.csr_matrix((np.ones(len(inside)), (labels[inside], inside)), shape=(n_clusters, len(labels)))
 
 
 def adjusted_rand_indices(partitions: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ..downstream.expression import input_kind, log_normalise
 from ..io.gene_names import gene_symbols
+from ..numerics.partitions import indicator
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -75,9 +76,7 @@ def read_gene_values(
         rows = slice(start, start + raw.shape[0])
         counts[rows], detected[rows] = np.asarray(raw.sum(axis=1)).ravel(), np.diff(raw.indptr)
         block = _log_normalised(raw, kind)
-        own = clusters[rows]
-        inside = np.flatnonzero(own >= 0)
-        member = sparse.csr_matrix((np.ones(len(inside)), (own[inside], inside)), shape=(n_clusters, raw.shape[0]))
+        member = indicator(clusters[rows], n_clusters)
         total += (member @ block).toarray()
         expressing += (member @ (block > 0)).toarray()
         squares += np.asarray(block.multiply(block).sum(axis=0)).ravel()

@@ -36,8 +36,7 @@ def plot_to_files(
     with stage("plot", stages):
         seed = int(adata.uns["cicl"]["seed"])
         embedding = adata.obsm["X_cicl"]
-        add_neighbours(adata, seed=seed)
-        adata.obsm["X_umap"] = umap_tsne.umap(embedding, seed, graph=adata.obsp.get("connectivities"))
+        adata.obsm["X_umap"] = umap_tsne.umap(embedding, seed, graph=add_neighbours(adata, seed=seed))
         adata.obsm.pop("X_tsne", None)
         if with_tsne and (tsne := umap_tsne.tsne(embedding, seed)) is not None:
             adata.obsm["X_tsne"] = tsne
