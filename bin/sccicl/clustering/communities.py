@@ -26,9 +26,12 @@ class Communities:
     ----------
     graph
         Symmetric weights, (cells, cells), without a diagonal.
+    starts
+        Where the search for a number of communities starts, by number: what another graph of the same cells ended with.
+        Numbers that are searched for are added.
     """
 
-    def __init__(self, graph: sparse.csr_matrix, *, seed: int = 0):
+    def __init__(self, graph: sparse.csr_matrix, *, seed: int = 0, starts: dict[int, int] | None = None):
         import igraph
 
         self._weights, self._seed = sparse.csr_matrix(graph), seed
@@ -36,6 +39,7 @@ class Communities:
         self._network = igraph.Graph(n=graph.shape[0], edges=np.stack([upper.row, upper.col], 1).astype(np.int64))
         self._network.es["weight"] = upper.data.tolist()
         self._found: dict[float, np.ndarray] = {}
+        self._starts = {} if starts is None else starts
 
     def at(self, resolution: float) -> np.ndarray:
         """Communities 0.. at a resolution, (cells,)."""
@@ -55,16 +59,30 @@ class Communities:
         Of the resolutions with at least k communities the lowest is taken. Small communities, and then the pair with
         most weight between them for their degrees, are merged until k are left.
         """
+        high = self._lowest_with(k)
+        self._starts[k] = high
+        if high == len(RESOLUTIONS):
+            return None
+        return merged(self._weights, self.at(float(RESOLUTIONS[high])), k)
+
+    def _lowest_with(self, k: int) -> int:
+        """Index of the lowest resolution with at least k communities; that after the last where none has so many."""
         low, high = -1, len(RESOLUTIONS)
+        start = min(self._starts.get(k, high), high - 1)
+        # From a start in steps of double length, without one by halves
+        middle, step = (start, 1) if k in self._starts else (high // 2, high)
         while high - low > 1:
-            middle = (low + high) // 2
             if self._n_big(self.at(float(RESOLUTIONS[middle]))) >= k:
                 high = middle
             else:
                 low = middle
-        if high == len(RESOLUTIONS):
-            return None
-        return merged(self._weights, self.at(float(RESOLUTIONS[high])), k)
+            middle = (low + high) // 2
+            if low < 0:
+                middle = max(middle, high - step)
+            if high == len(RESOLUTIONS):
+                middle = min(middle, low + step)
+            step *= 2
+        return high
 
     def _n_big(self, labels: np.ndarray) -> int:
         return int((np.bincount(labels) >= max(MIN_CELLS, MIN_SHARE * len(labels))).sum())

@@ -114,18 +114,21 @@ class View:
         (cells, components) each.
     graphs
         The shared-neighbour graph of every block.
+    starts
+        Of each graph of `cuts`, see `Communities`; shared by the views of one sample.
     """
 
-    def __init__(self, blocks: list[np.ndarray], graphs: list[sparse.csr_matrix], seed: int):
+    def __init__(self, blocks: list[np.ndarray], graphs: list[sparse.csr_matrix], seed: int, starts: list[dict]):
         self.components = joined_components(blocks, COMPONENTS)
         self.graph = (sum(graphs) / len(graphs)).tocsr()
         self.embedding = smoothed(self.components, self.graph)
-        self._seed = seed
+        self._seed, self._starts = seed, starts
 
     @cached_property
     def cuts(self) -> "Cuts":
         """Ways to cut the embedding; Leiden on the graph of the blocks and on that of the embedding."""
-        return Cuts(self.embedding, [self.graph, shared_neighbour_graph(self.embedding)], self._seed)
+        graphs = [self.graph, shared_neighbour_graph(self.embedding)]
+        return Cuts(self.embedding, graphs, self._seed, self._starts)
 
 
 class Cuts:
@@ -137,11 +140,14 @@ class Cuts:
         (cells, features).
     graphs
         Graphs of the same cells for Leiden, (cells, cells) each.
+    starts
+        Of each graph, see `Communities`.
     """
 
-    def __init__(self, x: np.ndarray, graphs: Sequence[sparse.csr_matrix], seed: int):
+    def __init__(self, x: np.ndarray, graphs: Sequence[sparse.csr_matrix], seed: int, starts: Sequence[dict] = ()):
         self._x, self._seed = x, seed
-        self._graphs = [Communities(graph, seed=seed) for graph in graphs]
+        starts = starts or [{} for _ in graphs]
+        self._graphs = [Communities(g, seed=seed, starts=s) for g, s in zip(graphs, starts, strict=True)]
         self._found: dict[int, list[np.ndarray]] = {}
 
     @cached_property
@@ -171,7 +177,8 @@ def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:
     ]
     left_out = range(len(blocks)) if len(blocks) > 1 else ()
     kept = [range(len(blocks)), *([i for i in range(len(blocks)) if i != gone] for gone in left_out)]
-    return [View([blocks[i] for i in some], [graphs[i] for i in some], seed) for some in kept]
+    starts: list[dict[int, int]] = [{}, {}]
+    return [View([blocks[i] for i in some], [graphs[i] for i in some], seed, starts) for some in kept]
 
 
 def consensus(x: np.ndarray, partitions: list[np.ndarray]) -> np.ndarray:

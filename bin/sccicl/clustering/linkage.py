@@ -5,8 +5,6 @@ number of cells on both sides. Often a partition into clusters of unequal size l
 clusters; it is then the likelier one, as a split of one type explains little that is not chance.
 """
 
-import warnings
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -116,20 +114,60 @@ def graph_ward_merges(x: np.ndarray) -> np.ndarray:
     """Ward linkage that merges only neighbours in the graph of the 15 nearest cells: the merges, (cells - 1, 2).
 
     As in `sklearn.cluster.ward_tree`: a number below the number of cells is a cell, n_cells + i is what merge i made.
-    Clusters may be long or bent, as cells are merged along the graph.
+    Clusters may be long or bent, as cells are merged along the graph; its parts are merged as if all were neighbours.
+
+    All pairs that are each other's cheapest merge are merged at a time. No merge makes another one cheaper, so the
+    tree is that of one merge after the other (Murtagh 1983, doi:10.1093/comjnl/26.4.354), but where a merge makes two
+    clusters neighbours that lie nearer than the merged ones.
 
     Parameters
     ----------
     x
         (cells, features).
     """
-    from sklearn.cluster import ward_tree
+    near = neighbour_matrix(neighbour_indices(x, NEIGHBOURS))
+    edges = np.stack(sparse.triu(near + near.T, 1).nonzero(), 1)
+    centroids, size = x.astype(np.float64), np.ones(len(x))
+    node, height = np.arange(len(x)), np.zeros(len(x))
+    merges, heights = np.empty((0, 2), dtype=np.int64), np.empty(0)
+    while len(size) > 1:
+        if not len(edges):
+            edges = np.stack(np.triu_indices(len(size), 1), 1)
+        pairs, cost = _cheapest_of_both(edges, centroids, size)
+        first, second = pairs.T
+        # A merge that another one made cheaper comes after it all the same.
+        height[first] = np.maximum(cost, height[pairs].max(1))
+        merges, heights = np.concatenate([merges, node[pairs]]), np.concatenate([heights, height[first]])
+        node[first] = len(x) + np.arange(len(merges) - len(pairs), len(merges))
+        both = size[pairs]
+        centroids[first] = (both[:, :1] * centroids[first] + both[:, 1:] * centroids[second]) / both.sum(1)[:, None]
+        size[first] = both.sum(1)
 
-    graph = neighbour_matrix(neighbour_indices(x, NEIGHBOURS))
-    with warnings.catch_warnings():
-        # A graph of several parts is joined by the shortest distances between them, which is what is wanted.
-        warnings.filterwarnings("ignore", message="the number of connected components")
-        return ward_tree(np.asarray(x, dtype=np.float64), connectivity=graph.maximum(graph.T))[0]
+        target = np.arange(len(size))
+        target[second] = first
+        is_left = target == np.arange(len(size))
+        target = (np.cumsum(is_left) - 1)[target]
+        centroids, size, node, height = centroids[is_left], size[is_left], node[is_left], height[is_left]
+        edges = np.sort(target[edges], 1)
+        edges = np.stack(divmod(np.unique(edges[:, 0] * len(size) + edges[:, 1]), len(size)), 1)
+        edges = edges[edges[:, 0] != edges[:, 1]]
+    order = np.argsort(heights, kind="stable")
+    renumbered = np.concatenate([np.arange(len(x)), len(x) + np.argsort(order)])
+    return renumbered[merges[order]]
+
+
+def _cheapest_of_both(edges: np.ndarray, centroids: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (edges, 2) that are the cheapest merge of either end, and the cost of each by Ward linkage."""
+    first, second = edges.T
+    harmonic = size[first] * size[second] / (size[first] + size[second])
+    cost = harmonic * np.square(centroids[first] - centroids[second]).sum(1)
+    rank = np.empty(len(cost), dtype=np.int64)
+    rank[np.argsort(cost, kind="stable")] = np.arange(len(cost))
+    best = np.full(len(size), len(cost))
+    np.minimum.at(best, first, rank)
+    np.minimum.at(best, second, rank)
+    chosen = np.flatnonzero((best[first] == rank) & (best[second] == rank))
+    return edges[chosen], cost[chosen]
 
 
 def cut_merges(merges: np.ndarray, k: int) -> np.ndarray:
