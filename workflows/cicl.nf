@@ -42,8 +42,13 @@ workflow CICL_PIPELINE {
     // Counts of the cells and genes that are kept, and the z-scores that the model sees
     PREPARE(ch_counts.single.mix(JOIN.out.h5ad))
 
-    // Training, clusters and their score; on a GPU where the process has one
-    CICL(PREPARE.out.h5ad.map { meta, prepared -> [meta, prepared, meta.n_clusters ?: '', meta.label_col ?: ''] })
+    // Training, clusters and their score; on a GPU where the process has one and the sample is large
+    CICL(
+        PREPARE.out.h5ad
+            .join(PREPARE.out.n_cells)
+            .map { meta, prepared, n_cells -> [n_cells ? meta + [n_cells: n_cells as int] : meta, prepared] }
+            .map { meta, prepared -> [meta, prepared, meta.n_clusters ?: '', meta.label_col ?: ''] }
+    )
 
     // Marker genes of the clusters, and the names of their cell types
     ch_markers = CICL.out.h5ad.map { meta, _h5ad -> [meta, []] }

@@ -5,7 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from anndata import AnnData
 
 # What is used together, and what tells that it was loaded
 PROFILES = {
@@ -186,3 +188,21 @@ def test_slurm_is_asked_for_the_gpu(pipeline, tmp_path, monkeypatch, options, di
     jobs = [path.read_text() for path in (tmp_path / "work").glob("*/*/.command.run")]
     (job,) = [text for text in jobs if "#SBATCH" in text]
     assert all(line in job.splitlines() for line in directives), job
+
+
+def test_small_samples_train_on_the_cpu(pipeline, tmp_path):
+    """Of two samples the larger one is given a GPU, which it does not find here."""
+    rng = np.random.default_rng(0)
+    rows = ["sample,input,n_clusters"]
+    for n_cells in (60, 90):
+        counts = AnnData(rng.poisson(2, (n_cells, 80)).astype(np.float32))
+        counts.write_h5ad(tmp_path / f"s{n_cells}.h5ad")
+        rows.append(f"s{n_cells},s{n_cells}.h5ad,2")
+    (tmp_path / "sheet.csv").write_text("\n".join([*rows, ""]))
+    skip = ["--skip_qc", "--skip_markers", "--skip_multiqc"]
+    options = ["-profile", "gpu", "--gpu_min_cells", "80", "--allow_cpu_fallback", "--input", "sheet.csv", *skip]
+    run = pipeline(*options, folder=tmp_path)
+    assert run.status == 0, run.text
+    scripts = [path.read_text() for path in (tmp_path / "work").glob("*/*/.command.sh")]
+    asked = {(int(n), device) for text in scripts for n, device in re.findall(r"fit '\./s(\d+)\..* --device (\w+)", text)}
+    assert asked == {(60, "cpu"), (90, "cuda")}

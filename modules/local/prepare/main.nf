@@ -16,6 +16,7 @@ process PREPARE {
     output:
     tuple val(meta), path("${prefix}.prepared.h5ad"), emit: h5ad
     tuple val(meta), path("${prefix}.inputs.tsv"), emit: checksums
+    tuple val(meta), env('n_cells'), emit: n_cells
     tuple val("${task.process}"), val('cicl'), eval("cicl.py --version | sed 's/.* //'"), topic: versions, emit: versions_cicl
     tuple val("${task.process}"), val('scanpy'), eval("python3 -c 'import importlib.metadata as m; print(m.version(\"scanpy\"))'"), topic: versions, emit: versions_scanpy
 
@@ -39,6 +40,7 @@ process PREPARE {
     """
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl.py prepare ${quoted("./${counts.name}")} --id '${prefix}' ${options} ${args} ${args2}
+    n_cells=\$(python3 -c 'import h5py, sys; obs = h5py.File(sys.argv[1])["obs"]; print(len(obs[obs.attrs["_index"]]))' '${prefix}.prepared.h5ad')
     """
 
     stub:
@@ -49,5 +51,6 @@ process PREPARE {
     """
     touch '${prefix}.prepared.h5ad'
     printf 'sample\\tfile\\tbytes\\tsha256\\n' > '${prefix}.inputs.tsv'
+    n_cells=''
     """
 }
