@@ -11,6 +11,7 @@ goes on.
 
 import argparse
 import itertools
+import math
 import pickle
 import sys
 import tempfile
@@ -23,8 +24,8 @@ from sklearn.metrics import adjusted_rand_score
 sys.path.insert(0, str(Path(__file__).parents[1] / "bin"))
 from sccicl.benchmark.dataset import groups_and_studies, input_kinds, read_types, write_blind
 from sccicl.clustering.communities import Communities
-from sccicl.clustering.ensemble import MIN_COMPARED, Ensemble, consensus, log_variance_within, mean_rand_index
-from sccicl.clustering.n_clusters import SMALLEST_SHARE, held_out_merges, most_agreed, numbers_near
+from sccicl.clustering.ensemble import MIN_COMPARED, Ensemble, consensus, log_variance_within
+from sccicl.clustering.n_clusters import SMALLEST_SHARE, held_out_merges
 from sccicl.config import preset_config
 from sccicl.numerics.neighbours import shared_neighbour_graph
 from sccicl.numerics.partitions import adjusted_rand_indices
@@ -36,7 +37,8 @@ WAYS = ("tempered", "ward", "leiden-blocks", "leiden-embedding")
 SHARES = (0.0, 0.2, 0.35, 0.5, 0.75, 1.0)
 RESOLUTIONS = {"components": (0.2, 0.3, 0.4), "blocks": (0.3, 0.4, 0.5, 0.7)}
 SHIPPED_LABELS = (WAYS, 0.5)
-SHIPPED_K = ("median", 0.3, 0.5, "agreement")
+SHIPPED_K = ("median", 0.3, 0.5, "count")
+NEAR = 0.3
 
 
 def main() -> None:
@@ -110,7 +112,7 @@ def _of_labels(ensemble: Ensemble, k: int, ari: Callable[[np.ndarray], float]) -
 def _of_k(
     ensemble: Ensemble, features: CountFeatures, ari: Callable[[np.ndarray], float], seed: int
 ) -> dict[tuple, float]:
-    """ARI by (count, resolution of the components' graph, of the blocks' graph, what is done near the count)."""
+    """ARI by (count, resolution of the components' graph, of the blocks' graph, what is taken)."""
     separable = int(np.median([run.estimate() for run in held_out_merges(features, seed=seed)]))
     view = ensemble.views[0]
     graphs = {"components": shared_neighbour_graph(view.components), "blocks": view.graph}
@@ -122,22 +124,21 @@ def _of_k(
     cuts: dict[int, tuple[float, float]] = {}
 
     def cut(k: int) -> tuple[float, float]:
+        """How much the partitions into k agree, and the ARI of their consensus."""
         if k not in cuts:
-            partitions = [labels for view in ensemble.views for labels in view.cuts.into(k)]
-            cuts[k] = (
-                (mean_rand_index(partitions), ari(consensus(view.components, partitions))) if k > 1 else (1.0, 0.0)
-            )
+            partitions = [labels for view in ensemble.views for labels in view.cuts.into(max(k, 1))]
+            pairs = adjusted_rand_indices(partitions)[np.triu_indices(len(partitions), 1)]
+            cuts[k] = pairs.mean(), ari(consensus(view.components, partitions))
         return cuts[k]
 
     found = {}
     for first, second in itertools.product(RESOLUTIONS["components"], RESOLUTIONS["blocks"]):
         three = separable, counts["components", first], counts["blocks", second]
         for count, value in (("median", np.median(three)), ("mean", np.mean(three)), ("separable", separable)):
-            numbers = numbers_near(value)
-            agreement = [cut(k)[0] for k in numbers]
-            found[count, first, second, "count"] = cut(max(1, round(value)))[1]
-            found[count, first, second, "agreement"] = cut(most_agreed(numbers, agreement, near=round(value)))[1]
-            found[count, first, second, "highest"] = cut(numbers[int(np.argmax(agreement))])[1]
+            numbers = range(math.ceil((1 - NEAR) * value), math.floor((1 + NEAR) * value) + 1)
+            agreed = max(numbers, key=lambda k: cut(k)[0], default=round(value))
+            found[count, first, second, "count"] = cut(round(value))[1]
+            found[count, first, second, "highest agreement near it"] = cut(agreed)[1]
     return found
 
 

@@ -61,8 +61,6 @@ def clustered(sample_id: str = "pbmc", *, n_cells: int = 700, seed: int = 0) -> 
             "criterion": "share of cells that held-out genes put into the right one of two clusters",
             "separable": 9,
             "communities": np.array([13, 11]),
-            "compared": np.arange(8, 15),
-            "agreement": 0.9 - 0.05 * np.abs(np.arange(8, 15) - k),
         },
     }
     return adata

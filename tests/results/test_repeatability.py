@@ -175,7 +175,7 @@ def test_files_of_the_steps_cluster_and_plot_in_another_order_of_cells(expected,
         adata = expected[rows].copy()
         del adata.uns["model"]
         adata.uns["cicl"].update(id=name, stages={})
-        adata.uns["cicl"]["k"]["compared"] = np.array([3, 5])
+        adata.uns["cicl"]["k"]["given"] = False
         plot_to_files(sort_by_name(adata), tmp_path, name, None, None, None)
         found.append(anndata.read_h5ad(tmp_path / f"{name}.h5ad"))
         assert list(found[-1].obs_names) == list(adata.obs_names)

@@ -24,8 +24,8 @@ from .features import Features
 from .linkage import cut_merges, graph_ward_merges, shrunk_to_sphere, tempered_ward
 
 ENSEMBLE_CELLS = 5_000
-# Whether partitions agree shows in fewer cells than it takes to make them.
-AGREEMENT_CELLS = 1_500
+# Communities are counted in a sample of fewer cells than it takes to make partitions.
+SAMPLE_CELLS = 1_500
 COMPONENTS = 20
 # Partitions, at least, that the consensus is looked for among
 MIN_COMPARED = 3
@@ -90,19 +90,13 @@ class Ensemble:
         return everywhere
 
     @cached_property
-    def sampled_views(self) -> list["View"]:
-        """The same views of at most 1,500 cells, a random sample of those of the ensemble."""
-        rows = random_sample(len(self.chosen), AGREEMENT_CELLS, seed=self.seed)
-        return self.views if len(rows) == len(self.chosen) else views_of([b[rows] for b in self._blocks], self.seed)
-
-    def mean_pairwise_ari(self, k: int) -> float:
-        """Mean adjusted Rand index of any two partitions into k, of all views and ways to cut.
-
-        Of more than 1,500 cells a random 1,500 are cut.
-        """
-        if k == 1:
-            return 1.0
-        return mean_rand_index([labels for view in self.sampled_views for labels in view.cuts.into(k)])
+    def sample(self) -> "View":
+        """All blocks of at most 1,500 cells, a random sample of those of the ensemble."""
+        rows = random_sample(len(self.chosen), SAMPLE_CELLS, seed=self.seed)
+        if len(rows) == len(self.chosen):
+            return self.views[0]
+        blocks = [block[rows] for block in self._blocks]
+        return View(blocks, [block_graph(block) for block in blocks], self.seed)
 
 
 class View:
@@ -118,7 +112,9 @@ class View:
         Of each graph of `cuts`, see `Communities`; shared by the views of one sample.
     """
 
-    def __init__(self, blocks: list[np.ndarray], graphs: list[sparse.csr_matrix], seed: int, starts: list[dict]):
+    def __init__(
+        self, blocks: list[np.ndarray], graphs: list[sparse.csr_matrix], seed: int, starts: Sequence[dict] = ()
+    ):
         self.components = joined_components(blocks, COMPONENTS)
         self.graph = (sum(graphs) / len(graphs)).tocsr()
         self.embedding = smoothed(self.components, self.graph)
@@ -170,15 +166,17 @@ class Cuts:
 
 def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:
     """The view of all blocks, then of all but one of them in turn where there are several."""
-    graphs = [
-        shared_neighbour_graph(block[:, :COMPONENTS])
-        + shared_neighbour_graph(shrunk_to_sphere(block[:, :COMPONENTS], 1.0))
-        for block in blocks
-    ]
+    graphs = [block_graph(block) for block in blocks]
     left_out = range(len(blocks)) if len(blocks) > 1 else ()
     kept = [range(len(blocks)), *([i for i in range(len(blocks)) if i != gone] for gone in left_out)]
     starts: list[dict[int, int]] = [{}, {}]
     return [View([blocks[i] for i in some], [graphs[i] for i in some], seed, starts) for some in kept]
+
+
+def block_graph(block: np.ndarray) -> sparse.csr_matrix:
+    """Sum of the shared-neighbour graphs of the first components, as they are and at cosine distance."""
+    leading = block[:, :COMPONENTS]
+    return shared_neighbour_graph(leading) + shared_neighbour_graph(shrunk_to_sphere(leading, 1.0))
 
 
 def consensus(x: np.ndarray, partitions: list[np.ndarray]) -> np.ndarray:
@@ -212,9 +210,3 @@ def log_variance_within(x: np.ndarray, labels: np.ndarray) -> float:
     within = (x.T @ x - (total.T / np.maximum(size, 1)) @ total) / len(x)
     ridge = RIDGE * max(np.square(x).sum() / x.size, 1e-300)
     return float(np.linalg.slogdet(within + ridge * np.eye(len(within)))[1])
-
-
-def mean_rand_index(partitions: list[np.ndarray]) -> float:
-    """Mean adjusted Rand index of all pairs; 1 of a single partition."""
-    pairs = adjusted_rand_indices(partitions)[np.triu_indices(len(partitions), 1)]
-    return float(pairs.mean()) if len(pairs) else 1.0

@@ -5,11 +5,9 @@ and pairs of clusters are merged until, in the other half, the cells of every pa
 Noise that a clustering cuts through is not found again in other genes, so a sample without structure ends at k = 1.
 
 These merges say whether there are clusters at all, and about how many; so do the communities of two graphs of shared
-nearest neighbours. The number itself is one near to the median of the three counts, at which different views of the
-cells are cut alike in every way: one cluster too many, and each cut divides another type in two.
+nearest neighbours. The number itself is the median of the three counts.
 """
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -34,11 +32,6 @@ SEPARABLE = 0.84
 CONFIDENCE_Z = 1.64
 LEIDEN_RESOLUTIONS = {"components": 0.3, "blocks": 0.5}
 CRITERION = "share of cells that held-out genes put into the right one of the two least separable clusters"
-# Numbers of clusters within this share of the median count are compared, at most so many.
-NEAR = 0.3
-MAX_COMPARED = 7
-# Mean adjusted Rand indices that differ by less are the same.
-SAME_AGREEMENT = 0.02
 SMALLEST_SHARE = 0.005
 # Of the last two clusters at most this part as many cells may be misplaced as in simulated cells that differ by chance
 # and depth only. Real samples of several types came to 0.1 to 0.3 of it, resamples of one type to 0.75 and more.
@@ -78,8 +71,6 @@ class KChoice:
     separable, communities
         The counts of clusters that held-out genes separate, and of communities of either graph (see `n_communities`),
         None where the sample has no structure.
-    compared, agreement
-        Numbers of clusters, and how alike the views of the ensemble are cut into so many (mean adjusted Rand index).
     """
 
     n_clusters: int
@@ -88,8 +79,6 @@ class KChoice:
     score: list[float] | None = None
     separable: int | None = None
     communities: list[int] | None = None
-    compared: list[int] | None = None
-    agreement: list[float] | None = None
 
     def to_uns(self) -> dict[str, Any]:
         """What is known, and `given`, as `uns["cicl"]["k"]` holds it."""
@@ -101,9 +90,8 @@ def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | Non
     """Number of clusters and the evidence for it.
 
     It is 1 where held-out genes separate no two clusters, or hardly better than in cells that differ by chance and
-    depth only. Otherwise the numbers within 30 % of the median of three counts are compared: clusters that held-out
-    genes separate, and communities of two graphs. Of those into which the views of the ensemble are cut most alike, to
-    within 0.02, the estimate is the one nearest to that median.
+    depth only. Otherwise it is the median of three counts: clusters that held-out genes separate, and communities of
+    two graphs.
 
     Parameters
     ----------
@@ -132,32 +120,7 @@ def choose_k(features: Features, n_clusters: int | str, ensemble: Ensemble | Non
     if separable == 1 or not _beats_chance(features, runs, seed):
         return KChoice(1, **evidence)
     communities = n_communities(ensemble)
-    middle = int(np.median([separable, *communities]))
-    compared = numbers_near(middle)
-    agreement = [ensemble.mean_pairwise_ari(k) for k in compared]
-    return KChoice(
-        most_agreed(compared, agreement, near=middle),
-        **evidence,
-        communities=communities,
-        compared=compared,
-        agreement=agreement,
-    )
-
-
-def numbers_near(count: float) -> list[int]:
-    """Whole numbers within 30 % of a count, itself rounded among them; 11 evenly spread ones of more."""
-    middle = max(1, round(count))
-    if middle == 1:
-        return [1]
-    low, high = max(2, math.ceil((1 - NEAR) * middle)), math.floor((1 + NEAR) * middle)
-    spread = np.linspace(low, high, min(high - low + 1, MAX_COMPARED)).round().astype(int)
-    return sorted({middle, *spread.tolist()})
-
-
-def most_agreed(numbers: list[int], agreement: list[float], *, near: int) -> int:
-    """The number of highest agreement; of those that are as good the one nearest to `near`, the smaller of two."""
-    best = [k for k, value in zip(numbers, agreement, strict=True) if value >= max(agreement) - SAME_AGREEMENT]
-    return min(best, key=lambda k: (abs(k - near), k))
+    return KChoice(int(np.median([separable, *communities])), **evidence, communities=communities)
 
 
 def held_out_merges(features: Features, *, seed: int = 0, n_splits: int = GENE_SPLITS) -> list[Merges]:
@@ -254,7 +217,7 @@ def n_communities(ensemble: Ensemble) -> list[int]:
     That of the joined components at resolution 0.3, and that of all blocks at 0.5; of more than 1,500 cells those of a
     random 1,500.
     """
-    view = ensemble.sampled_views[0]
+    view = ensemble.sample
     graphs = {"components": shared_neighbour_graph(view.components), "blocks": view.graph}
     found = []
     for name, resolution in LEIDEN_RESOLUTIONS.items():

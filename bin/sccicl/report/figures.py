@@ -260,7 +260,7 @@ def _draw_sizes(result: ClusteredSample) -> Figure:
     axes[0].set_xticks(np.arange(n), names, rotation=90 if upright else 0, fontsize=8 if n <= 40 else 6)
     _axes(axes[0], "Cluster", "Cells")
     if evidence:
-        _draw_evidence(axes[1], evidence, result.k_agreement, n)
+        _draw_evidence(axes[1], evidence, n)
     return figure
 
 
@@ -277,23 +277,13 @@ def _shades(figure: Figure, ax: Axes, confidence: np.ndarray, top: float) -> np.
     return mappable.to_rgba(np.nan_to_num(confidence))
 
 
-def _draw_evidence(
-    ax: Axes,
-    evidence: tuple[np.ndarray, np.ndarray, str],
-    agreement: tuple[np.ndarray, np.ndarray] | None,
-    chosen: int,
-) -> None:
+def _draw_evidence(ax: Axes, evidence: tuple[np.ndarray, np.ndarray, str], chosen: int) -> None:
     candidates, score, criterion = evidence
-    shades, style = colours(2), {"marker": "o", "markersize": 3.5, "linewidth": 1.6}
-    told = _plain("\n".join(wrap(criterion, MAX_NAME)))
-    ax.plot(candidates, score, color=shades[0], label=told, **style)
-    if agreement is not None:
-        ax.plot(*agreement, color=shades[1], label="agreement of partitions (mean ARI)", **style)
-        ax.legend(fontsize=7, frameon=False, loc="lower left")
+    ax.plot(candidates, score, color=colours(1)[0], marker="o", markersize=3.5, linewidth=1.6)
     ax.axvline(chosen, color=FAINT, linestyle="--", linewidth=1)
     ax.set_title(f"{chosen} chosen", fontsize=9, color=FAINT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _axes(ax, "Number of clusters", told if agreement is None else "Separability, agreement")
+    _axes(ax, "Number of clusters", _plain("\n".join(wrap(criterion, MAX_NAME))))
 
 
 def _axes(ax: Axes, x: str, y: str) -> None:

@@ -170,9 +170,8 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     by = ""
     if any("separable" in result.k for result in results):
         by = (
-            " in two steps: the median of the number of clusters that held-out genes separate and of the numbers of "
-            "Leiden communities of two shared-neighbour graphs (Traag et al. 2019) gave a starting value; near it, the "
-            "number was chosen at which all these partitions agreed best (mean adjusted Rand index)"
+            " as the median of the number of clusters that held-out genes separate and of the numbers of Leiden "
+            "communities of two shared-neighbour graphs (Traag et al. 2019)"
         )
     number = {
         (True,): " The number of clusters was set beforehand.",

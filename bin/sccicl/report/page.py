@@ -189,7 +189,6 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
             "history": any(key != "label_change" for key in result.history),
             "change": "label_change" in result.history,
             "evidence": result.k_evidence[2] if result.k_evidence else None,
-            "agreement": result.k_agreement is not None,
             "labels": result.labels is not None,
             "tree": tree(result) is not None,
             "ranks": origin_data(result)["ranks"] is not None,

@@ -38,7 +38,7 @@ CONFIDENCE_NOTE = (
 
 def page_data(result: ClusteredSample, found: Answer) -> dict[str, Any]:
     """What the script of the page draws; large arrays are packed, see `packed` and `deflated`."""
-    evidence, agreement, overlap = result.k_evidence, result.k_agreement, result.overlap
+    evidence, overlap = result.k_evidence, result.overlap
     return {
         "id": result.id,
         "barcodes": deflated(
@@ -65,8 +65,6 @@ def page_data(result: ClusteredSample, found: Answer) -> dict[str, Any]:
         else {
             "candidates": evidence[0].tolist(),
             "scores": _finite(evidence[1]),
-            "compared": [] if agreement is None else agreement[0].tolist(),
-            "agreement": [] if agreement is None else _finite(agreement[1]),
             "chosen": len(result.clusters.names),
         },
         "overlap": None if overlap is None else _overlap(result, overlap),

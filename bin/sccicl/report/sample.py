@@ -97,20 +97,11 @@ class ClusteredSample:
     @property
     def k_evidence(self) -> tuple[np.ndarray, np.ndarray, str] | None:
         """Candidate numbers of clusters, their scores and the name of the criterion, if they were compared."""
-        curve = self._k_curve("candidates", "score")
-        return None if curve is None else (*curve, str(self.k.get("criterion", "score")))
-
-    @property
-    def k_agreement(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Numbers of clusters and how well partitions of the ensemble into so many agree, if several were compared."""
-        return self._k_curve("compared", "agreement")
-
-    def _k_curve(self, numbers: str, values: str) -> tuple[np.ndarray, np.ndarray] | None:
-        x, y = (np.atleast_1d(self.k.get(key, [])) for key in (numbers, values))
+        x, y = (np.atleast_1d(self.k.get(key, [])) for key in ("candidates", "score"))
         if len(x) < 2 or len(x) != len(y):
             return None
         order = np.argsort(x)
-        return x[order].astype(int), y[order].astype(float)
+        return x[order].astype(int), y[order].astype(float), str(self.k.get("criterion", "score"))
 
     @property
     def k_explained(self) -> str:
@@ -124,17 +115,9 @@ class ClusteredSample:
             genes = "genes that were not used for clustering"
             return f"No clusters were found: {genes} {found}. All cells are in one cluster."
         communities = " and ".join(str(int(n)) for n in np.atleast_1d(self.k["communities"]))
-        counts = (
+        return (
             f"Genes that were not used for clustering support {separable} clusters. Communities of shared-neighbour "
-            f"graphs: {communities}. "
-        )
-        if self.k_agreement is None:
-            return counts + "The estimate is their median."
-        compared = self.k_agreement[0]
-        chosen = int(self.k.get("requested", self.k["n_clusters"]))
-        return counts + (
-            f"Among {compared.min()} to {compared.max()} clusters, {chosen} were reproduced most consistently across "
-            "scalings and ways to cluster (to within 0.02)."
+            f"graphs: {communities}. The estimate is the median of the three counts."
         )
 
     @property

@@ -17,8 +17,8 @@ from ..runtime.profiling import stage
 
 # A UMAP of principal components takes as long as that of the embedding; above, the report shows two components.
 MOST_CELLS_OF_A_SECOND_UMAP = 50_000
-# Of the numbers of clusters that were compared, those next to the chosen one are shown as a tree.
-MOST_PARTITIONS = 7
+# Where k was estimated, numbers that differ by at most this are shown as a tree.
+NEAR_NUMBERS = 3
 
 
 def plot_to_files(
@@ -54,7 +54,7 @@ def plot_to_files(
 
 
 def _add_partitions(adata: Any, seed: int) -> None:
-    """Divide the cells into the numbers of clusters that were compared.
+    """Divide the cells into numbers of clusters near an estimated one.
 
     Sets `obsm["cicl_partitions"]`, (cells, numbers), and `uns["cicl"]["partitions"]`, the numbers.
     """
@@ -62,10 +62,10 @@ def _add_partitions(adata: Any, seed: int) -> None:
     record.pop("partitions", None)
     adata.obsm.pop("cicl_partitions", None)
     chosen = len(adata.obs["cicl"].cat.categories)
-    compared = [int(k) for k in np.atleast_1d(record.get("k", {}).get("compared", [])) if 1 < k < adata.n_obs]
-    numbers = sorted(sorted(set(compared) - {chosen}, key=lambda k: (abs(k - chosen), k))[: MOST_PARTITIONS - 1])
-    if not numbers or chosen < 2:
+    if chosen < 2 or record.get("k", {}).get("given", True):
         return
+    near = range(max(2, chosen - NEAR_NUMBERS), min(chosen + NEAR_NUMBERS + 1, adata.n_obs))
+    numbers = [k for k in near if k != chosen]
     h = torch.from_numpy(np.ascontiguousarray(adata.obsm["X_cicl"]))
     found = [cluster(h, k, seed=seed).labels for k in numbers]
     # Fewer clusters than asked for come of identical cells: such a partition repeats another one.

@@ -8,9 +8,7 @@ from sccicl.clustering.features import ArrayFeatures
 from sccicl.clustering.n_clusters import (
     Merges,
     choose_k,
-    most_agreed,
     n_communities,
-    numbers_near,
     right_share,
     wilson_lower_bound,
 )
@@ -30,36 +28,15 @@ def test_finds_the_number_of_types(n_types):
     found = estimate(CountFeatures(cells.X))
     assert found["n_clusters"] == found["separable"] == n_types
     assert not found["given"] and len(found["candidates"]) == len(found["score"])
-    assert found["compared"] == numbers_near(n_types) and len(found["agreement"]) == len(found["compared"])
 
 
-def test_views_agree_on_the_number_where_the_communities_are_too_many(monkeypatch):
-    """Five types: into six each view would be cut in its own way. Into four all may be cut alike."""
+def test_number_is_the_median_of_the_counts(monkeypatch):
+    """Five types that held-out genes separate; the communities may be too many or too few."""
     cells = simulate_cells(n_cells=400, n_types=5, n_genes=400, markers=30, fold=4.0)
-    monkeypatch.setattr(n_clusters, "n_communities", lambda _ensemble: [7, 6])
-    found = estimate(CountFeatures(cells.X))
-    assert found["communities"] == [7, 6] and found["n_clusters"] == 5
-
-
-def test_numbers_near_a_count():
-    assert numbers_near(1.4) == [1]
-    assert numbers_near(2.2) == [2]
-    assert numbers_near(10.4) == [7, 8, 9, 10, 11, 12, 13]
-    many = numbers_near(100)
-    assert (many[0], many[-1]) == (70, 130) and len(many) == 7 and 100 in many
-
-
-@pytest.mark.parametrize(
-    ("agreement", "near", "expected"),
-    [
-        ([0.5, 0.6, 0.9, 0.7], 4, 6),  # the highest
-        ([0.5, 0.89, 0.9, 0.89], 4, 5),  # equal but for chance: the one near to the communities
-        ([0.5, 0.89, 0.9, 0.89], 7, 7),
-        ([0.9, 0.6, 0.9, 0.5], 5, 4),  # as near: the smaller
-    ],
-)
-def test_number_that_is_most_agreed_on(agreement, near, expected):
-    assert most_agreed([4, 5, 6, 7], agreement, near=near) == expected
+    for communities, expected in (([7, 6], 6), ([7, 2], 5), ([4, 3], 4)):
+        monkeypatch.setattr(n_clusters, "n_communities", lambda _ensemble, found=communities: found)
+        found = estimate(CountFeatures(cells.X))
+        assert (found["separable"], found["communities"], found["n_clusters"]) == (5, communities, expected)
 
 
 def counts_of(sizes, seed, n_genes=800):

@@ -84,10 +84,8 @@ const BLUE = () => isDark() ? "#4aa3d8" : "#0072B2", ORANGE = () => isDark() ? "
 
 const CHARTS = {
   evidence(sample, box) {
-    const { candidates, scores, compared, agreement, chosen } = sample.data.evidence;
-    const series = [{ name: "separability", x: candidates, y: scores, colour: BLUE() }];
-    if (compared.length) series.push({ name: "agreement", x: compared, y: agreement, colour: ORANGE() });
-    drawLines(box, series, { xTitle: "Number of clusters", yTitle: series.length > 1 ? "Separability, agreement" : "Separability", chosen, integer: true });
+    const { candidates, scores, chosen } = sample.data.evidence;
+    drawLines(box, [{ name: "separability", x: candidates, y: scores, colour: BLUE() }], { xTitle: "Number of clusters", yTitle: "Separability", chosen, integer: true });
   },
   losses(sample, box) {
     const names = { loss: "total", instance_loss: "instance", cluster_loss: "cluster-aware" }, history = sample.data.history, colours = [BLUE(), ORANGE(), GREEN()];
