@@ -14,9 +14,10 @@ from scipy import sparse
 
 from ..config import InputKind
 from ..errors import InputError
-from ..runtime.seal import is_intact
+from ..runtime.seal import is_intact, is_sealed
 from .feature_filter import without_other_features
 from .folders import unknown_folder
+from .hdf5_probe import probe_hdf5
 from .names import check_names, clean_names
 from .orientation import check_cells_in, oriented
 from .read_10x import is_tenx_h5, read_tenx_h5, read_tenx_mtx, tenx_matrix_files
@@ -271,6 +272,8 @@ def _is_of_r(path: Path) -> bool:
 def _read_hdf5(path: Path, request: _Request) -> AnnData:
     if not is_intact(path):
         raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
+    if not is_sealed(path):
+        probe_hdf5(path)
     with h5py.File(path, "r") as file:
         if is_anndata(file) and not is_legacy(file):
             return _read_store(file, path.name, request)
