@@ -55,6 +55,7 @@ def hostile(pipeline, root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     cells = simulate_cells(n_cells=60, n_types=3)
     cells.obs[HOSTILE_COLUMN] = [f"<script>alert('{kind}')</script>" for kind in cells.obs["cell_type"]]
+    cells.var_names = ["ERCC-00002", *cells.var_names[1:]]
     cells.write_h5ad(folder / HOSTILE_FILE)
     quoted = ['"' + text.replace('"', '""') + '"' for text in (HOSTILE_FILE, HOSTILE_COLUMN)]
     (folder / "sheet.csv").write_text("sample,input,label_col\ns1," + ",".join(quoted) + "\n", encoding="utf-8")
@@ -66,6 +67,11 @@ def hostile(pipeline, root, tmp_path_factory):
 
 def test_nothing_was_run(hostile):
     assert not list(hostile.folder.rglob("hacked"))
+
+
+def test_warnings_are_among_the_last_lines_of_the_run(hostile):
+    last = hostile.text.split("The report of the run: ")[1]
+    assert "WARNING: s1: " in last and "are no genes and are left out: 1 spike-in ('ERCC-00002')" in last
 
 
 def test_columns_and_titles_are_text_on_the_page(hostile):
