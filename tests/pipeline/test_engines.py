@@ -71,12 +71,15 @@ def launch(tmp_path) -> Path:
 
 ALL = ("-stub", "--input", "sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf", "--skip_multiqc")
 ONE = ("-stub", "--input", "one.csv", "--skip_multiqc", "--skip_markers")
+
+
+def slow(*values):
+    """A case for `make test-full`, of a kind that another one stands for in `make test`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # A whole run each; two of them by default, for a run takes as long as the processes are many
-ENGINES = [
-    "docker",
-    "singularity",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("podman", "apptainer", "charliecloud")),
-]
+ENGINES = ["docker", "singularity", *map(slow, ("podman", "apptainer", "charliecloud"))]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -123,7 +126,7 @@ def test_an_address_of_the_image_serves_every_process_of_the_engine(standin, lau
     assert asked == {image}
 
 
-@pytest.mark.parametrize("place", ["file", "library"])
+@pytest.mark.parametrize("place", ["library", slow("file")])
 def test_singularity_on_a_fresh_clone(standin, launch, pipeline, monkeypatch, place):
     """No folder has to be there; the site's own file, or its library, is what runs, and nothing is pulled."""
     engines = standin(images="")
@@ -146,11 +149,11 @@ def test_singularity_on_a_fresh_clone(standin, launch, pipeline, monkeypatch, pl
     ("arguments", "told"),
     [
         (("-profile", "docker"), f"Docker has no image {OWN}: build it with 'make image', or name yours with --cicl_"),
-        (("-profile", "podman,gpu"), f"Podman has no image {OWN}: build it with 'make image'"),
-        (("-profile", "singularity"), "Singularity has no image cicl.localhost-cicl-nextflow-0.1.0.img in "),
         (("-profile", "apptainer,slurm"), "make it with containers/sif.sh, or name yours, a .sif file or an address, "),
         (("-profile", "singularity", "--cicl_image", "my.sif"), "'my.sif' is a file, so give it by its absolute path"),
-        (("-profile", "singularity", "--cicl_image", "/no/x.sif"), "--cicl_image: there is no image '/no/x.sif'"),
+        slow(("-profile", "podman,gpu"), f"Podman has no image {OWN}: build it with 'make image'"),
+        slow(("-profile", "singularity"), "Singularity has no image cicl.localhost-cicl-nextflow-0.1.0.img in "),
+        slow(("-profile", "singularity", "--cicl_image", "/no/x.sif"), "--cicl_image: there is no image '/no/x.sif'"),
     ],
 )
 def test_a_missing_image_is_told_before_anything_is_started(standin, launch, pipeline, arguments, told):

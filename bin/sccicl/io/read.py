@@ -40,7 +40,7 @@ from .validate import (
 )
 
 __all__ = ["check_columns", "read_counts", "take_counts"]
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".st")
 HDF5_SUFFIXES = (".h5ad", ".h5", ".hdf5", ".loom")
 KNOWN = (
     "an .h5ad, 10x .h5, .loom, .csv, .tsv or .txt file (tables also gzipped), an .rds of Seurat or "
