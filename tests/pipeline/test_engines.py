@@ -117,11 +117,17 @@ def test_all_images_have_full_names(standin, launch, pipeline, monkeypatch, engi
         assert all("CUDA_VISIBLE_DEVICES" in job for job in with_gpu)
 
 
-def test_an_address_of_the_image_serves_every_process_of_the_engine(standin, launch, pipeline):
+def test_an_address_of_the_image_serves_every_process_of_the_engine(standin, launch, pipeline, tmp_path):
+    """And a folder of checkpoints, which is outside of the work folder, is mounted."""
     engines = standin(images="registry.example.org:5000/lab/cicl:7")
     image = "registry.example.org:5000/lab/cicl:7"
-    run = pipeline(*ONE, "-profile", "docker,gpu", "--cicl_image", image, "-c", "quay.config", folder=launch)
+    folder = tmp_path / "check points"
+    arguments = ["-profile", "docker,gpu", "--cicl_image", image, "--checkpoint_dir", str(folder), "-c", "quay.config"]
+    run = pipeline(*ONE, *arguments, folder=launch)
     assert run.status == 0, run.text
+    assert not [task for task in run.tasks if task.startswith(("MARKERS", "MULTIQC"))]
+    tasks = [call for call in engines.calls if call[:2] == ["docker", "run"]]
+    assert tasks and all(f"{folder}:{folder}" in call for call in tasks) and folder.is_dir()
     asked = {word for call in engines.calls if call[:2] == ["docker", "run"] for word in call if "cicl:" in word}
     assert asked == {image}
 
@@ -182,13 +188,3 @@ def test_a_job_that_the_queue_refuses_is_asked_for_once(standin, launch, pipelin
     assert run.status != 0
     assert "Requested time limit is invalid" in run.text
     assert len([call for call in engines.calls if call[0] == "sbatch"]) == 1
-
-
-def test_checkpoints_elsewhere_are_mounted(standin, launch, pipeline, tmp_path):
-    engines = standin()
-    folder = tmp_path / "check points"
-    run = pipeline(*ONE, "-profile", "docker", "--checkpoint_dir", str(folder), folder=launch)
-    assert run.status == 0, run.text
-    tasks = [call for call in engines.calls if call[:2] == ["docker", "run"]]
-    assert tasks and all(f"{folder}:{folder}" in call for call in tasks)
-    assert folder.is_dir()
