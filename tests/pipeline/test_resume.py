@@ -19,7 +19,8 @@ def project(root, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(Path(root) / "bin", folder / "bin", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(Path(root) / "modules/local/checksums", folder / "modules/local/checksums")
-    shutil.copy(Path(root) / "conf/base.config", folder / "nextflow.config")
+    shutil.copy(Path(root) / "conf/base.config", folder / "base.config")
+    (folder / "nextflow.config").write_text("includeConfig 'base.config'\n")
     (folder / "main.nf").write_text(MAIN)
     return folder
 

@@ -9,14 +9,6 @@ import pytest
 
 READS = ("sheets/l1_R1.fastq.gz", "sheets/l1_R2.fastq.gz")
 FILES = ("sheets/a.h5ad", "sheets/b (1).h5ad", "c.h5ad", "u.h5ad", "d.h5ad", *READS)
-    "sheets/a.h5ad",
-    "sheets/b (1).h5ad",
-    "c.h5ad",
-    "u.h5ad",
-    "sheets/l1_R1.fastq.gz",
-    "sheets/l1_R2.fastq.gz",
-    "d.h5ad",
-)
 REFERENCES = ("genome.fa", "genes.gtf")
 SHEET = ("--input", "sheets/sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")
 
