@@ -15,6 +15,6 @@ def outcome(sheet) {
 }
 
 workflow {
-    def sheets = file("${params.folder}/*", type: 'any', checkIfExists: true) + [file("${params.folder}/missing.csv")]
+    def sheets = file("${params.folder}/*.{csv,tsv,yml,yaml,json}", type: 'any', checkIfExists: true) + [file("${params.folder}/missing.csv")]
     println('OUTCOMES ' + groovy.json.JsonOutput.toJson(sheets.collectEntries { sheet -> [sheet.name, outcome(sheet)] }))
 }

@@ -71,12 +71,15 @@ def launch(tmp_path) -> Path:
 
 ALL = ("-stub", "--input", "sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf", "--skip_multiqc")
 ONE = ("-stub", "--input", "one.csv", "--skip_multiqc", "--skip_markers")
+
+
+def slow(*values):
+    """A case for `make test-full`, of a kind that another one stands for in `make test`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # A whole run each; two of them by default, for a run takes as long as the processes are many
-ENGINES = [
-    "docker",
-    "singularity",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("podman", "apptainer", "charliecloud")),
-]
+ENGINES = ["docker", "singularity", *map(slow, ("podman", "apptainer", "charliecloud"))]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -114,16 +117,22 @@ def test_all_images_have_full_names(standin, launch, pipeline, monkeypatch, engi
         assert all("CUDA_VISIBLE_DEVICES" in job for job in with_gpu)
 
 
-def test_an_address_of_the_image_serves_every_process_of_the_engine(standin, launch, pipeline):
+def test_an_address_of_the_image_serves_every_process_of_the_engine(standin, launch, pipeline, tmp_path):
+    """And a folder of checkpoints, which is outside of the work folder, is mounted."""
     engines = standin(images="registry.example.org:5000/lab/cicl:7")
     image = "registry.example.org:5000/lab/cicl:7"
-    run = pipeline(*ONE, "-profile", "docker,gpu", "--cicl_image", image, "-c", "quay.config", folder=launch)
+    folder = tmp_path / "check points"
+    arguments = ["-profile", "docker,gpu", "--cicl_image", image, "--checkpoint_dir", str(folder), "-c", "quay.config"]
+    run = pipeline(*ONE, *arguments, folder=launch)
     assert run.status == 0, run.text
+    assert not [task for task in run.tasks if task.startswith(("MARKERS", "MULTIQC"))]
+    tasks = [call for call in engines.calls if call[:2] == ["docker", "run"]]
+    assert tasks and all(f"{folder}:{folder}" in call for call in tasks) and folder.is_dir()
     asked = {word for call in engines.calls if call[:2] == ["docker", "run"] for word in call if "cicl:" in word}
     assert asked == {image}
 
 
-@pytest.mark.parametrize("place", ["file", "library"])
+@pytest.mark.parametrize("place", ["library", slow("file")])
 def test_singularity_on_a_fresh_clone(standin, launch, pipeline, monkeypatch, place):
     """No folder has to be there; the site's own file, or its library, is what runs, and nothing is pulled."""
     engines = standin(images="")
@@ -146,11 +155,11 @@ def test_singularity_on_a_fresh_clone(standin, launch, pipeline, monkeypatch, pl
     ("arguments", "told"),
     [
         (("-profile", "docker"), f"Docker has no image {OWN}: build it with 'make image', or name yours with --cicl_"),
-        (("-profile", "podman,gpu"), f"Podman has no image {OWN}: build it with 'make image'"),
-        (("-profile", "singularity"), "Singularity has no image cicl.localhost-cicl-nextflow-0.1.0.img in "),
         (("-profile", "apptainer,slurm"), "make it with containers/sif.sh, or name yours, a .sif file or an address, "),
         (("-profile", "singularity", "--cicl_image", "my.sif"), "'my.sif' is a file, so give it by its absolute path"),
-        (("-profile", "singularity", "--cicl_image", "/no/x.sif"), "--cicl_image: there is no image '/no/x.sif'"),
+        slow(("-profile", "podman,gpu"), f"Podman has no image {OWN}: build it with 'make image'"),
+        slow(("-profile", "singularity"), "Singularity has no image cicl.localhost-cicl-nextflow-0.1.0.img in "),
+        slow(("-profile", "singularity", "--cicl_image", "/no/x.sif"), "--cicl_image: there is no image '/no/x.sif'"),
     ],
 )
 def test_a_missing_image_is_told_before_anything_is_started(standin, launch, pipeline, arguments, told):
@@ -179,13 +188,3 @@ def test_a_job_that_the_queue_refuses_is_asked_for_once(standin, launch, pipelin
     assert run.status != 0
     assert "Requested time limit is invalid" in run.text
     assert len([call for call in engines.calls if call[0] == "sbatch"]) == 1
-
-
-def test_checkpoints_elsewhere_are_mounted(standin, launch, pipeline, tmp_path):
-    engines = standin()
-    folder = tmp_path / "check points"
-    run = pipeline(*ONE, "-profile", "docker", "--checkpoint_dir", str(folder), folder=launch)
-    assert run.status == 0, run.text
-    tasks = [call for call in engines.calls if call[:2] == ["docker", "run"]]
-    assert tasks and all(f"{folder}:{folder}" in call for call in tasks)
-    assert folder.is_dir()

@@ -21,29 +21,32 @@ HOSTILE_COLUMN = "it's $(touch hacked) <img src=x onerror=alert(1)>"
 REFUSED_FILES = ["$HOME.h5ad", "${HOME}.h5ad", "{a,b}.h5ad", "-rf.h5ad"]
 
 
-def test_names_of_samples(nextflow, tmp_path):
-    rows = [f'"{name}",cells.h5ad' for name in HOSTILE_SAMPLES]
-    rows += [f'file_{i},"{name}"' for i, name in enumerate(REFUSED_FILES)]
-    (tmp_path / "sheet.csv").write_text("\n".join(["sample,input", *rows]), encoding="utf-8")
+@pytest.fixture(scope="module")
+def refusals(nextflow, tmp_path_factory):
+    """What is said of a sheet of hostile names of samples, and of one of such files, in one start of Nextflow."""
+    folder = tmp_path_factory.mktemp("names")
     for name in ("cells.h5ad", *REFUSED_FILES):
-        (tmp_path / name).touch()
-    run = nextflow("run", str(Path(__file__).with_name("samples_of.nf")), "--sheet", str(tmp_path / "sheet.csv"))
-    assert run.status != 0 and "SAMPLES" not in run.text
+        (folder / name).touch()
+    of_files = [f'file_{i},"{name}"' for i, name in enumerate(REFUSED_FILES)]
+    of_samples = [*(f'"{name}",cells.h5ad' for name in HOSTILE_SAMPLES), *of_files]
+    for name, rows in (("samples.csv", of_samples), ("files.csv", of_files)):
+        (folder / name).write_text("\n".join(["sample,input", *rows]), encoding="utf-8")
+    run = nextflow("run", str(Path(__file__).with_name("samplesheets.nf")), "--folder", str(folder))
+    assert run.status == 0, run.text
+    (line,) = [line for line in run.text.splitlines() if line.startswith("OUTCOMES ")]
+    return json.loads(line.removeprefix("OUTCOMES "))
+
+
+def test_names_of_samples(refusals):
     # The run tells 20 errors and how many more there are.
     for row, name in list(enumerate(HOSTILE_SAMPLES, 2))[:20]:
-        assert f"sheet.csv, row {row}, column sample: '{name}' cannot name files" in run.text
-    assert f"and {len(rows) - 20} more errors" in run.text
+        assert f"samples.csv, row {row}, column sample: '{name}' cannot name files" in refusals["samples.csv"]
+    assert f"and {len(HOSTILE_SAMPLES) + len(REFUSED_FILES) - 20} more errors" in refusals["samples.csv"]
 
 
-def test_names_of_inputs(nextflow, tmp_path):
-    for name in REFUSED_FILES:
-        (tmp_path / name).touch()
-    rows = [f'file_{i},"{name}"' for i, name in enumerate(REFUSED_FILES)]
-    (tmp_path / "sheet.csv").write_text("\n".join(["sample,input", *rows]))
-    run = nextflow("run", str(Path(__file__).with_name("samples_of.nf")), "--sheet", str(tmp_path / "sheet.csv"))
-    assert run.status != 0 and "SAMPLES" not in run.text
+def test_names_of_inputs(refusals):
     for row, name in enumerate(REFUSED_FILES, 2):
-        assert f"row {row}, column input: '{name}' cannot be staged" in run.text
+        assert f"row {row}, column input: '{name}' cannot be staged" in refusals["files.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,7 @@ def hostile(pipeline, root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     cells = simulate_cells(n_cells=60, n_types=3)
     cells.obs[HOSTILE_COLUMN] = [f"<script>alert('{kind}')</script>" for kind in cells.obs["cell_type"]]
+    cells.var_names = ["ERCC-00002", *cells.var_names[1:]]
     cells.write_h5ad(folder / HOSTILE_FILE)
     quoted = ['"' + text.replace('"', '""') + '"' for text in (HOSTILE_FILE, HOSTILE_COLUMN)]
     (folder / "sheet.csv").write_text("sample,input,label_col\ns1," + ",".join(quoted) + "\n", encoding="utf-8")
@@ -66,6 +70,11 @@ def hostile(pipeline, root, tmp_path_factory):
 
 def test_nothing_was_run(hostile):
     assert not list(hostile.folder.rglob("hacked"))
+
+
+def test_warnings_are_among_the_last_lines_of_the_run(hostile):
+    last = hostile.text.split("The report of the run: ")[1]
+    assert "WARNING: s1: " in last and "are no genes and are left out: 1 spike-in ('ERCC-00002')" in last
 
 
 def test_columns_and_titles_are_text_on_the_page(hostile):

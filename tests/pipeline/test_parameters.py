@@ -20,6 +20,21 @@ def test_help(nextflow, root):
     for text in ("Input and output", "--input <file>", "--n_clusters", "[default: auto]", "<counts|normalised|log>"):
         assert text in run.text
     assert visible(run.folder) == set()
+    # As on a terminal of 80 columns: the first words are Nextflow's own
+    page = run.text[run.text.index("CICL for Nextflow ") :].splitlines()
+    assert [line for line in page if len(line) > 80] == []
+    groups = [group["title"] for group in schema(root)["$defs"].values() if shown(group)]
+    assert [line for line in page if line in groups] == groups
+    named = [line.split()[0].removeprefix("--") for line in page if re.match(r"  --\w", line)]
+    assert named == [name for group in schema(root)["$defs"].values() for name in shown(group)]
+
+
+def schema(root):
+    return json.loads((Path(root) / "nextflow_schema.json").read_text())
+
+
+def shown(group):
+    return [name for name, text in group["properties"].items() if not text.get("hidden")]
 
 
 def test_help_of_one_parameter(nextflow, root):
@@ -91,8 +106,7 @@ def test_validation_can_be_left_out(pipeline):
 
 @pytest.fixture(scope="module")
 def described(root):
-    schema = json.loads((Path(root) / "nextflow_schema.json").read_text())
-    return {name: text for group in schema["$defs"].values() for name, text in group["properties"].items()}
+    return {name: text for group in schema(root)["$defs"].values() for name, text in group["properties"].items()}
 
 
 def test_schema_and_defaults_name_the_same_parameters(nextflow, root, described):

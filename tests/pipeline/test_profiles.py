@@ -1,5 +1,6 @@
 """Every profile loads, alone or with those it is used with, and asks its queue for what the tasks need."""
 
+import json
 import os
 import re
 import subprocess
@@ -46,26 +47,18 @@ def flat(text):
     return found
 
 
+ORDERS = ["slurm,gpu", "slurm,test", "conda,docker", "singularity,conda"]
+
+
 @pytest.fixture(scope="module")
-def configs(nextflow, root, tmp_path_factory):
-    """`configs(profile)`: the settings of both parsers; v2 is that of Nextflow 26."""
-    known = {}
-
-    def read(profile):
-        if profile not in known:
-            runs = []
-            for parser in ("v1", "v2"):
-                with pytest.MonkeyPatch.context() as patch:
-                    patch.setenv("NXF_SYNTAX_PARSER", parser)
-                    runs.append(nextflow("config", "-flat", "-profile", profile, root))
-            # The strict parser asks for the plugin of Wave already here; offline there is none.
-            if "wave" in profile and runs[1].status != 0 and "nf-wave" in runs[1].text:
-                runs[1] = runs[0]
-            assert [run.status for run in runs] == [0, 0], runs[0].text + runs[1].text
-            known[profile] = [flat(run.text) for run in runs]
-        return known[profile]
-
-    return read
+def configs(nextflow, tmp_path_factory):
+    """`configs(profile)`: the settings of both parsers, all in one start of Nextflow; v2 is that of Nextflow 26."""
+    to = tmp_path_factory.mktemp("configs") / "found.json"
+    script = str(Path(__file__).with_name("configs.nf"))
+    run = nextflow("run", script, "--profiles", ";".join([*PROFILES, *ORDERS]), "--to", str(to))
+    assert run.status == 0, run.text
+    found = json.loads(to.read_text())
+    return lambda profile: [flat(found[parser][profile]) for parser in ("v1", "v2")]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -84,7 +77,7 @@ def test_profile_loads(configs, profile):
         assert "process.resourceLimits.cpus" in old and "process.'withName:.*'.maxForks" not in old
 
 
-@pytest.mark.parametrize("profile", ["slurm,gpu", "slurm,test", "conda,docker", "singularity,conda"])
+@pytest.mark.parametrize("profile", ORDERS)
 def test_the_order_of_profiles_does_not_matter(configs, profile):
     """The parser v2 takes the order that was typed, v1 that of the file. Of several engines one is on."""
     old, new = configs(profile)
@@ -116,7 +109,7 @@ def test_every_profile_is_documented(root):
     assert [name for name in sorted(declared(root)) if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize("profile", ["test,docker", "test,docker,gpu"])
+@pytest.mark.parametrize("profile", ["test,docker,gpu", pytest.param("test,docker", marks=pytest.mark.slow)])
 def test_image_of_the_training(nextflow, root, profile):
     run = nextflow(
         "inspect", root, "-profile", profile, "-format", "config", "--outdir", "results", "--validate_params", "false"
@@ -150,13 +143,10 @@ def test_profiles_of_a_site(nextflow, root, tmp_path, monkeypatch):
     (tmp_path / "nfcore_custom.config").write_text(
         "profiles { uppmax { params.igenomes_base = '/sw'; process.queue = 'core' } }\n"
     )
-    run = nextflow("config", "-flat", "-profile", "uppmax", root)
-    assert run.status != 0 and "Unknown configuration profile: 'uppmax'" in run.text
-    run = nextflow("run", root, "--help", "-profile", "uppmax", "--custom_config_base", str(tmp_path))
-    assert run.status == 0, run.text
     arguments = ["--custom_config_base", str(tmp_path), "-profile", "uppmax", "--outdir", "results", "--inptu", "x"]
     run = nextflow("run", root, *arguments)
     assert "--inptu" in run.text and "igenomes_base" not in run.text, "what the site sets is no mistake of the user"
+    assert "Unknown configuration profile" not in run.text
     monkeypatch.setenv("NXF_OFFLINE", "true")
     run = nextflow("run", root, "--version", "--custom_config_base", "https://configs.example.org")
     assert run.status == 0, run.text
@@ -165,10 +155,17 @@ def test_profiles_of_a_site(nextflow, root, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "directives"),
     [
-        (["--queue", "short"], ["#SBATCH -p short"]),
-        (["--gpu_queue", "gpu", "--gpu_type", "a100"], ["#SBATCH -p gpu", "#SBATCH --gres=gpu:a100:1"]),
-        (["--cluster_options=--account=lab42"], ["#SBATCH --account=lab42 --gres=gpu:1"]),
-        (["--gpu_options=--gpus-per-node=1", "--gpu_queue", "gpu"], ["#SBATCH -p gpu", "#SBATCH --gpus-per-node=1"]),
+        (
+            ["--gpu_queue", "gpu", "--gpu_type", "a100", "--cluster_options=--account=lab42"],
+            ["#SBATCH -p gpu", "#SBATCH --account=lab42 --gres=gpu:a100:1"],
+        ),
+        pytest.param(["--queue", "short"], ["#SBATCH -p short"], marks=pytest.mark.slow),
+        pytest.param(["--gpu_queue", "gpu"], ["#SBATCH -p gpu", "#SBATCH --gres=gpu:1"], marks=pytest.mark.slow),
+        pytest.param(
+            ["--gpu_options=--gpus-per-node=1", "--gpu_queue", "gpu"],
+            ["#SBATCH -p gpu", "#SBATCH --gpus-per-node=1"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_slurm_is_asked_for_the_gpu(pipeline, tmp_path, monkeypatch, options, directives):

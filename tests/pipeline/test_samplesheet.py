@@ -20,7 +20,24 @@ ACCEPTED = {
     "long_row.csv": b"sample,input\ns1,data.h5ad,,\n",
     "empty_first.csv": b"note,sample,input\n,s1,data.h5ad\n",
     "other_order.csv": b"input,sample\ndata.h5ad,s1\n",
+    "capitals.csv": b"Sample,INPUT\ns1,data.h5ad\n",
+    "comments.csv": b"# of Monday\nsample,input\n# the first\ns1,data.h5ad\n",
+    "list.yml": b"# of Monday\n- sample: s1\n  input: data.h5ad\n  n_clusters:\n",
+    "list.yaml": b"- {Sample: 's1', Input: \"data.h5ad\", batch_col: ~}\n",
+    "list.json": b'[{"sample": "s1",\n\t"input": "data.h5ad", "batch_col": null}]',
 }
+# Names of files that a shell or Nextflow would expand, or that a cell has to be quoted for
+ODD_FILES = [
+    "a b.h5ad",
+    "it's.h5ad",
+    'say "x".h5ad',
+    "x*.h5ad",
+    "x?.h5ad",
+    "x[1].h5ad",
+    "a,b;c.h5ad",
+    "~x.h5ad",
+    "#1.h5ad",
+]
 REFUSED = {
     "empty.csv": (
         b"",
@@ -106,6 +123,48 @@ REFUSED = {
         b"sample,input,group\ns1,data.h5ad,s1\ns2,data.h5ad,s1\n",
         "group_name.csv, rows 2 and 3, column group: 's1' cannot name the result",
     ),
+    "home.csv": (
+        b"sample,input\ns1,~/x.h5ad\n",
+        "home.csv, row 2, column input: '~/x.h5ad' does not exist; ~ and variables are not expanded in a samplesheet",
+    ),
+    "variable.csv": (b"sample,input\ns1,$HOME/x.h5ad\n", "'$HOME/x.h5ad' does not exist; ~ and variables are not"),
+    "pattern.csv": (
+        b"sample,input\ns1,d*/y.h5ad\n",
+        "'d*/y.h5ad' does not exist; patterns such as *.h5ad are not expanded, so give each file a row of its own.",
+    ),
+    "windows_path.csv": (
+        b"sample,input\ns1,C:\\data\\x.h5ad\n",
+        "'C:\\data\\x.h5ad' is a path of Windows; write it as",
+    ),
+    "web.csv": (
+        b"sample,input\ns1,http://localhost:1/x.h5ad\n",
+        "'http://localhost:1/x.h5ad' cannot be reached; check the address and the network, or download the file and",
+    ),
+    "bucket.csv": (
+        b"sample,input\ns1,s3://bucket/x.h5ad\n",
+        "'s3://bucket/x.h5ad' cannot be reached; addresses of this kind need the plugin nf-amazon",
+    ),
+    "broken.yml": (b"- sample: [s1\n", "broken.yml cannot be read as YAML ("),
+    "broken.json": (b'[{"sample": }]', "broken.json cannot be read as JSON ("),
+    "mapping.yml": (
+        b"s1: data.h5ad\n",
+        "mapping.yml is no list of samples: write it as - {sample: s1, input: s1.h5ad}",
+    ),
+    "mapping.json": (b'{"s1": "data.h5ad"}', "mapping.json is no list of samples: write it as [{"),
+    "empty.yml": (b"", "empty.yml is no list of samples"),
+    "none.json": (b"[]", "none.json has no samples: add an entry for each sample."),
+    "nested.yml": (
+        b"- sample: s1\n  input: [data.h5ad, data.h5ad]\n",
+        "nested.yml, entry 1: 'input' holds a list or a mapping; give one value.",
+    ),
+    "twice.yml": (
+        b"- {sample: s1, input: data.h5ad, input: x.h5ad}\n",
+        "twice.yml, entry 1 has 'input' twice: keep one",
+    ),
+    "same.yml": (
+        b"- {sample: s1, input: data.h5ad}\n- {sample: s1, input: data.h5ad}\n",
+        "same.yml, entries 1 and 2, column sample: 's1' is there 2 times; give each sample its own name.",
+    ),
     "missing.csv": (None, "missing.csv' does not exist: check --input."),
     "folder.csv": (None, "folder.csv' is a folder: give the CSV file with --input."),
 }
@@ -127,6 +186,12 @@ def outcomes(nextflow, tmp_path_factory):
     values = b'sample,input,n_clusters,label_col,batch_col\ns1,data.h5ad,12,,"it\'s, ""so"""\n'
     contents |= {"values.csv": values, "data.h5ad": b"sample,input\n", "reads.csv": READS}
     contents |= {f"{lane}_R{mate}.fastq.gz": b"" for lane in "ab" for mate in (1, 2)}
+    # A number, a truth and a date of YAML are names here.
+    contents["names.yml"] = b"".join(b"- {sample: %s, input: data.h5ad}\n" % name for name in (b"001", b"no", b"1e5"))
+    cells = ['"' + name.replace('"', '""') + '"' for name in ODD_FILES]
+    contents["odd.csv"] = ("sample,input\n" + "".join(f"s{i},{cell}\n" for i, cell in enumerate(cells))).encode()
+    contents["odd.json"] = json.dumps([{"sample": f"s{i}", "input": name} for i, name in enumerate(ODD_FILES)]).encode()
+    contents |= dict.fromkeys(ODD_FILES, b"")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     run = nextflow("run", str(Path(__file__).with_name("samplesheets.nf")), "--folder", str(folder))
@@ -147,6 +212,15 @@ def test_refused(outcomes, name):
     assert len(outcomes[name].splitlines()) == 1
     assert outcomes[name].startswith("ERROR: ")
     assert REFUSED[name][1] in outcomes[name]
+
+
+def test_names_in_yaml_are_text(outcomes):
+    assert [sample["id"] for sample in outcomes["names.yml"]] == ["001", "no", "1e5"]
+
+
+@pytest.mark.parametrize("sheet", ["odd.csv", "odd.json"])
+def test_files_with_odd_names_are_found(outcomes, sheet):
+    assert [sample["input"] for sample in outcomes[sheet]] == [f"{outcomes['folder']}/{name}" for name in ODD_FILES]
 
 
 def test_values_of_a_row_override_the_parameters(outcomes):

@@ -156,6 +156,7 @@ def test_refused(outcomes, name):
     assert REFUSED[name] in outcomes[name]
 
 
+@pytest.mark.slow
 def test_unfiltered_matrix_of_ensembl_ids(reads, pipeline, tmp_path):
     """A raw h5ad as nf-core/scrnaseq writes it: its cells are called, and its symbols are kept."""
     droplets = reads.droplets.copy()

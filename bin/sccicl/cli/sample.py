@@ -271,7 +271,7 @@ def plot(
 def report(files: tuple[Path, ...], title: str, files_at: str, outdir: Path) -> None:
     """Write one HTML report of all samples from their <id>.h5ad and <id>.metrics.json: cicl_report.html.
 
-    Writes cicl_summary.txt too: what was found, one line for each sample.
+    Writes cicl_summary.txt too: what was found, one line for each sample, and warnings.
     """
     from ..report.page import write_report
 

@@ -25,6 +25,8 @@ TOOLS = (
     ("kb count", "counts_unfiltered"),
     ("Parse split-pipe", "DGE_filtered"),
     ("Parse split-pipe", "DGE_unfiltered"),
+    ("BD Rhapsody", "_MolsPerCell.csv"),
+    ("BD Rhapsody", "_MolsPerCell_MEX"),
     ("Cell Ranger", "filtered_feature_bc_matrix"),
     ("Cell Ranger", "filtered_feature_bc_matrix.h5"),
     ("Cell Ranger", "raw_feature_bc_matrix.h5"),
@@ -58,9 +60,16 @@ def matrices_in(folder: Path) -> list[Inside]:
                 or quant_files(path)
             ):
                 found.append(Inside(path, _rank(path, folder)))
-        elif path.suffix in (".h5", ".h5ad", ".loom") and path.is_file() and not path.name.startswith("molecule_info"):
+        elif path.is_file() and _is_matrix(path):
             found.append(Inside(path, _rank(path, folder)))
     return sorted(found, key=lambda one: one.rank)
+
+
+def _is_matrix(path: Path) -> bool:
+    name = path.name.removesuffix(".gz")
+    return name.endswith("_MolsPerCell.csv") or (
+        path.suffix in (".h5", ".h5ad", ".loom") and not name.startswith("molecule_info")
+    )
 
 
 def _rank(path: Path, folder: Path) -> tuple[int, int, str]:

@@ -14,9 +14,10 @@ from scipy import sparse
 
 from ..config import InputKind
 from ..errors import InputError
-from ..runtime.seal import is_intact
+from ..runtime.seal import is_intact, is_sealed
 from .feature_filter import without_other_features
 from .folders import unknown_folder
+from .hdf5_probe import probe_hdf5
 from .names import check_names, clean_names
 from .orientation import check_cells_in, oriented
 from .read_10x import is_tenx_h5, read_tenx_h5, read_tenx_mtx, tenx_matrix_files
@@ -39,7 +40,7 @@ from .validate import (
 )
 
 __all__ = ["check_columns", "read_counts", "take_counts"]
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".st")
 HDF5_SUFFIXES = (".h5ad", ".h5", ".hdf5", ".loom")
 KNOWN = (
     "an .h5ad, 10x .h5, .loom, .csv, .tsv or .txt file (tables also gzipped), an .rds of Seurat or "
@@ -271,6 +272,8 @@ def _is_of_r(path: Path) -> bool:
 def _read_hdf5(path: Path, request: _Request) -> AnnData:
     if not is_intact(path):
         raise InputError(f"{path.name} is damaged (its checksum is wrong): copy or write it again")
+    if not is_sealed(path):
+        probe_hdf5(path)
     with h5py.File(path, "r") as file:
         if is_anndata(file) and not is_legacy(file):
             return _read_store(file, path.name, request)

@@ -16,9 +16,10 @@ from scipy import sparse
 
 from ..errors import InputError
 from ..runtime.prefetch import row_blocks
+from .hdf5_probe import probe_hdf5
 from .read_10x import is_tenx_h5, read_tenx_names
 from .read_anndata import count_layers, damaged, is_anndata, is_legacy, read_names, single_precision
-from .validate import checked_sparse
+from .validate import check_offsets, checked_sparse
 
 # A stored entry costs about this much memory while its block is worked on: index, value, and float64 copies of it.
 BYTES_PER_ENTRY = 64
@@ -57,6 +58,8 @@ class StoredMatrix:
         self._is_sparse = hasattr(element, "keys")
         self._width = names.n_vars
         self._indptr = np.asarray(element["indptr"][:], dtype=np.int64) if self._is_sparse else None
+        if self._is_sparse:
+            check_offsets(self._indptr, min(len(element["data"]), len(element["indices"])), "the input")
         self.n_entries = int(self._indptr[-1]) if self._is_sparse else names.n_obs * names.n_vars
 
     def keep_genes(self, is_gene: np.ndarray) -> None:
@@ -122,6 +125,8 @@ class StoredMatrix:
                 start, stop = self._indptr[first], self._indptr[last]
                 data = single_precision(read_range(self._element["data"], start, stop, pool))
                 cells = read_range(self._element["indices"], start, stop, pool)
+                if len(cells) and not (cells.min() >= 0 and cells.max() < n_cells):
+                    raise ValueError("its matrix points outside of itself")
                 genes = np.repeat(np.arange(first, last), np.diff(self._indptr[first : last + 1]))
                 entry = np.dtype([("cell", np.int32), ("gene", np.int32), ("value", data.dtype)])
                 entries = np.empty(len(data), entry)
@@ -216,6 +221,7 @@ def stored_matrix(path: Path, counts_layer: str | None) -> Iterator[StoredMatrix
     if not h5py.is_hdf5(path):
         yield None
         return
+    probe_hdf5(path)
     with h5py.File(path, "r") as file:
         yield _of_store(file, path.name, counts_layer) or (_of_tenx(file, path.name) if counts_layer is None else None)
 

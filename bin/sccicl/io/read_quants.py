@@ -111,6 +111,8 @@ def read_quants(folder: Path) -> AnnData:
     var = pd.DataFrame(index=pd.Index(genes.iloc[:, 0].to_numpy()))
     if genes.shape[1] > 1:
         var["gene_symbols"] = genes.iloc[:, 1].to_numpy()
+    if "genome" in genes and genes["genome"].nunique() > 1:
+        var["genome"] = genes["genome"].to_numpy()
     obs = pd.DataFrame(index=pd.Index(cells.iloc[:, 0].to_numpy()))
     if "sample" in cells:
         obs["sample"] = cells["sample"].to_numpy()
@@ -130,6 +132,8 @@ def _csv(path: Path) -> pd.DataFrame:
     except (ValueError, OSError, EOFError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{path.name} cannot be read as a table ({reason}): write it again") from error
+    if len(table.columns) > 1 and table.columns[0].startswith("Unnamed:"):
+        table = table.iloc[:, 1:]  # the numbers of the rows, as pandas writes them
     if not looks_like_header(table.columns):
         raise InputError(f"{path.name} has no header such as bc_wells or gene_id: give the file as split-pipe wrote it")
     return table

@@ -36,20 +36,24 @@ if (inherits(object, "Seurat")) {
   data <- object[[assay]]
   wanted <- if (layer == "") "counts" else layer
   if (inherits(data, "Assay5")) {
+    if (!exists("JoinLayers")) stop("NEEDS SeuratObject of version 5 or newer")
     there <- Layers(data)
-    parts <- grep(paste0("^", wanted, "(\\.|$)"), there, value = TRUE)
+    parts <- if (wanted %in% there) wanted else there[startsWith(there, paste0(wanted, "."))]
+    if (length(parts) == 0) stop("LAYER ", paste(there, collapse = ", "))
     if (length(parts) > 1) {
+      # One layer for each sample, as split() makes them
       data <- JoinLayers(data)
       note <- paste("layers", paste(parts, collapse = ", "), "were joined")
     }
-    if (length(parts) == 0) stop("LAYER ", paste(there, collapse = ", "))
-    counts <- LayerData(data, layer = wanted)
+    counts <- LayerData(data, layer = if (length(parts) == 1) parts else wanted)
   } else {
     if (!wanted %in% c("counts", "data")) stop("LAYER counts, data")
-    counts <- GetAssayData(data, slot = wanted)
-    if (prod(dim(counts)) == 0) stop("LAYER ", if (prod(dim(GetAssayData(data, slot = "data"))) > 0) "data" else "")
+    counts <- slot(data, wanted)
+    if (prod(dim(counts)) == 0) stop("LAYER ", if (prod(dim(slot(data, "data"))) > 0) "data" else "")
   }
-  obs <- object@meta.data
+  # An assay may have some of the cells only, or in another order.
+  if (!all(colnames(counts) %in% rownames(object@meta.data))) stop("CELLS ", assay)
+  obs <- object@meta.data[colnames(counts), , drop = FALSE]
   note <- paste0("assay ", assay, if (nchar(note)) "; ", note)
 } else if (inherits(object, "SummarizedExperiment")) {
   needs("SingleCellExperiment")
@@ -130,6 +134,7 @@ def _reason(path: Path, stderr: str, export: str) -> str:
         ("LAYER ", "its object has no such counts (it has {}): name one of these with --counts-layer, or"),
         ("SEVERAL ", "it holds several objects ({}): save one with saveRDS, or"),
         ("CLASS ", "its object is a {}, which is neither Seurat nor SingleCellExperiment: give such, or"),
+        ("CELLS ", "the cells of its assay {} are not those of its meta.data: write it again, or"),
         ("NAMES", "its matrix has no names of genes or cells: set rownames and colnames, or"),
     ):
         if mark in words:

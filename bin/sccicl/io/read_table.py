@@ -20,7 +20,11 @@ from .validate import add_warning, quoted
 BLOCK_VALUES = 1 << 22
 DELIMITERS = "\t,;"
 MISSING = ("", "na", "nan", "n/a", "null", "none")
-LONG_TABLE = {"gene", "cell", "count"}
+# Columns of a long table, which has a count in each line: of UMI-tools, and of BD Rhapsody's Expression_Data.st
+LONG_CELL = {"cell", "cell_index", "barcode", "cell_barcode"}
+LONG_GENE = {"gene", "gene_id", "bioproduct", "feature"}
+LONG_COUNT = {"count", "counts", "umis", "rsec_reads", "raw_molecules", "rsec_adjusted_molecules", "dbec_reads",
+              "dbec_adjusted_molecules"}  # fmt: skip
 DECIMAL_COMMA = re.compile(r"-?(?:0,\d+|\d+,\d{1,2}|\d+,\d{4,})")
 THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 ENCODINGS = ("utf-8-sig", "cp1252")
@@ -177,11 +181,15 @@ def _form(lines: list[str], name: str) -> Form:
     if first and len(_fields(lines[first - 1], delimiter)) == len(values):
         first, header = first - 1, _fields(lines[first - 1].lstrip("#"), delimiter)
     corner, columns = ("", header) if len(header) == len(values) - 1 else (header[0], header[1:])
-    if {word.strip().lower() for word in header} == LONG_TABLE:
-        raise InputError(
-            f"{name} is a long table, with a gene, a cell and a count in each line: write it as a matrix, as with "
-            "pandas.read_csv(...).pivot(index='cell', columns='gene', values='count').fillna(0)"
+    words = {word.strip().lower() for word in header}
+    if words & LONG_CELL and words & LONG_GENE and words & LONG_COUNT and words <= LONG_CELL | LONG_GENE | LONG_COUNT:
+        remedy = (
+            "give the RSEC_MolsPerCell.csv of the same run of BD Rhapsody, or its MEX folder"
+            if "cell_index" in words
+            else "write it as a matrix, as with pandas.read_csv(...).pivot(index='cell', columns='gene', "
+            "values='count').fillna(0)"
         )
+        raise InputError(f"{name} is a long table, with a gene, a cell and a count in each line: {remedy}")
     decimal = _decimal(lines[first + 1 :], delimiter)
     return Form(delimiter, corner.strip(), [column.strip() for column in columns], first + 1, decimal)
 

@@ -63,12 +63,30 @@ def check_size(adata: "AnnData", *, dropped: str = "") -> None:
 
 
 def checked_sparse(matrix: sparse.spmatrix, name: str) -> sparse.spmatrix:
-    """`matrix`, CSR or CSC, after a look at its places: SciPy reads and writes wherever they point to."""
+    """`matrix`, CSR or CSC, after a check of its structure: SciPy reads and writes wherever its indices point to.
+
+    Raises
+    ------
+    InputError
+        When an index or offset lies outside of the matrix.
+    """
+    # SciPy's own check passes any offsets whose last one is 0 or negative.
+    check_offsets(matrix.indptr, min(len(matrix.indices), len(matrix.data)), name)
     try:
         matrix.check_format(full_check=True)
     except ValueError as error:
-        raise InputError(f"{name} is damaged: its matrix points outside of itself ({error}): write it again") from error
+        raise _points_outside(name, str(error)) from error
     return matrix
+
+
+def check_offsets(indptr: np.ndarray, n_stored: int, name: str) -> None:
+    """Raise InputError unless the offsets of a sparse matrix' rows (or columns) rise from 0 to at most `n_stored`."""
+    if not len(indptr) or indptr[0] != 0 or indptr[-1] > n_stored or (indptr[1:] < indptr[:-1]).any():
+        raise _points_outside(name, f"its offsets do not rise from 0 to {n_stored}")
+
+
+def _points_outside(name: str, reason: str) -> InputError:
+    return InputError(f"{name} is damaged: its matrix points outside of itself ({reason}): write it again")
 
 
 def check_values(

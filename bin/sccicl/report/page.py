@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..downstream.annotation import TITLES
 from ..downstream.palette import colours, readable_colours
+from ..errors import one_line
 from ..runtime.files import atomic_path
 from .answer import Answer, answer
 from .methods_text import methods_text, references
@@ -30,6 +31,7 @@ MAX_GENE_BYTES = 16_000_000
 MIN_GENE_BYTES = 200_000
 SCRIPTS = ("core.js", "map.js", "charts.js", "sample.js", "page.js")
 MARKERS_IN_TABLE = 10
+MOST_WARNINGS = 5
 
 
 def write_report(
@@ -58,7 +60,7 @@ def write_report(
     files_at
         Where the files of a sample lie, seen from the page, such as `../{id}/`; the page links to them.
     summary
-        A text file to write as well: what was found, one line for each sample.
+        A text file to write as well: what was found, one line for each sample, then the warnings (`summary_text`).
 
     Returns
     -------
@@ -98,8 +100,22 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
     if summary is not None:
         with atomic_path(summary) as temporary:
-            temporary.write_text("".join(f"{answer(result).sentence}\n" for result in results), encoding="utf-8")
+            temporary.write_text(summary_text(results), encoding="utf-8")
     return Path(path)
+
+
+def summary_text(results: list[ClusteredSample]) -> str:
+    """What was found, one line for each sample, then their warnings with the sample's name, for the end of a run.
+
+    A sample has at most 5 warnings here, and the report all of them.
+    """
+    lines = [answer(result).sentence for result in results]
+    for result in results:
+        told = result.warnings
+        if len(told) > MOST_WARNINGS:
+            told = [*told[: MOST_WARNINGS - 1], f"{len(told) - MOST_WARNINGS + 1} more warnings are in the report"]
+        lines += [f"WARNING: {result.id}: {warning}" for warning in told]
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def _templates() -> Path:

@@ -37,6 +37,7 @@ process ANNOTATE {
         reference_model ? "--reference-model ${quoted(reference_model)} --device cpu" : '',
     ].findAll().join(' ')
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus} CELLTYPIST_FOLDER="\$PWD/.celltypist"
     cicl.py annotate ${quoted("./${clustered.name}")} --id '${prefix}' --outdir '${prefix}' ${options} ${args}
     mv '${prefix}/${prefix}.annotation.json' .

@@ -25,6 +25,7 @@ process CALL_CELLS {
         genes ? "--genes ${genes}" : '',
     ].findAll().join(' ')
     """
+    # Engine ${task.ext.engine ?: ''}
     cicl.py call-cells ${counts} --id '${prefix}' ${options} ${args}
     """
 

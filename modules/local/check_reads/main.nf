@@ -23,6 +23,7 @@ process CHECK_READS {
     def mates = [fastq_1, fastq_2].collect { files -> files instanceof List ? files : [files] }
     def pairs = mates.transpose().collect { read_1, read_2 -> "${read_1} ${read_2}" }.join(' ')
     """
+    # Engine ${task.ext.engine ?: ''}
     cicl.py check-reads ${pairs} --id '${prefix}' --protocol ${protocol} ${whitelist ? "--whitelist ${whitelist}" : ''} ${args}
     """
 

@@ -19,6 +19,7 @@ process CHECKSUMS {
     prefix = task.ext.prefix ?: "${meta.id}"
     def paths = (files instanceof List ? files : [files]).collect { path -> "${path}" }.join(' ')
     """
+    # Engine ${task.ext.engine ?: ''}
     cicl.py checksums ${paths} --id '${prefix}'
     """
 

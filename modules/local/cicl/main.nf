@@ -47,6 +47,7 @@ process CICL {
     // Each attempt has a folder of its own, so a checkpoint outlives its attempt only in a folder that all of them see.
     def checkpoint = task.ext.checkpoint_dir ? "--checkpoint-dir ${quoted(file(task.ext.checkpoint_dir.toString()).toAbsolutePath())}" : ''
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${threads}
     if command -v flock > /dev/null; then exec 9> .training.lock; flock 9; fi
     cicl.py fit ${quoted("./${prepared.name}")} ${several}--id '${prefix}' --device ${device} --threads ${threads} ${n_clusters} ${checkpoint} ${args}

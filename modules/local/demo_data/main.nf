@@ -14,6 +14,7 @@ process DEMO_DATA {
 
     script:
     """
+    # Engine ${task.ext.engine ?: ''}
     cicl.py demo-data --outdir demo
     """
 

@@ -31,6 +31,7 @@ process EXPORT {
         error("Input and output of ${task.process} are both called '${prefix}': set another `ext.prefix`")
     }
     """
+    # Engine ${task.ext.engine ?: ''}
     cicl.py export ${quoted("./${h5ad.name}")} --id '${prefix}' --outdir '${prefix}/export' ${args}
     """
 

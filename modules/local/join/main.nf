@@ -28,6 +28,7 @@ process JOIN {
     def layer = meta.counts_layer ? "--counts-layer ${quoted(meta.counts_layer)}" : ''
     def cells_in = meta.cells_in ? "--cells-in ${meta.cells_in}" : ''
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl.py join ${files} --samples '${samples.join(',')}' --id '${prefix}' ${layer} ${cells_in} ${args} ${args2}
     """

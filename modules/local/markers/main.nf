@@ -29,6 +29,7 @@ process MARKERS {
         error("Input and output of ${task.process} are both called '${clustered}': set another `ext.prefix`")
     }
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl.py markers ${quoted("./${clustered.name}")} --id '${prefix}' --outdir '${prefix}' ${args}
     mv '${prefix}/${prefix}.markers.json' .

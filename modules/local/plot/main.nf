@@ -35,6 +35,7 @@ process PLOT {
         meta.batch_col ? "--batch-col ${quoted(meta.batch_col)}" : '',
     ].findAll().join(' ')
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl.py plot ${quoted("./${clustered.name}")} --metrics ${quoted("./${metrics.name}")} --id '${prefix}' --outdir '${prefix}' ${options} ${args}
     """

@@ -38,6 +38,7 @@ process PREPARE {
         meta.cells_in ? "--cells-in ${meta.cells_in}" : '',
     ].findAll().join(' ')
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${task.cpus} NUMBA_NUM_THREADS=${task.cpus}
     cicl.py prepare ${quoted("./${counts.name}")} --id '${prefix}' ${options} ${args} ${args2}
     n_cells=\$(python3 -c 'import h5py, sys; obs = h5py.File(sys.argv[1])["obs"]; print(len(obs[obs.attrs["_index"]]))' '${prefix}.prepared.h5ad')

@@ -19,6 +19,7 @@ process REPORT {
     script:
     def args = task.ext.args ?: ''
     """
+    # Engine ${task.ext.engine ?: ''}
     cicl.py report samples/*.h5ad samples/*.metrics.json ${args}
     """
 

@@ -37,8 +37,8 @@ def readSamplesheet(sheet, defaults, columns) {
         }
 }
 
-// Header and rows, each row with its number in the file; any of the line ends, a BOM, quotes, ; or tab, capital letters in
-// the names of the columns and comments are accepted
+// Header and rows, each row with its place in the file; any of the line ends, a BOM, quotes, ; or tab, capital letters in
+// the names of the columns and comments are accepted, and a list of samples in YAML or JSON
 def readTable(sheet, columns) {
     if (!sheet.exists()) {
         stop(["The samplesheet '${sheet}' does not exist: check --input."])
@@ -53,19 +53,88 @@ def readTable(sheet, columns) {
     if (text.startsWith('PK') || text.contains('\u0000')) {
         stop(["The samplesheet ${sheet.name} is not a text file: save it as CSV (UTF-8) in your spreadsheet program."])
     }
+    def ending = sheet.name.toLowerCase().tokenize('.').last()
+    if (ending in ['yml', 'yaml', 'json']) {
+        return tableOf(ending == 'json' ? jsonSamples(text, sheet.name) : yamlSamples(text, sheet.name), sheet.name, columns)
+    }
     def lines = text.split(/\r\n|\n|\r/)
         .toList()
         .withIndex()
-        .collect { line, i -> [number: i + 1, line: line] }
+        .collect { line, i -> [number: i + 1, kind: 'row', line: line] }
         .findAll { row -> row.line.replaceAll(/[\s,;"]/, '') && !row.line.startsWith('#') }
     if (!lines) {
         stop(["The samplesheet ${sheet.name} is empty: give it the header sample,input and a row for each sample."])
     }
     def first = lines.first().line
     def separator = sheet.name.endsWith('.tsv') || first.contains('\t') ? '\t' : first.contains(';') && !first.contains(',') ? ';' : ','
-    def rows = lines.collect { row -> [number: row.number, cells: splitLine(row.line, separator)] }
-    def header = rows.first().cells.collect { column -> column.toLowerCase() in columns.keySet() ? column.toLowerCase() : column }
+    def rows = lines.collect { row -> [number: row.number, kind: row.kind, cells: splitLine(row.line, separator)] }
+    def header = rows.first().cells.collect { column -> columnName(column, columns) }
     return [header: header, rows: rows.drop(1).collect { row -> padded(row, rows.first().cells.size()) }]
+}
+
+def columnName(name, columns) {
+    return name.toLowerCase() in columns.keySet() ? name.toLowerCase() : name
+}
+
+// Header and rows of a list of samples, each a list of [ name, value ]
+def tableOf(samples, name, columns) {
+    def named = samples.collect { sample -> sample.collect { key, value -> [columnName(key, columns), value] } }
+    def header = named.collectMany { sample -> sample.collect { key, _value -> key } }.unique()
+    def errors = named.withIndex().collectMany { sample, i ->
+        def keys = sample.collect { key, _value -> key }
+        keys.findAll { key -> keys.count(key) > 1 }
+            .unique()
+            .collect { key -> "${name}, entry ${i + 1} has '${key}' twice: keep one of them." } + sample
+            .findAll { _key, value -> value == null }
+            .collect { key, _value -> "${name}, entry ${i + 1}: '${key}' holds a list or a mapping; give one value." }
+    }
+    if (errors || !samples) {
+        stop(errors ?: ["${name} has no samples: add an entry for each sample."])
+    }
+    def rows = named.withIndex().collect { sample, i ->
+        def values = sample.collectEntries { key, value -> [key, value.trim()] }
+        [number: i + 1, kind: 'entry', cells: header.collect { column -> values[column] ?: '' }]
+    }
+    return [header: header, rows: rows]
+}
+
+// A list of samples in YAML; values are taken as they are written, so that a sample 001 or 'no' keeps its name. Null where one is no text.
+def yamlSamples(text, name) {
+    def list = null
+    try {
+        list = new org.yaml.snakeyaml.Yaml().compose(new java.io.StringReader(text))
+    }
+    catch (org.yaml.snakeyaml.error.YAMLException e) {
+        stop(["${name} cannot be read as YAML (${e.message.readLines().findAll { line -> line.trim() }*.trim().take(3).join(' ')}): correct it, or give a CSV."])
+    }
+    if (list !instanceof org.yaml.snakeyaml.nodes.SequenceNode || list.value.any { sample -> sample !instanceof org.yaml.snakeyaml.nodes.MappingNode }) {
+        stop([noList(name, '- {sample: s1, input: s1.h5ad}')])
+    }
+    return list.value.collect { sample -> sample.value.collect { pair -> [scalar(pair.keyNode) ?: '', scalar(pair.valueNode)] } }
+}
+
+def scalar(node) {
+    return node !instanceof org.yaml.snakeyaml.nodes.ScalarNode ? null : node.tag.value.endsWith(':null') ? '' : node.value
+}
+
+def jsonSamples(text, name) {
+    def list = null
+    try {
+        list = new groovy.json.JsonSlurper().parseText(text)
+    }
+    catch (Exception e) {
+        stop(["${name} cannot be read as JSON (${"${e.message}".readLines().first()}): correct it, or give a CSV."])
+    }
+    if (list !instanceof List || list.any { sample -> sample !instanceof Map }) {
+        stop([noList(name, '[{"sample": "s1", "input": "s1.h5ad"}]')])
+    }
+    return list.collect { sample ->
+        sample.collect { key, value -> [key, value instanceof List || value instanceof Map ? null : value == null ? '' : value.toString()] }
+    }
+}
+
+def noList(name, example) {
+    return "${name} is no list of samples: write it as ${example}, an entry for each sample, or give a CSV with the header sample,input."
 }
 
 // Spreadsheet programs save CSV in the encoding of the country if they are not asked for UTF-8
@@ -124,7 +193,7 @@ def settingColumns(columns) {
 }
 
 def rowErrors(row, width, name, columns) {
-    def place = "${name}, row ${row.number}"
+    def place = "${name}, ${row.kind} ${row.number}"
     def sample = row.values.sample
     if (row.cells.size() > width) {
         return ["${place} has ${row.cells.size()} cells, but the header has ${width}: put quotes around cells that hold the separator."]
@@ -145,10 +214,7 @@ def inputErrors(row, place, columns) {
     def missing = given
         .findAll { column -> !row.paths[column] }
         .collect { column ->
-            def plugin = row.values[column].contains('://') ? [s3: 'nf-amazon', gs: 'nf-google', az: 'nf-azure'][row.values[column].tokenize(':').first()] : null
-            "${place}, column ${column}: '${row.values[column]}' " + (plugin
-                ? "cannot be reached; addresses of this kind need the plugin ${plugin} (-plugins ${plugin}) and access to the bucket."
-                : columns.input.errorMessage)
+            "${place}, column ${column}: '${row.values[column]}' ${missingReason(row.values[column], columns.input.errorMessage)}"
         }
     missing += given
         .findAll { column -> row.paths[column] && (row.values[column].matches('.*[\\x24{}\\p{Cntrl}].*') || row.paths[column].name.startsWith('-')) }
@@ -175,6 +241,24 @@ def inputErrors(row, place, columns) {
         ? ["${place}: fastq_1 and fastq_2 are the same file; give read 1, which holds the barcodes, and read 2."]
         : []
     return missing + odd + same
+}
+
+// Why a path or address was not found, and what to do
+def missingReason(input, otherwise) {
+    if (input ==~ /(?s)(https?|ftp):.*/) {
+        return 'cannot be reached; check the address and the network, or download the file and give its path.'
+    }
+    def plugin = input.contains('://') ? [s3: 'nf-amazon', gs: 'nf-google', az: 'nf-azure'][input.tokenize(':').first()] : null
+    if (plugin) {
+        return "cannot be reached; addresses of this kind need the plugin ${plugin} (-plugins ${plugin}) and access to the bucket."
+    }
+    if (input.startsWith('~') || input.contains('$')) {
+        return 'does not exist; ~ and variables are not expanded in a samplesheet, so write the whole path.'
+    }
+    if (input ==~ /(?s)[A-Za-z]:\\.*/) {
+        return 'is a path of Windows; write it as the machine that runs the tasks sees it, such as /mnt/c/data/s1.h5ad.'
+    }
+    return input ==~ /(?s).*[*?\[\]].*/ ? 'does not exist; patterns such as *.h5ad are not expanded, so give each file a row of its own.' : otherwise
 }
 
 // What is wrong among the rows of a sample: only lanes, which are rows with reads, may share a name, and no file is given twice
@@ -216,7 +300,8 @@ def groupErrors(rows, name, columns) {
 }
 
 def places(rows, name) {
-    return "${name}, row${rows.size() > 1 ? 's' : ''} ${rows.collect { row -> row.number }.join(' and ')}"
+    def kind = rows.first().kind
+    return "${name}, ${rows.size() > 1 ? [row: 'rows', entry: 'entries'][kind] : kind} ${rows.collect { row -> row.number }.join(' and ')}"
 }
 
 // The path of an input: as it is if absolute, otherwise beside the samplesheet or in the launch folder; null if it does not exist

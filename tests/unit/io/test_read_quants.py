@@ -40,6 +40,54 @@ def test_spliced_and_ambiguous_molecules_count(tmp_path):
     assert (found.X.toarray() == COUNTS[:, :3] + COUNTS[:, 6:]).all()
 
 
+@pytest.mark.parametrize("matrix", ["DGE.mtx", "count_matrix.mtx"])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_parse(matrix, numbered, tmp_path):
+    """Folders of split-pipe, old and new; the tables may have the numbers of their rows as pandas writes them."""
+    io.mmwrite(tmp_path / matrix, sparse.coo_matrix(COUNTS))
+    genomes = ["hg38"] * 5 + ["mm10"] * 4
+    genes = pd.DataFrame(
+        {"gene_id": [f"ENSG{i:011d}" for i in range(9)], "gene_name": list("ABCDEFGHI"), "genome": genomes}
+    )
+    cells = pd.DataFrame({"bc_wells": [f"{i:02d}_{i:02d}_01" for i in range(12)], "sample": ["x", "y"] * 6})
+    genes.to_csv(tmp_path / ("genes.csv" if matrix == "DGE.mtx" else "all_genes.csv"), index=numbered)
+    cells.to_csv(tmp_path / "cell_metadata.csv", index=numbered)
+    found = read_counts(tmp_path)
+    assert (found.X.toarray() == COUNTS).all()
+    assert list(found.obs_names) == list(cells["bc_wells"]) and list(found.obs["sample"]) == list(cells["sample"])
+    assert list(found.var_names) == list(genes["gene_id"]) and list(found.var["gene_symbols"]) == list("ABCDEFGHI")
+    assert "genes of 2 genomes (5 of 'hg38', 4 of 'mm10')" in " ".join(found.uns["cicl"]["warnings"])
+
+
+RHAPSODY = "####\n## BD Rhapsody Analysis Pipeline\n####\n"
+TAGS = ["CD3:UCHT1|CD3E|AHS0231|pAbO", "CD19:SJ25C1|CD19|AHS0030|pAbO"]
+
+
+def test_bd_rhapsody(tmp_path):
+    """The table of molecules and the MEX folder, whose cells are numbers; the long table is refused with its remedy."""
+    genes, cells = ["CD3D", "C3", "MT-CO1", "ACTB", "GAPDH", "LYZ", "NKG7"], [str(7919 * (i + 1)) for i in range(12)]
+    table = pd.DataFrame(COUNTS, pd.Index(cells, name="Cell_Index"), [*genes, *TAGS])
+    path = tmp_path / "s_RSEC_MolsPerCell.csv"
+    path.write_text(RHAPSODY + table.to_csv())
+    folder = tmp_path / "s_RSEC_MolsPerCell_MEX"
+    folder.mkdir()
+    io.mmwrite(folder / "matrix.mtx", sparse.coo_matrix(COUNTS.T))
+    types = ["Gene Expression"] * 7 + ["Antibody Capture"] * 2
+    rows = [f"{name}\t{name}\t{kind}\n" for name, kind in zip(table.columns, types, strict=True)]
+    (folder / "features.tsv").write_text("".join(rows))
+    (folder / "barcodes.tsv").write_text("".join(f"{cell}\n" for cell in cells))
+    for found in map(read_counts, (path, folder)):
+        assert (found.to_df() == table[genes]).all(axis=None)
+        assert list(found.obs_names) == cells
+        assert " 2 " in " ".join(found.uns["cicl"]["warnings"])
+    with pytest.raises(InputError, match=r"but of BD Rhapsody: did you mean its file s_RSEC_MolsPerCell.csv[?]"):
+        read_counts(tmp_path)
+    header = "Cell_Index\tBioproduct\tRSEC_Reads\tRaw_Molecules\tRSEC_Adjusted_Molecules\n"
+    (tmp_path / "s_Expression_Data.st").write_text(f"{RHAPSODY}{header}7919\tCD3D\t9\t3\t2\n7919\tLYZ\t9\t3\t2\n")
+    with pytest.raises(InputError, match=r"is a long table.*give the RSEC_MolsPerCell.csv of the same run"):
+        read_counts(tmp_path / "s_Expression_Data.st")
+
+
 def test_sizes_that_do_not_agree(tmp_path):
     names = ("quants_mat.mtx", "quants_mat_rows.txt", "quants_mat_cols.txt")
     with pytest.raises(InputError, match=r"12 rows and 9 columns, but quants_mat_rows[.]txt names 12 cells"):

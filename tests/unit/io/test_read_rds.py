@@ -49,6 +49,72 @@ def test_counts_and_columns_of_an_object(folder, name):
         assert list(adata.obs["cell_type"]) == ["A", "B"] * 15
 
 
+# A package of the name, classes and functions of SeuratObject 5, which Debian has not yet: layers of an assay may hold
+# some of the cells each, and JoinLayers puts those of a kind together in the order of the assay's cells.
+SEURAT_5 = r"""
+dir.create("SeuratObject/R", recursive = TRUE); dir.create("lib")
+writeLines(c("Package: SeuratObject", "Version: 5.0.0", "Title: Stand-In", "Description: For a test.", "License: none",
+             "Author: x", "Maintainer: x <x@example.org>", "Imports: methods"), "SeuratObject/DESCRIPTION")
+writeLines(c("import(methods)", "exportPattern('^[A-Z]')", "exportMethods('[[')", "exportClasses(Seurat, Assay5)"),
+           "SeuratObject/NAMESPACE")
+writeLines('
+setClass("Assay5", slots = c(layers = "list", cells = "character"))
+setClass("Seurat", slots = c(assays = "list", active.assay = "character", meta.data = "data.frame"))
+setMethod("[[", "Seurat", function(x, i, ...) x@assays[[i]])
+DefaultAssay <- function(object) object@active.assay
+Layers <- function(object) names(object@layers)
+LayerData <- function(object, layer) {
+  if (!layer %in% names(object@layers)) stop("no such layer")
+  object@layers[[layer]]
+}
+JoinLayers <- function(object) {
+  parts <- object@layers
+  kinds <- sub("[.].*", "", names(parts))
+  object@layers <- sapply(unique(kinds), function(kind) do.call(cbind, parts[kinds == kind])[, object@cells])
+  object
+}', "SeuratObject/R/all.R")
+system2(file.path(R.home("bin"), "R"), c("CMD", "INSTALL", "--no-docs", "--no-test-load", "-l", "lib", "SeuratObject"))
+suppressPackageStartupMessages(library(SeuratObject, lib.loc = "lib")); library(Matrix)
+x <- as(readMM("truth.mtx"), "CsparseMatrix")
+rownames(x) <- paste0("GENE", 1:20); colnames(x) <- paste0("AAACCTGAGAAACC", 10:39)
+meta <- data.frame(cell_type = rep(c("A", "B"), 15), row.names = colnames(x))
+seurat <- function(layers, meta, cells = colnames(x)) new("Seurat", assays = list(
+  RNA = new("Assay5", layers = layers, cells = cells)), active.assay = "RNA", meta.data = meta)
+saveRDS(seurat(list(counts = x, data = log1p(x)), meta), "one.rds")
+# Samples of odd and of even cells; the rows of meta.data are in another order
+odd <- seq(1, 30, 2)
+split <- list(counts.s1 = x[, odd], counts.s2 = x[, -odd], data.s1 = x[, odd], data.s2 = x[, -odd])
+saveRDS(seurat(split, meta[30:1, , drop = FALSE]), "two.rds")
+saveRDS(seurat(list(counts.s1 = x[, odd]), meta, colnames(x)[odd]), "part.rds")
+saveRDS(seurat(list(data = log1p(x)), meta), "logs5.rds")
+"""
+
+
+@pytest.fixture(scope="module")
+def seurat_5(folder):
+    subprocess.run(["Rscript", "--vanilla", "-e", SEURAT_5], cwd=folder, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("R_LIBS", str(folder / "lib"))
+        yield folder
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"), [("one", slice(None)), ("two", slice(None)), ("part", slice(None, None, 2))]
+)
+def test_layers_of_seurat_5(seurat_5, name, cells):
+    adata = read_counts(seurat_5 / f"{name}.rds")
+    np.testing.assert_array_equal(adata.X.toarray(), io.mmread(seurat_5 / "truth.mtx").toarray().T[cells])
+    assert list(adata.obs_names) == [f"AAACCTGAGAAACC{i}" for i in range(10, 40)][cells]
+    assert list(adata.obs["cell_type"]) == (["A", "B"] * 15)[cells]
+    told = " ".join(adata.uns["cicl"]["warnings"])
+    assert ("layers counts.s1, counts.s2 were joined" in told) == (name == "two")
+
+
+def test_seurat_5_without_counts(seurat_5):
+    with pytest.raises(InputError, match=r"no such counts \(it has data\): name one of these with --counts-layer"):
+        read_counts(seurat_5 / "logs5.rds")
+
+
 def test_an_object_without_counts_names_what_it_has(folder):
     if not (folder / "logs.rds").exists():
         pytest.skip("SingleCellExperiment is not installed")

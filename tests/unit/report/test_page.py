@@ -186,6 +186,25 @@ def test_files_are_read(tmp_path):
     assert page.data[0]["id"] == "from_file"
 
 
+def test_the_summary_has_a_line_for_each_sample_and_the_warnings(tmp_path):
+    quiet, loud = clustered("quiet"), clustered("loud")
+    quiet.uns["cicl"]["warnings"] = ["2 spike-ins of a\x1b[2J\nb.h5ad are left out"]
+    loud.uns["cicl"]["warnings"] = [f"reason {number}" for number in range(9)]
+    of_metrics = {"warnings": ["trained on the CPU"]}
+    samples = [(quiet, metrics(quiet) | of_metrics), (loud, metrics(loud) | {"warnings": []})]
+    write_report(samples, tmp_path / "page.html", summary=tmp_path / "summary.txt")
+    found = (tmp_path / "summary.txt").read_text().splitlines()
+    assert [line.split(":")[0] for line in found[:2]] == ["quiet", "loud"]
+    assert found[2:4] == [
+        "WARNING: quiet: 2 spike-ins of a\\x1b[2J\\nb.h5ad are left out",
+        "WARNING: quiet: trained on the CPU",
+    ]
+    assert found[4:] == [
+        *(f"WARNING: loud: reason {number}" for number in range(4)),
+        "WARNING: loud: 5 more warnings are in the report",
+    ]
+
+
 def test_many_cells_are_thinned_and_small_clusters_kept(tmp_path, monkeypatch):
     from sccicl.report import page as module
     from sccicl.report import sample

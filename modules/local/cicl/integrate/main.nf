@@ -34,6 +34,7 @@ process CICL_INTEGRATE {
     def device = task.accelerator || task.ext.use_gpu ? 'cuda' : 'cpu'
     def batch = batch_col ? "--batch-col ${quoted(batch_col)}" : ''
     """
+    # Engine ${task.ext.engine ?: ''}
     export OMP_NUM_THREADS=${task.cpus}
     cicl.py integrate ${quoted("./${h5ad.name}")} --id '${prefix}' --device ${device} --threads ${task.cpus} ${batch} ${args}
     """

@@ -1,0 +1,67 @@
+"""Files at which the HDF5 library crashes or never ends: tried out in a process of its own first."""
+
+import os
+import resource
+import signal
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import h5py
+
+from ..errors import InputError
+
+# Of the processor, not of the clock: a slow disk is no damage. Names and attributes of a million cells take a tenth.
+LIMIT_S = 10
+
+
+def probe_hdf5(path: Path) -> None:
+    """Read the structure of an HDF5 file, its groups, attributes and types, in a child process.
+
+    HDF5 has no checksum of these, and its library loops or crashes at some damaged ones, such as zeros in a heap of
+    texts.
+
+    Raises
+    ------
+    InputError
+        When the child crashes, or has not ended after 10 s of the processor.
+    """
+    if not hasattr(os, "fork"):
+        return
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forks beside threads; the child calls HDF5 only and ends without cleaning up.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            _, most = resource.getrlimit(resource.RLIMIT_CPU)
+            resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S if most < 0 else min(LIMIT_S, most), most))
+            _read_structure(path)
+        finally:
+            # An exception is told where the file is read.
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        raise InputError(
+            f"{path.name} is damaged: the HDF5 library {_what_happened(os.WTERMSIG(status))} when it reads its "
+            "structure: copy or write it again"
+        )
+
+
+def _what_happened(ended_by: int) -> str:
+    return "does not come to an end" if ended_by == signal.SIGXCPU else f"crashes (signal {ended_by})"
+
+
+def _read_structure(path: Path) -> None:
+    def visit(_name: str, item: h5py.Group | h5py.Dataset) -> None:
+        for key in item.attrs:
+            with suppress(Exception):
+                _ = item.attrs[key]
+        if isinstance(item, h5py.Dataset):
+            with suppress(Exception):
+                _ = item.dtype, item.shape, item.chunks
+
+    with h5py.File(path, "r") as file:
+        visit("", file)
+        file.visititems(visit)
