@@ -60,7 +60,8 @@ def run(
 
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
-    from ..runtime.checksums import record_sums
+    from ..io.record import Preparation
+    from ..runtime.checksums import combined, input_sums
     from ..steps.annotate import check_annotation
     from ..steps.cluster import cluster_sample
     from ..steps.fit import fit_sample, open_checkpoint, parse_numbers
@@ -79,7 +80,7 @@ def run(
         path, sample, config=asked.config, limits=limits, label_col=label_col, batch_col=batch_col, **options
     )
     show_warnings(prepared.uns["cicl"])
-    record_sums(prepared, path)
+    Preparation.update(prepared, input_sha256=combined(input_sums(path)))
     n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
     settings = {"config": asked.config, "seed": asked.seed, "device": asked.device}
     checkpoint = open_checkpoint(prepared, n_clusters, **settings, **checkpoints)

@@ -103,7 +103,7 @@ def _cell_types(result: ClusteredSample) -> list[str]:
 
 
 def _pairs(result: ClusteredSample) -> list[tuple[int, int, float]]:
-    valley = result.uns.get("valley")
+    valley = result.record.valley
     if valley is None:
         return []
     density = np.atleast_2d(valley)
@@ -152,7 +152,7 @@ def _shared_markers(result: ClusteredSample, clusters: list[str]) -> str:
 def _reasons(result: ClusteredSample, merges: list[Merge]) -> dict[str, list[str]] | None:
     """Why each cluster needs a check; empty lists for the reliable ones. None where nothing was computed."""
     stability, names = result.stability, result.clusters.names
-    if len(names) == 1 or (stability is None and result.uns.get("valley") is None):
+    if len(names) == 1 or (stability is None and result.record.valley is None):
         return None
     reasons: dict[str, list[str]] = {name: [] for name in names}
     for i, (name, size) in enumerate(zip(names, map(int, result.clusters.counts), strict=True)):

@@ -219,9 +219,9 @@ def _curve(ax: Axes, values: np.ndarray, **kwargs: Any) -> None:
 
 def _draw_evolution(result: ClusteredSample) -> Figure | None:
     """Snapshots of the training, each laid out from where the one before ended: clusters stay where they were."""
-    if "evolution" not in result.uns:
+    if result.record.evolution is None:
         return None
-    epochs, embeddings, clusters = (result.uns["evolution"][name] for name in ("epoch", "embedding", "clusters"))
+    epochs, embeddings, clusters = (result.record.evolution[name] for name in ("epoch", "embedding", "clusters"))
     names = result.clusters.names
     columns = min(len(epochs), 3)
     rows = -(-len(epochs) // columns)

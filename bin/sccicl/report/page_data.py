@@ -262,7 +262,7 @@ def tree(result: ClusteredSample) -> dict[str, Any] | None:
     """
     found = {len(item.names): item.codes for item in result.clusterings}
     if not found and result.partitions is not None:
-        numbers = np.atleast_1d(result.uns["partitions"])
+        numbers = np.atleast_1d(result.record.partitions)
         found = {int(k): result.partitions[:, i].astype(int) for i, k in enumerate(numbers)}
     found[len(result.clusters.names)] = result.clusters.codes
     if len(found) < 2:
