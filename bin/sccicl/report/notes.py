@@ -11,7 +11,7 @@ UNSETTLED = 0.05
 
 def notes(result: ClusteredSample, found: Answer) -> list[str]:
     """Warnings of the steps, then what no step has said."""
-    told = [warning[:1].upper() + warning[1:] for warning in result.warnings]
+    told = [f"{warning[:1].upper()}{warning[1:].removesuffix('.')}." for warning in result.warnings]
     if len(result.clusters.names) == 1 and result.k_explained:
         told.append(result.k_explained)
     told += found.checks

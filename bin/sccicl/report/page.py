@@ -3,11 +3,13 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup, escape
 
 from ..downstream.annotation import TITLES
@@ -158,7 +160,7 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         "seconds": {name: value for name, value in seconds.items() if not _unknown(value)},
         "memory": {name: value for name, value in memory.items() if not _unknown(value)},
         "duration": _duration(sum(value for value in seconds.values() if not _unknown(value))),
-        "device": metrics.get("device") or record.device or "–",
+        "device": re.sub("^cpu", "CPU", metrics.get("device") or record.device or "–"),
         "notes": notes(result, found),
         "strip": _strip(result.clusters),
         "clusters": _cluster_rows(result, found),
@@ -180,7 +182,8 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         "batch_col": result.batches.column if result.batches else None,
         "has": {
             "history": any(key != "label_change" for key in result.history),
-            "change": "label_change" in result.history,
+            # Pseudo-labels that stay fixed in the training have no curve to show.
+            "change": bool(np.nansum(result.history.get("label_change", 0)) > 0),
             "evidence": result.k_evidence[2] if result.k_evidence else None,
             "labels": result.labels is not None,
             "tree": tree(result) is not None,

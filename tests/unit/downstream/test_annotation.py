@@ -159,7 +159,7 @@ def test_marker_list(tmp_path):
     assert (found.cell_labels == adata.obs["cell_type"].to_numpy()).mean() >= 0.95
     assert found.cluster_labels == {str(i): f"type{i}" for i in range(4)}
     assert found.source["missing"] == ["NOGENE"]
-    assert "no gene of ghost" in found.warnings[0]
+    assert "no marker gene of ghost" in found.warnings[0]
 
 
 def test_marker_list_leaves_others_unknown(tmp_path):
