@@ -13,6 +13,7 @@ import torch
 from anndata import AnnData
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from .clustering.assign import assign_clusters, cluster
 from .clustering.features import ArrayFeatures
@@ -187,8 +188,6 @@ def _in_words_of_python() -> Iterator[None]:
 @contextmanager
 def _threads(threads: int | None) -> Iterator[None]:
     """Use so many cores within the block: other packages change torch's number, and with it the last bits of sums."""
-    from threadpoolctl import threadpool_limits
-
     if threads is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

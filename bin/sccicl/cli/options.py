@@ -12,7 +12,8 @@ import click
 
 from ..config import LARGEST, PRESETS, Config, Doublets, InputKind
 from ..errors import InputError, one_line
-from ..runtime.device import use_device
+from ..runtime.device import device_or_cpu, set_threads, use_device
+from ..runtime.files import check_folder
 
 if TYPE_CHECKING:
     from ..preprocess.qc import Limits
@@ -105,8 +106,6 @@ fit_config_options = _options(*(_config_option(item) for item in fields(Config) 
 
 
 def _folder_of_outputs(_ctx: click.Context, param: click.Parameter, folder: Path | None) -> Path | None:
-    from ..runtime.files import check_folder
-
     if folder is not None:
         check_folder(folder, param.opts[0])
     return folder
@@ -262,8 +261,6 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     # `auto` falls back to the CPU by itself, and the record says so as well.
     if not options.pop("allow_cpu_fallback") and name != "auto":
         return use_device(name, threads), []
-    from ..runtime.device import device_or_cpu, set_threads
-
     set_threads(threads)
     device, warning = device_or_cpu(name)
     if warning is not None:

@@ -1,5 +1,6 @@
 """Files of earlier steps, as commands read them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,6 @@ def check_replaceable(target: Path, source: Path) -> None:
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """The metrics of a sample, from the <id>.metrics.json of step score."""
-    import json
-
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

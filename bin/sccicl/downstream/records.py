@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .annotation import attach_annotation
+from .markers import attach_markers
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,13 +48,9 @@ def attach_records(
         When a file is not what it should be, or is of other cells.
     """
     if markers is not None:
-        from .markers import attach_markers
-
         with _lacking_told(markers, "markers"):
             attach_markers(adata, read_record(markers, "markers"))
     if annotation is not None:
-        from .annotation import attach_annotation
-
         with _lacking_told(annotation, "annotation"):
             attach_annotation(adata, read_record(annotation, "annotation"))
 

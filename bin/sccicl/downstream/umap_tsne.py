@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from ..numerics.fuzzy_graph import fuzzy_simplicial_set, neighbour_distances
 from ..numerics.neighbours import nearest_of, neighbour_indices
@@ -116,7 +117,6 @@ def tsne(embedding: np.ndarray, seed: int = 0) -> np.ndarray | None:
         )
         return None
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     reduced = _reduced(embedding, seed)
     start = _start(reduced, seed)
