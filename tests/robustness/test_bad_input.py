@@ -293,7 +293,7 @@ CASES = {
     "mtx cut short": (
         lambda d: mtx_cut_short(d / "m"),
         {},
-        ["matrix.mtx is not a whole Matrix Market file", "write it again"],
+        ["matrix.mtx is not a complete Matrix Market file", "write it again"],
     ),
     "mtx of another name": (lambda d: text_file(d / "a.mtx", "x"), {}, ["a.mtx must be called matrix.mtx"]),
     "10x h5 without genes": (

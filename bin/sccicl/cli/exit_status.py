@@ -42,7 +42,7 @@ def explained(error: BaseException) -> tuple[str, int] | None:
         return f"there is not enough memory{told}: give the command more, or fewer cells or genes", OUT_OF_MEMORY
     if isinstance(error, RuntimeError) and "CUDA" in reason:
         return (
-            f"the GPU failed ({reason}): give the same command again, on another GPU or with --device cpu; it goes on "
+            f"the GPU failed ({reason}): give the same command again, on another GPU or with --device cpu; it resumes "
             "from its checkpoint",
             GPU_FAILED,
         )

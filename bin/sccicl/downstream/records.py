@@ -65,5 +65,5 @@ def _lacking_told(path: str | os.PathLike, step: str) -> Iterator[None]:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
-            f"{path}: this is no whole file of {step} ({reason}); write the <id>.{step}.json again"
+            f"{path}: this is an incomplete file of {step} ({reason}); write the <id>.{step}.json again"
         ) from error

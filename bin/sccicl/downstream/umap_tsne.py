@@ -112,7 +112,7 @@ def tsne(embedding: np.ndarray, seed: int = 0) -> np.ndarray | None:
     """
     if len(embedding) > TSNE_MAX_CELLS:
         warnings.warn(
-            f"t-SNE was left out: it is computed for at most {TSNE_MAX_CELLS:,} cells and there are {len(embedding):,}",
+            f"t-SNE was skipped: it is computed for at most {TSNE_MAX_CELLS:,} cells and there are {len(embedding):,}",
             stacklevel=2,
         )
         return None

@@ -237,7 +237,7 @@ def _read_file(path: Path, request: _Request) -> AnnData:
     if suffix in HDF5_SUFFIXES:
         kind = "an h5ad file" if suffix == ".h5ad" else f"a {suffix} file"
         raise InputError(
-            f"{path.name} is not {kind} (its content is not HDF5): write it again, or name it by what it is"
+            f"{path.name} is not {kind} (its content is not HDF5): write it again, or give it the right suffix"
         )
     if suffix == ".zip" or suffixes[-2:] == [".tar", ".gz"] or suffix in (".tar", ".tgz"):
         tool = "unzip" if suffix == ".zip" else "tar -xf"

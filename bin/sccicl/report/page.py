@@ -277,7 +277,7 @@ def _annotation_sources(result: ClusteredSample) -> list[dict[str, str]]:
             "marker_list": f"{genes}. Each cluster gets the best-scoring type.",
             "reference": "{file}: {n_cells} cells with {n_types} labels ({column}). {n_unknown} cells with a "
             "confidence below {min_confidence} are unknown.",
-            "names": "{file}: names given by hand.",
+            "names": "{file}: names that you gave.",
         }[method]
         try:
             found.append({"title": title, "text": told.format_map(source.to_uns())})

@@ -153,7 +153,7 @@ for (const sample of samples) {
 }
 document.querySelectorAll("table.live").forEach(liveTable);
 
-/* Drawn when they come near the window, and anew when their width changes. */
+/* Drawn when they come near the window, and again when their width changes. */
 const sampleOf = box => samples.find(sample => sample.section.contains(box));
 const watcher = new IntersectionObserver(entries => {
   for (const { target, isIntersecting } of entries) {
