@@ -1,6 +1,8 @@
 """Run the commands of docs/example.md, and write their outputs and the pictures of the page.
 
-usage: example.py        in the environment of the pipeline; needs Chromium for the pictures
+usage: example.py [--keep]        in the environment of the pipeline; needs Chromium for the pictures
+
+With --keep a finished results/demo, as of `make demo`, is used in place of running the pipeline again.
 """
 
 import os
@@ -17,17 +19,24 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "example.md"
 IMAGES = ROOT / "docs" / "images"
 RESULTS = ROOT / "results" / "example"
-# Part of the report -> picture; the height in pixels that is shown of it
+DEMO = ROOT / "results" / "demo"
+# Part of the last sample in the report -> picture; the height in pixels that is shown of it
 PICTURES = {
-    "section.sample": ("example_answer", 760),
-    ".cells .map": ("example_map", None),
-    ".markers": ("example_markers", 400),
+    ".sample:not([hidden])": ("example_answer", 760),
+    ".sample:not([hidden]) .map": ("example_map", None),
+    ".sample:not([hidden]) .markers": ("example_markers", 400),
 }
+ALONE = (
+    "document.querySelectorAll('section').forEach((section, i, all) => {"
+    "section.hidden = section !== [...all].filter(one => one.matches('.sample')).at(-1); })"
+)
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 
 def run(block: str) -> str:
     """Standard output of a bash block; a failure ends the script."""
+    if "--keep" in sys.argv[1:] and (DEMO / "report" / "cicl_summary.txt").is_file():
+        block = re.sub(r"nextflow (.|\\\n)*?\n(?=cat)", "", block)
     print(block, flush=True)
     environment = os.environ | {
         "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
@@ -63,14 +72,14 @@ def pictures() -> None:
     from chromium import Page
 
     with Page(1280, 900) as page:
-        page.open(RESULTS / "report" / "cicl_report.html")
+        page.open(DEMO / "report" / "cicl_report.html")
+        page.run(ALONE)
         for selector, (name, height) in PICTURES.items():
             page.run(f"document.querySelector('{selector}').scrollIntoView({{behavior: 'instant'}})")
-            page.wait("document.querySelector('[data-plot=cells]').dataset.drawn || scrollY < 900")
-            time.sleep(1)
+            time.sleep(2)
             page.screenshot(IMAGES / f"{name}.png", of=selector, height=height)
             small(IMAGES / f"{name}.png")
-    shutil.copy(RESULTS / "named" / "pbmc.umap.png", IMAGES / "example_named.png")
+    shutil.copy(RESULTS / "named" / "pbmc700.umap.png", IMAGES / "example_named.png")
     small(IMAGES / "example_named.png")
 
 

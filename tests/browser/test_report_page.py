@@ -255,7 +255,7 @@ def test_links_lead_to_the_samples(page):
     page.run("window.scrollTo({top: 0, behavior: 'instant'})")
 
 
-@pytest.mark.parametrize("n_cells", [700, 3_000, 20_000])
+@pytest.mark.parametrize("n_cells", [700, pytest.param(3_000, marks=pytest.mark.slow), 20_000])
 def test_cells_have_the_colours_of_a_gene(tmp_path, n_cells):
     """Of two genes one after another, and each as it is on a fresh page: brightness follows the true expression."""
     rng = np.random.default_rng(1)

@@ -138,7 +138,7 @@ class Page:
         Path(path).write_bytes(base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"]))
 
     def screenshot(self, path: Path, *, whole: bool = False, of: str | None = None, height: int | None = None) -> None:
-        """Save what is visible, the whole page, or the first element of a selector (its top `height` pixels), as PNG."""
+        """Save what is visible, the whole page, or the element of a selector (its top `height` pixels), as PNG."""
         if of is not None:
             clip = self.run(
                 f"(r => ({{x: r.x + scrollX, y: r.y + scrollY, width: r.width, height: r.height, scale: 1}}))"

@@ -229,7 +229,7 @@ checkpoint_options = _options(
         type=click.FloatRange(min=0),
         default=5.0,
         show_default=True,
-        help="Minutes between two checkpoints of the training. SIGUSR1 writes one as well; SIGTERM writes one and ends the command.",
+        help="Minutes between checkpoints of the training. SIGUSR1 writes one as well; SIGTERM writes one and ends.",
     ),
 )
 existing = click.Path(path_type=Path)
