@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from clustered import bare, clustered, described, metrics
 from sccicl.report.answer import answer
-from sccicl.report.page_data import tree
 from sccicl.report.sample import read_sample
 
 
@@ -80,11 +79,3 @@ def test_known_labels_change_nothing():
     adata = described(clustered("full"))
     with_labels = answer(read_sample(adata, metrics(adata)))
     assert with_labels == answer(read_sample(adata, metrics(adata, labels=False)))
-
-
-def test_tree_of_clusters():
-    adata = described(clustered("full"))
-    found = tree(read_sample(adata, metrics(adata)))
-    assert found["numbers"] == [4, 11]
-    np.testing.assert_array_equal(found["moves"][0], pd.crosstab(adata.obs["cicl_4"], adata.obs["cicl"]).to_numpy())
-    assert all(sorted(order) == list(range(n)) for order, n in zip(found["parents"], found["numbers"], strict=True))
