@@ -137,7 +137,9 @@ class Page:
         """Print the page to a PDF, as a person would."""
         Path(path).write_bytes(base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"]))
 
-    def screenshot(self, path: Path, *, whole: bool = False, of: str | None = None, height: int | None = None) -> None:
+    def screenshot(
+        self, path: Path, *, whole: bool = False, of: str | None = None, height: int | None = None, margin: int = 0
+    ) -> None:
         """Save what is visible, the whole page, or the element of a selector (its top `height` pixels), as PNG."""
         if of is not None:
             clip = self.run(
@@ -145,6 +147,7 @@ class Page:
                 f"(document.querySelector({of!r}).getBoundingClientRect())"
             )
             clip["height"] = min(clip["height"], height or clip["height"])
+            clip |= {"x": clip["x"] - margin, "width": clip["width"] + 2 * margin}
             answer = self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         elif whole:
             size = self._call("Page.getLayoutMetrics")["cssContentSize"]
