@@ -196,10 +196,11 @@ def _checks(result: ClusteredSample) -> list[str]:
         )
     small = [i for i, size in enumerate(result.clusters.counts) if several and size < _least(result)]
     if small:
-        which = f"Cluster {names[small[0]]} has" if len(small) == 1 else f"Clusters {_names(list(names[small]))} have"
-        found.append(
-            f"{which} fewer than {FEW_CELLS} cells. Check markers and doublet scores: a rare cell type or an artefact."
-        )
+        size = int(result.clusters.counts[small[0]])
+        which = f"Cluster {names[small[0]]} has only {size} cell{'s' * (size != 1)}"
+        if len(small) > 1:
+            which = f"Clusters {_names(list(names[small]))} have fewer than {FEW_CELLS} cells"
+        found.append(f"{which}. Check markers and doublet scores: a rare cell type or an artefact.")
     medians = {name: _cluster_values(result, name) for name in ("doublet_score", "mito")}
     for name, (values, typical) in ((name, pair) for name, pair in medians.items() if pair is not None):
         least = max(CONSPICUOUS * typical, HIGH_MITO if name == "mito" else 0.05)

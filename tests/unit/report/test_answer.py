@@ -67,7 +67,6 @@ def test_a_cluster_of_one_cell():
     names = np.where(np.arange(adata.n_obs) == 5, "10", adata.obs["cicl"].astype(str).replace("10", "0"))
     adata.obs["cicl"] = pd.Categorical(names, [str(i) for i in range(11)])
     adata.uns["cicl"]["stability"] = np.array([0.9] * 10 + [np.nan])
-    del adata.uns["cicl"]["valley"]
     found = answer(read_sample(adata, {"k_given": True}))
     assert found.doubtful == ["10"] and found.reasons["10"] == ["only 1 cell"]
     assert "10 are reliable, 1 needs a check (10)." in found.sentence
