@@ -149,7 +149,7 @@ def test_random_state_as_scanpy_takes_it(array):
 
 
 def test_what_leiden_takes_and_cicl_does_not(cells, tmp_path):
-    with pytest.raises(TypeError, match="cluster a copy"):
+    with pytest.raises(TypeError, match="call it on a copy"):
         cicl(cells, restrict_to=("cell_type", ["a"]))
     with pytest.raises(TypeError, match="Did you mean 'n_clusters'"):
         cicl(cells, resolution=0.5)
