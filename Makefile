@@ -60,7 +60,7 @@ test-unit: setup ## unit tests of the engine
 
 test-browser: setup ## the report in headless Chromium (left out where there is none)
 	@scripts/install-axe.sh
-	python -m pytest -q tests/browser
+	python -m pytest -q -m 'not slow' tests/browser
 
 aligners: ## install STAR for the tests, where that is possible (root, Debian)
 	@scripts/install-aligners.sh

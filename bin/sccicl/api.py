@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from anndata import AnnData
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from .clustering.assign import assign_clusters, cluster
 from .clustering.features import ArrayFeatures
@@ -39,7 +41,7 @@ def cicl(
     layer: str | None = None,
     use_raw: bool | None = None,
     input_kind: InputKind = "counts",
-    random_state: int = 0,
+    random_state: int | np.random.RandomState | None = 0,
     key_added: str = "cicl",
     preset: str = "default",
     device: str = "auto",
@@ -65,7 +67,8 @@ def cicl(
     input_kind
         `"normalised"` or `"log"` where there are no counts.
     random_state
-        Seed of everything random. The same seed, cells and number of threads give the same bits on one machine.
+        Random seed. The same seed, cells and number of threads give the same bits on one machine. None: another seed in
+        each call, which is recorded.
     key_added
         Name under which the result is stored.
     preset
@@ -115,6 +118,11 @@ def cicl(
     _check_names(parameters)
     if layer is not None and use_raw:
         raise ValueError("cicl() got both layer and use_raw: give one of them")
+    if adata.isbacked:
+        raise ValueError(
+            "adata is backed by a file: load it with adata.to_memory(), or use cicl.py run for large files"
+        )
+    seed = _seed_of(random_state)
     start = sc.logging.info("clustering by CICL")
     with _in_words_of_python(), _threads(threads):
         config = preset_config(preset).changed(**parameters)
@@ -132,7 +140,7 @@ def cicl(
             prepared,
             number,
             config=config,
-            seed=random_state,
+            seed=seed,
             device=choose_device(device),
             quiet=int(sc.settings.verbosity) < int(sc.Verbosity.info),
         )
@@ -157,6 +165,15 @@ def cicl(
     return target if copy else None
 
 
+def _seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """A seed, as scikit-learn and scanpy take it: a number is taken as it is, otherwise one is drawn."""
+    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
+        if not 0 <= random_state < 2**32:
+            raise ValueError(f"random_state must be from 0 to 2**32 - 1, not {random_state}")
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
 def _check_names(parameters: dict[str, Any]) -> None:
     known = [field.name for field in fields(Config)]
     for name in parameters:
@@ -165,6 +182,10 @@ def _check_names(parameters: dict[str, Any]) -> None:
             hint = {"seed": "random_state", "counts_layer": "layer", "resolution": "n_clusters"}.get(
                 name, *near[:1] or [""]
             )
+            if name == "restrict_to":
+                raise TypeError(
+                    "cicl() has no argument 'restrict_to': call it on a copy of these cells, adata[mask].copy()"
+                )
             raise TypeError(
                 f"cicl() got an unexpected keyword argument '{name}'" + (f". Did you mean '{hint}'?" if hint else "")
             )
@@ -187,8 +208,6 @@ def _in_words_of_python() -> Iterator[None]:
 @contextmanager
 def _threads(threads: int | None) -> Iterator[None]:
     """Use so many cores within the block: other packages change torch's number, and with it the last bits of sums."""
-    from threadpoolctl import threadpool_limits
-
     if threads is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -212,7 +231,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
     preset, parameters
         As in `sccicl.cicl`; `parameters` is a dict.
     random_state
-        Seed of everything random.
+        Random seed, as in `sccicl.cicl`.
     device
         `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`.
 
@@ -236,7 +255,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         *,
         preset: str = "default",
         parameters: dict[str, Any] | None = None,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         device: str = "auto",
     ):
         self.n_clusters = n_clusters
@@ -246,16 +265,16 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
         self.device = device
 
     def fit(self, X: np.ndarray, y: None = None) -> "CICL":
-        """Train on X, (cells, features), and cluster it; `y` is not looked at."""
+        """Train on X, (cells, features), and cluster it; `y` is ignored."""
         X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2, ensure_min_features=2)
         self._config = preset_config(self.preset).changed(**(self.parameters or {}))
-        device = choose_device(self.device)
+        device, seed = choose_device(self.device), _seed_of(self.random_state)
         found = fit(
             X,
             ArrayFeatures(X),
             parse_n_clusters(self.n_clusters, len(X)),
             self._config,
-            seed=self.random_state,
+            seed=seed,
             device=device,
             quiet=True,
         )
@@ -265,7 +284,7 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
             found.k["n_clusters"],
             start=found.pseudo_labels,
             student_df=self._config.student_df,
-            seed=self.random_state,
+            seed=seed,
         )
         self.labels_, self.confidence_, self.cluster_centers_ = clusters
         self.n_clusters_ = len(self.cluster_centers_)

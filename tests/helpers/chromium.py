@@ -137,9 +137,19 @@ class Page:
         """Print the page to a PDF, as a person would."""
         Path(path).write_bytes(base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"]))
 
-    def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Save what is visible, or the whole page, as PNG."""
-        if whole:
+    def screenshot(
+        self, path: Path, *, whole: bool = False, of: str | None = None, height: int | None = None, margin: int = 0
+    ) -> None:
+        """Save what is visible, the whole page, or the element of a selector (its top `height` pixels), as PNG."""
+        if of is not None:
+            clip = self.run(
+                f"(r => ({{x: r.x + scrollX, y: r.y + scrollY, width: r.width, height: r.height, scale: 1}}))"
+                f"(document.querySelector({of!r}).getBoundingClientRect())"
+            )
+            clip["height"] = min(clip["height"], height or clip["height"])
+            clip |= {"x": clip["x"] - margin, "width": clip["width"] + 2 * margin}
+            answer = self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        elif whole:
             size = self._call("Page.getLayoutMetrics")["cssContentSize"]
             clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
             answer = self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck
 from sccicl.cli import main
 
-EXAMPLES = int(os.environ.get("CICL_EXAMPLES", 200))
+EXAMPLES = int(os.environ.get("CICL_EXAMPLES", 100))
 MANY = 2000
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True, "database": None}
 AT_RANDOM = {**QUIET, "derandomize": False, "print_blob": True}

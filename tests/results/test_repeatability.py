@@ -95,11 +95,12 @@ def test_the_same_again_and_with_other_columns_of_obs(expected, tmp_path):
     np.testing.assert_array_equal(again.obsm["X_cicl"], expected.obsm["X_cicl"])
 
 
-@pytest.mark.parametrize("axis", ["cells", "genes", "both"])
+@pytest.mark.parametrize("axis", ["both", *(pytest.param(axis, marks=pytest.mark.slow) for axis in ("cells", "genes"))])
 def test_another_order_changes_nothing(axis, expected, tmp_path):
     assert_equal(clustered(shuffled(CELLS, axis), tmp_path), expected)
 
 
+@pytest.mark.slow
 def test_another_order_of_real_cells_changes_nothing(tmp_path):
     """With k estimated; of 700 cells and 765 genes, of which 500 are selected."""
     cells = pbmc_counts()
@@ -122,7 +123,7 @@ def test_another_order_of_integrated_batches(tmp_path):
     assert_equal(found, expected)
 
 
-@pytest.mark.parametrize("input_kind", ["counts", "normalised"])
+@pytest.mark.parametrize("input_kind", ["counts", pytest.param("normalised", marks=pytest.mark.slow)])
 def test_another_order_in_a_file_that_is_read_in_blocks(input_kind, tmp_path, monkeypatch):
     """Blocks hold other cells then, and the fit reads the counts from the file."""
     import anndata

@@ -124,4 +124,4 @@ def test_a_gzipped_h5ad_is_unpacked_as_told(tmp_path):
 def test_warnings_are_printed_by_prepare(tmp_path):
     path = write_table(SMALL, tmp_path / "a.csv", genes_in_rows=True)
     ended = CliRunner().invoke(main, ["prepare", str(path), "--outdir", str(tmp_path / "out")])
-    assert ended.exit_code == 0 and "WARNING: a.csv: cells are taken to be in columns" in ended.output
+    assert ended.exit_code == 0 and "WARNING: a.csv: cells are assumed to be in columns" in ended.output

@@ -1,5 +1,6 @@
 """The Python API for notebooks."""
 
+import anndata
 import numpy as np
 import pytest
 from sccicl import CICL, InputError, cicl
@@ -126,6 +127,53 @@ def test_threads_of_others_change_nothing(cells, monkeypatch):
     torch.set_num_threads(before)
     assert (first.obs["cicl"] == second.obs["cicl"]).all()
     assert first.obsm["X_cicl"].tobytes() == second.obsm["X_cicl"].tobytes()
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**32, "seed", 1.5])
+def test_random_states_that_are_none(cells, wrong):
+    with pytest.raises(ValueError):
+        cicl(cells, random_state=wrong)
+
+
+def test_random_state_as_scanpy_takes_it(array):
+    """A generator gives the result of the number that it draws; None is another number each time."""
+    x, _ = array
+    drawn = np.random.RandomState(3).randint(2**31 - 1)
+    first, second = (
+        CICL(4, parameters=SMALL, device="cpu", random_state=state).fit(x)
+        for state in (np.random.RandomState(3), np.int64(drawn))
+    )
+    assert first.embedding_.tobytes() == second.embedding_.tobytes()
+    third = CICL(4, parameters=SMALL, device="cpu", random_state=None).fit(x)
+    assert third.embedding_.tobytes() != first.embedding_.tobytes()
+
+
+def test_what_leiden_takes_and_cicl_does_not(cells, tmp_path):
+    with pytest.raises(TypeError, match="call it on a copy"):
+        cicl(cells, restrict_to=("cell_type", ["a"]))
+    with pytest.raises(TypeError, match="Did you mean 'n_clusters'"):
+        cicl(cells, resolution=0.5)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="to_memory"):
+        cicl(anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r"))
+
+
+def test_result_is_what_the_plots_and_files_of_scanpy_take(cells, tmp_path):
+    import matplotlib
+    import scanpy as sc
+
+    matplotlib.use("agg")
+    cicl(cells, n_clusters=3, device="cpu", key_added="types", **SMALL)
+    cells.write_h5ad(tmp_path / "result.h5ad")
+    found = anndata.read_h5ad(tmp_path / "result.h5ad")
+    assert list(found.uns["types_colors"]) == list(cells.uns["types_colors"]) and len(found.uns["types_colors"]) == 3
+    axes = sc.pl.embedding(found, "X_types", color="types", show=False)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0", "1", "2"]
+    sc.pp.normalize_total(found)
+    sc.pp.log1p(found)
+    sc.tl.rank_genes_groups(found, "types")
+    sc.tl.dendrogram(found, "types", use_rep="X_types")
+    assert sc.pl.rank_genes_groups_dotplot(found, n_genes=2, show=False)
 
 
 def test_names_for_completion():

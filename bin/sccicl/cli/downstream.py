@@ -7,6 +7,7 @@ import click
 
 from ..config import LARGEST
 from ..errors import InputError
+from ..runtime.files import write_json
 from .group import main
 from .options import (
     annotation_options,
@@ -46,7 +47,6 @@ from .step_files import check_replaceable, read_step_file
 def markers(path: Path, max_p: float, min_fraction: float, max_cells: int, outdir: Path, given_id: str | None) -> None:
     """Find marker genes of the clusters: writes <id>.markers.csv, .json, a dot plot and a heat map."""
     from ..downstream.markers import find_markers
-    from ..runtime.files import write_json
     from ..steps.markers import save_markers
 
     adata, sample = read_step_file(path, "k"), sample_id(path, given_id)
@@ -71,7 +71,6 @@ def annotate(path: Path, outdir: Path, given_id: str | None, **options: Any) -> 
         raise InputError(
             "nothing to annotate with: give --celltypist-model, --marker-list, --reference-model or --cluster-names"
         )
-    from ..runtime.files import write_json
     from ..steps.annotate import save_annotation
 
     adata, sample = read_step_file(path, "k"), sample_id(path, given_id)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ..runtime.device import is_out_of_memory
+
 # What the shell tells of a process that was killed for its memory, that aborted, or that was interrupted. Nextflow
 # tries such a task again, with more memory.
 OUT_OF_MEMORY = 128 + signal.SIGKILL
@@ -40,7 +42,7 @@ def explained(error: BaseException) -> tuple[str, int] | None:
         return f"there is not enough memory{told}: give the command more, or fewer cells or genes", OUT_OF_MEMORY
     if isinstance(error, RuntimeError) and "CUDA" in reason:
         return (
-            f"the GPU failed ({reason}): give the same command again, on another GPU or with --device cpu; it goes on "
+            f"the GPU failed ({reason}): give the same command again, on another GPU or with --device cpu; it resumes "
             "from its checkpoint",
             GPU_FAILED,
         )
@@ -52,6 +54,4 @@ def _is_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
-    from ..runtime.device import is_out_of_memory
-
     return is_out_of_memory(error)

@@ -12,7 +12,8 @@ import click
 
 from ..config import LARGEST, PRESETS, Config, Doublets, InputKind
 from ..errors import InputError, one_line
-from ..runtime.device import use_device
+from ..runtime.device import device_or_cpu, set_threads, use_device
+from ..runtime.files import check_folder
 
 if TYPE_CHECKING:
     from ..preprocess.qc import Limits
@@ -96,7 +97,7 @@ preset_option = click.option(
     type=click.Choice(list(PRESETS)),
     default="default",
     show_default=True,
-    help="Set of parameters to start from.",
+    help="Preset of the parameters; single ones can be overridden.",
 )
 prepare_config_options = _options(
     preset_option, *(_config_option(item) for item in fields(Config) if item.name in PREPARE_FIELDS)
@@ -105,8 +106,6 @@ fit_config_options = _options(*(_config_option(item) for item in fields(Config) 
 
 
 def _folder_of_outputs(_ctx: click.Context, param: click.Parameter, folder: Path | None) -> Path | None:
-    from ..runtime.files import check_folder
-
     if folder is not None:
         check_folder(folder, param.opts[0])
     return folder
@@ -132,7 +131,7 @@ batch_option = click.option(
 integrate_option = click.option(
     "--integrate",
     is_flag=True,
-    help="Integrate the batches of --batch-col, so that none is a cluster of its own.",
+    help="Integrate the batches of --batch-col.",
 )
 read_options = _options(
     click.option(
@@ -140,7 +139,7 @@ read_options = _options(
         type=click.Choice(get_args(InputKind)),
         default="counts",
         show_default=True,
-        help="What the values are: raw counts; normalised (RPKM, TPM), treated as counts; or logarithms of such.",
+        help="Kind of the values: raw counts; normalised (RPKM, TPM), treated as counts; or log-transformed.",
     ),
     click.option(
         "--counts-layer", help="Layer of the h5ad that holds the raw counts, or 'raw' for its .raw; by default X."
@@ -148,27 +147,27 @@ read_options = _options(
     click.option(
         "--cells-in",
         type=click.Choice(["rows", "columns"]),
-        help="Where the file's matrix has the cells; by default decided by names and values, or refused if in doubt.",
+        help="Axis of the cells in the matrix; detected from names and values by default, refused if ambiguous.",
     ),
 )
 qc_options = _options(
-    click.option("--min-counts", type=whole_number, help="Counts that a cell must have."),
-    click.option("--min-genes", type=whole_number, help="Genes that a cell must have."),
+    click.option("--min-counts", type=whole_number, help="Minimum counts of a cell."),
+    click.option("--min-genes", type=whole_number, help="Minimum number of genes of a cell."),
     click.option(
-        "--max-mito", type=click.FloatRange(0, 100), help="Per cent of a cell's counts that may be mitochondrial."
+        "--max-mito", type=click.FloatRange(0, 100), help="Maximum mitochondrial share of a cell's counts, in per cent."
     ),
     click.option(
         "--nmads",
         type=click.FloatRange(min=0),
         help="Outlier threshold, in MADs from the median, for limits not set explicitly. Default: no filtering.",
     ),
-    click.option("--min-cells", type=whole_number, help="Cells that a gene must be found in."),
+    click.option("--min-cells", type=whole_number, help="Minimum number of cells that express a gene."),
     click.option(
         "--doublets",
         type=click.Choice(get_args(Doublets)),
         default="off",
         show_default=True,
-        help="Look for doublets with Scrublet, and mark them or remove them.",
+        help="Find doublets with Scrublet, and mark or remove them.",
     ),
 )
 
@@ -194,17 +193,17 @@ run_options = _options(
         show_default=True,
         help="Number of clusters, or auto to estimate it; 5,8,12 trains for 5 and adds partitions into 8 and 12.",
     ),
-    click.option("--seed", type=seed_number, default=0, show_default=True, help="Seed of everything random."),
+    click.option("--seed", type=seed_number, default=0, show_default=True, help="Random seed."),
     click.option(
         "--device",
         default="auto",
         show_default=True,
-        help="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one.",
+        help="auto, cpu, cuda or cuda:1; auto uses a GPU if there is one.",
     ),
     click.option(
         "--allow-cpu-fallback",
         is_flag=True,
-        help="Train on the CPU, with a warning, where --device asks for a GPU and none can be used.",
+        help="Train on the CPU, with a warning, if --device requests a GPU and none can be used.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
 )
@@ -212,10 +211,10 @@ history_option = click.option(
     "--history",
     "evolution",
     is_flag=True,
-    help="Keep snapshots of the training and draw how the clusters came about, <id>.evolution.png.",
+    help="Keep snapshots of the training and draw the clusters over its epochs, <id>.evolution.png.",
 )
 tsne_option = click.option(
-    "--tsne", "with_tsne", is_flag=True, help="Compute and draw t-SNE as well, for at most 30,000 cells."
+    "--tsne", "with_tsne", is_flag=True, help="Also compute and draw t-SNE, for at most 30,000 cells."
 )
 checkpoint_options = _options(
     click.option(
@@ -230,7 +229,7 @@ checkpoint_options = _options(
         type=click.FloatRange(min=0),
         default=5.0,
         show_default=True,
-        help="Minutes between two checkpoints of the training. SIGUSR1 writes one too, SIGTERM writes one and ends.",
+        help="Minutes between checkpoints of the training. SIGUSR1 writes one as well; SIGTERM writes one and ends.",
     ),
 )
 existing = click.Path(path_type=Path)
@@ -241,14 +240,14 @@ annotation_options = _options(
     ),
     click.option("--marker-list", type=existing, help="CSV of cell types and their genes: B cell,CD79A,MS4A1"),
     click.option(
-        "--reference-model", type=existing, help="The <id>.model.pt of an earlier run, whose labels are taken over."
+        "--reference-model", type=existing, help="The <id>.model.pt of an earlier run, to transfer labels from."
     ),
     click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
         default=0.5,
         show_default=True,
-        help="Cells with a lower confidence in their reference label are unknown.",
+        help="Cells below this confidence in their reference label are unknown.",
     ),
 )
 
@@ -262,8 +261,6 @@ def _training_device(options: dict[str, Any]) -> tuple[Any, list[str]]:
     # `auto` falls back to the CPU by itself, and the record says so as well.
     if not options.pop("allow_cpu_fallback") and name != "auto":
         return use_device(name, threads), []
-    from ..runtime.device import device_or_cpu, set_threads
-
     set_threads(threads)
     device, warning = device_or_cpu(name)
     if warning is not None:

@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from ..errors import InputError
+from ..runtime.checksums import combined, input_sums, write_sums
 from ..runtime.device import use_device
+from ..runtime.files import atomic_path, write_json
+from ..runtime.launcher import launch
 from .group import main
 from .options import (
     ANNOTATION_OPTIONS,
@@ -60,7 +63,7 @@ def run(
 
     INPUT is an h5ad, a 10x .h5, a 10x mtx folder, a zarr, a loom, or a csv/tsv (.gz) of counts.
     """
-    from ..runtime.checksums import record_sums
+    from ..io.record import Preparation
     from ..steps.annotate import check_annotation
     from ..steps.cluster import cluster_sample
     from ..steps.fit import fit_sample, open_checkpoint, parse_numbers
@@ -79,7 +82,7 @@ def run(
         path, sample, config=asked.config, limits=limits, label_col=label_col, batch_col=batch_col, **options
     )
     show_warnings(prepared.uns["cicl"])
-    record_sums(prepared, path)
+    Preparation.update(prepared, input_sha256=combined(input_sums(path)))
     n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
     settings = {"config": asked.config, "seed": asked.seed, "device": asked.device}
     checkpoint = open_checkpoint(prepared, n_clusters, **settings, **checkpoints)
@@ -112,7 +115,6 @@ def run(
 @prepare_config_options
 def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_gb: float, **options: Any) -> None:
     """Read counts, normalise, select genes: writes <id>.prepared.h5ad and <id>.inputs.tsv, the input's checksums."""
-    from ..runtime.checksums import combined, input_sums, write_sums
     from ..steps.prepare import prepare_to_file
 
     config = read_config(preset, options)
@@ -145,8 +147,6 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
 def fit(context: click.Context, path: Path, outdir: Path, given_id: str | None, gpus: int, **options: Any) -> None:
     """Train on a prepared sample: writes <id>.fit.pt."""
     if gpus > 1 and "WORLD_SIZE" not in os.environ:
-        from ..runtime.launcher import launch
-
         # This process looks at no GPU: every process that does takes up memory there.
         context.exit(launch([sys.executable, *sys.argv], gpus))
     from ..io.backed_counts import in_memory_if_small
@@ -213,7 +213,6 @@ def score(path: Path, label_col: str | None, outdir: Path, given_id: str | None)
 
     It has ARI, NMI and AMI where labels are known, the silhouette, and seconds and peak memory of every step.
     """
-    from ..runtime.files import write_json
     from ..steps.score import score_sample
 
     metrics = score_sample(read_step_file(path, "k"), label_col=label_col)
@@ -310,7 +309,6 @@ def map_cells(
 
     from ..io.model_file import ModelFile
     from ..io.read import read_counts
-    from ..runtime.files import atomic_path
     from ..steps.map import map_sample
 
     model = ModelFile.load(model_file)

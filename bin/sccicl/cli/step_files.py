@@ -1,5 +1,6 @@
 """Files of earlier steps, as commands read them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
         raise InputError(f"{path}: this is no h5ad, or it is damaged ({reason}); run the step before again") from error
     if key not in adata.uns.get("cicl", {}):
         raise InputError(
-            f"{path}: this h5ad does not come from the step before (no {key} in uns['cicl']); run that first"
+            f"{path}: this h5ad is not an output of the previous step (no {key} in uns['cicl']); run that step first"
         )
     if key == "prepare" and "X_cicl_input" not in adata.obsm:
         raise InputError(f"{path}: this h5ad is of a later step; give the <id>.prepared.h5ad of the step prepare")
@@ -45,7 +46,7 @@ def check_replaceable(target: Path, source: Path) -> None:
         return
     remedy = "give another --outdir or --id"
     if target.is_dir():
-        raise InputError(f"{target} is a folder, where a file of that name is to be written: {remedy}")
+        raise InputError(f"{target} is a folder, but a file of this name must be written: {remedy}")
     if target.samefile(source):
         raise InputError(f"{target} is the input, and the result would replace it: {remedy}")
     import h5py
@@ -59,8 +60,6 @@ def check_replaceable(target: Path, source: Path) -> None:
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """The metrics of a sample, from the <id>.metrics.json of step score."""
-    import json
-
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

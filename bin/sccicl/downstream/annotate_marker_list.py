@@ -63,9 +63,9 @@ def annotate_by_marker_list(adata: "AnnData", path: str | os.PathLike, *, seed: 
     voted = voted.where(means.max(axis=1).to_numpy() >= least[voted].to_numpy(), UNKNOWN)
     absent = [name for name, members in there.items() if not members]
     missing = sorted(genes - {gene for members in there.values() for gene in members})
-    notes = [f"no gene of {', '.join(absent)} in {path.name} is in the sample, so no cell is labelled so"] * bool(
-        absent
-    )
+    notes = []
+    if absent:
+        notes = [f"{path.name}: the sample has no marker gene of {' and '.join(absent)}, so no cell gets this label"]
     return Annotation(
         "marker_list",
         np.where(top >= least.to_numpy()[best], names[best], UNKNOWN),

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata.utils import make_index_unique
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..errors import InputError
 from ..io.gene_names import gene_symbols
@@ -251,13 +253,9 @@ def _some_cells(clusters: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([order[clusters[order] == code][:n] for code in np.unique(clusters)])
 
 
-def _dotplot(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Any:
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from scipy import sparse
-
+def _dotplot(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Figure:
     genes = [gene for members in groups.values() for gene in members]
-    clusters, values = expression.obs["cicl"], sparse.csr_matrix(expression[:, genes].X)
+    clusters, values = expression.obs["cicl"], sp.csr_matrix(expression[:, genes].X)
     names, codes = list(map(str, clusters.cat.categories)), clusters.cat.codes.to_numpy()
     member = indicator(codes, len(names))
     size = np.bincount(codes, minlength=len(names))[:, None]
@@ -310,9 +308,7 @@ def _dotplot(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Seri
     return figure
 
 
-def _heatmap(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Any:
-    from matplotlib.figure import Figure
-
+def _heatmap(expression: "AnnData", groups: dict[str, list[str]], shown: pd.Series) -> Figure:
     genes = [gene for members in groups.values() for gene in members]
     values = expression[:, genes].X.toarray()
     top = np.quantile(values, 0.98, axis=0)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .annotation import attach_annotation
+from .markers import attach_markers
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,13 +48,9 @@ def attach_records(
         When a file is not what it should be, or is of other cells.
     """
     if markers is not None:
-        from .markers import attach_markers
-
         with _lacking_told(markers, "markers"):
             attach_markers(adata, read_record(markers, "markers"))
     if annotation is not None:
-        from .annotation import attach_annotation
-
         with _lacking_told(annotation, "annotation"):
             attach_annotation(adata, read_record(annotation, "annotation"))
 
@@ -67,5 +65,5 @@ def _lacking_told(path: str | os.PathLike, step: str) -> Iterator[None]:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
-            f"{path}: this is no whole file of {step} ({reason}); write the <id>.{step}.json again"
+            f"{path}: this is an incomplete file of {step} ({reason}); write the <id>.{step}.json again"
         ) from error

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from ..numerics.fuzzy_graph import fuzzy_simplicial_set, neighbour_distances
 from ..numerics.neighbours import nearest_of, neighbour_indices
@@ -111,12 +112,11 @@ def tsne(embedding: np.ndarray, seed: int = 0) -> np.ndarray | None:
     """
     if len(embedding) > TSNE_MAX_CELLS:
         warnings.warn(
-            f"t-SNE was left out: it is computed for at most {TSNE_MAX_CELLS:,} cells and there are {len(embedding):,}",
+            f"t-SNE was skipped: it is computed for at most {TSNE_MAX_CELLS:,} cells and there are {len(embedding):,}",
             stacklevel=2,
         )
         return None
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     reduced = _reduced(embedding, seed)
     start = _start(reduced, seed)

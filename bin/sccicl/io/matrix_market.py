@@ -32,7 +32,9 @@ def read_matrix_market(path: Path) -> sparse.coo_matrix:
                 return sparse.coo_matrix(io.mmread(path))
             return sparse.coo_matrix(io.mmread(BytesIO(file.read() + b"\n")))
     except (ValueError, EOFError, OverflowError) as error:
-        raise InputError(f"{path.name} is not a whole Matrix Market file ({error}): copy or write it again") from error
+        raise InputError(
+            f"{path.name} is not a complete Matrix Market file ({error}): copy or write it again"
+        ) from error
 
 
 def opened(path: Path) -> IO[bytes]:

@@ -114,7 +114,7 @@ def decide(found: Evidence, shape: tuple[int, int], name: str) -> tuple[Axis, st
     told = [f"{' and '.join(found.reasons[a])}, as with cells in {a}" for a in ("rows", "columns") if found.reasons[a]]
     raise InputError(
         f"{name} has {shape[0]} rows and {shape[1]} columns, and it is not clear which are the cells "
-        f"({'; '.join(told) or 'names and numbers do not tell'}): say it with --cells-in rows or --cells-in columns, "
+        f"({'; '.join(told) or 'names and values are ambiguous'}): say it with --cells-in rows or --cells-in columns, "
         "or write 'gene' or 'cell' into the first field of the table"
     )
 

@@ -20,11 +20,12 @@ from .folders import unknown_folder
 from .hdf5_probe import probe_hdf5
 from .names import check_names, clean_names
 from .orientation import check_cells_in, oriented
-from .read_10x import is_tenx_h5, read_tenx_h5, read_tenx_mtx, tenx_matrix_files
+from .read_10x import MATRIX_FILE, is_tenx_h5, read_tenx_h5, read_tenx_mtx, tenx_matrix_files
 from .read_anndata import count_layers, dense_to_csr, is_anndata, is_legacy, log_layers, read_store, unknown_layer
 from .read_loom import is_loom, loom_count_layers, read_loom
 from .read_quants import quant_files, read_quants
 from .read_rds import is_r_object, read_r_object
+from .read_table import read_table
 from .record import Preparation
 from .validate import (
     add_warning,
@@ -237,7 +238,7 @@ def _read_file(path: Path, request: _Request) -> AnnData:
     if suffix in HDF5_SUFFIXES:
         kind = "an h5ad file" if suffix == ".h5ad" else f"a {suffix} file"
         raise InputError(
-            f"{path.name} is not {kind} (its content is not HDF5): write it again, or name it by what it is"
+            f"{path.name} is not {kind} (its content is not HDF5): write it again, or give it the right suffix"
         )
     if suffix == ".zip" or suffixes[-2:] == [".tar", ".gz"] or suffix in (".tar", ".tgz"):
         tool = "unzip" if suffix == ".zip" else "tar -xf"
@@ -246,8 +247,6 @@ def _read_file(path: Path, request: _Request) -> AnnData:
         return _validated(read_r_object(path, request.counts_layer), path.name, request)
     _no_layers(path, request.counts_layer)
     if suffix == ".mtx":
-        from .read_10x import MATRIX_FILE, read_tenx_mtx
-
         if not MATRIX_FILE.match(path.name):
             raise InputError(
                 f"{path.name} must be called matrix.mtx, with any prefix, so that features and barcodes are found "
@@ -255,8 +254,6 @@ def _read_file(path: Path, request: _Request) -> AnnData:
             )
         return _validated(read_tenx_mtx(path), path.name, request)
     if suffix in TABLE_SUFFIXES:
-        from .read_table import read_table
-
         # Which axis has the cells is decided there.
         return _validated(read_table(path, request.cells_in), path.name, request, is_table=True)
     raise InputError(f"{path.name} is of no known format: give {KNOWN}")

@@ -122,7 +122,7 @@ def damaged(shape: tuple[int, int], names: AnnData, name: str) -> InputError:
 def unknown_layer(name: str, counts_layer: str, existing: list[str]) -> InputError:
     """Make the error for a `--counts-layer` that the file has not."""
     if existing:
-        remedy = f"--counts-layer can be {quoted(existing)}, or be left out to take X"
+        remedy = f"--counts-layer can be {quoted(existing)}, or omitted to use X"
     else:
         remedy = "it has no layers, so leave --counts-layer out to take X"
     return InputError(f"{name} has no layer '{counts_layer}': {remedy}")

@@ -65,7 +65,7 @@ def read_table(path: Path, cells_in: str | None = None) -> AnnData:
         except UnicodeDecodeError as error:
             if encoding == ENCODINGS[-1] or _has_nul(path):
                 raise InputError(
-                    f"{path.name} cannot be read as text ({error}): write it again as UTF-8, or name it by what it is"
+                    f"{path.name} cannot be read as text ({error}): write it again as UTF-8, or correct the suffix"
                 ) from error
     if encoding == "cp1252":
         form.notes.append(f"{path.name} is not UTF-8 and was read as Windows-1252")
@@ -84,8 +84,8 @@ def read_table(path: Path, cells_in: str | None = None) -> AnnData:
     )
     add_warning(
         adata,
-        f"{path.name}: cells are taken to be in {axis} ({len(cells)} cells, {len(genes)} genes), as {reason}; "
-        "--cells-in says it otherwise",
+        f"{path.name}: cells are assumed to be in {axis} ({len(cells)} cells, {len(genes)} genes), as {reason}; "
+        "set --cells-in to change this",
     )
     for note in form.notes:
         add_warning(adata, note)

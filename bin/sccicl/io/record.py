@@ -1,4 +1,4 @@
-"""Records of the preparation and of the quality control, and where they are kept: sections of `uns["cicl"]`."""
+"""The record of a sample, `uns["cicl"]`, and its sections: the one place that knows their keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -120,3 +121,123 @@ class QualityControl(_Section):
     histograms: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     doublets: int | None = None
     samples: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Parameters(_Section):
+    """Parameters of the training that texts name, `uns["cicl"]["params"]`; see `config.Config`.
+
+    None where the file does not say, as one of another version may not.
+    """
+
+    key = "params"
+
+    n_genes: int | None = None
+    encoder: str | None = None
+    n_layers: int | None = None
+    view: str | None = None
+    mask_fraction: float | None = None
+    noise_sd: float | None = None
+    noise_fraction: float | None = None
+    neighbours: int | None = None
+    pseudo_labels: str | None = None
+    temperature: float | None = None
+    instance_loss_weight: float | None = None
+    cluster_loss_weight: float | None = None
+    cluster_loss: str | None = None
+    epochs: int | None = None
+    min_steps: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Markers(_Section):
+    """Marker genes, `uns["cicl"]["markers"]`: a row of `table` for each, and the limits that they meet."""
+
+    key = "markers"
+
+    max_p: float | None = None
+    min_fraction: float | None = None
+    table: "pd.DataFrame | None" = None
+
+
+@dataclass(frozen=True)
+class AnnotationSource(_Section):
+    """Where the cell types of one way of annotation come from, a section of `uns["cicl"]["annotation"]`.
+
+    `clusters` has a row for each cluster: cluster, label, share and confidence. The other fields are those that the
+    way has: the file, its version and column, and what is in it.
+    """
+
+    key = "annotation"
+
+    file: str | None = None
+    version: str | None = None
+    column: str | None = None
+    min_confidence: float | None = None
+    n_types: int | None = None
+    n_genes: int | None = None
+    n_features: int | None = None
+    n_cells: int | None = None
+    n_unknown: int | None = None
+    clusters: "pd.DataFrame | None" = None
+
+
+@dataclass(frozen=True)
+class Record(_Section):
+    """The whole of `uns["cicl"]`, as far as reports read it; empty or None where no step wrote it.
+
+    Attributes
+    ----------
+    params, versions, stages
+        As stored: parameters, versions of packages, and seconds and memory of each step.
+    stability, valley
+        Of each cluster, (clusters,), and of each pair, (clusters, clusters): see `clustering.stability` and `.gaps`.
+    partitions
+        Numbers of clusters of `obsm["cicl_partitions"]`.
+    """
+
+    id: str | None = None
+    seed: int | None = None
+    device: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    prepare: dict[str, Any] = field(default_factory=dict)
+    qc: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
+    k: dict[str, Any] = field(default_factory=dict)
+    stability: np.ndarray | None = None
+    valley: np.ndarray | None = None
+    partitions: np.ndarray | None = None
+    evolution: dict[str, Any] | None = None
+    markers: dict[str, Any] | None = None
+    annotation: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reads: dict[str, Any] = field(default_factory=dict)
+    cells: dict[str, Any] = field(default_factory=dict)
+    warnings: Any = None
+
+    @classmethod
+    def of(cls, adata: "AnnData") -> "Record":
+        """The record of a sample; an empty one where it has none."""
+        return cls.from_uns(adata.uns.get("cicl", {}))
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters that texts name."""
+        return Parameters.from_uns(self.params)
+
+    @property
+    def preparation(self) -> Preparation:
+        """What was read and how it was prepared."""
+        return Preparation.from_uns(self.prepare)
+
+    @property
+    def found_markers(self) -> Markers | None:
+        """The marker genes; None where none were searched for."""
+        return None if self.markers is None else Markers.from_uns(self.markers)
+
+    @property
+    def sources(self) -> dict[str, AnnotationSource]:
+        """Sources of the cell types by the way of annotation."""
+        return {method: AnnotationSource.from_uns(source) for method, source in self.annotation.items()}

@@ -196,6 +196,6 @@ def check_batches(adata: "AnnData", batch_col: str) -> np.ndarray:
     if sizes.iloc[-1] < MIN_CELLS:
         raise InputError(
             f"{source_name(adata)}: the batch '{sizes.index[-1]}' has {sizes.iloc[-1]} cells, and {MIN_CELLS} are "
-            "needed to see what it shares with the others: leave it out, or name another column"
+            "needed to integrate it: leave it out, or name another column"
         )
     return batch_codes(values.to_numpy())

@@ -48,7 +48,7 @@ def join_samples(
     """
     if len(paths) < 2:
         raise InputError(
-            f"only the sample {quoted(names)} is to be joined, and it takes two: cluster it by itself, or add one"
+            f"only the sample {quoted(names)} was given, and joining needs two: cluster it alone, or add one"
         )
     # A gene of one sample's cell type alone may be rare in all of them together, but is not to be lost in one.
     of_cells = replace(limits, min_cells=None)

@@ -130,7 +130,7 @@ def quality_control(adata: AnnData, limits: Limits, *, input_kind: InputKind = "
         notes.append(f"{told}, more than a third: check the limits, or leave them out")
     for note in notes:
         add_warning(found, f"{source_name(adata)}: {note}")
-    check_size(found, dropped=" left by the quality control (its limits can be set, or left out)")
+    check_size(found, dropped=" left by the quality control (change or omit its limits)")
     return found
 
 
@@ -202,7 +202,7 @@ def doublet_scores(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray | N
     import scanpy as sc
 
     if counts.shape[0] < MIN_CELLS_FOR_DOUBLETS:
-        return None, np.inf, f"doublets were not looked for among {counts.shape[0]} cells: too few to simulate them"
+        return None, np.inf, f"doublets were not searched for among {counts.shape[0]} cells: too few to simulate them"
     found = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
     components = min(30, counts.shape[0] - 1, max(2, int((counts.getnnz(axis=0) >= 3).sum() * 0.15) - 1))
     try:
@@ -216,11 +216,11 @@ def doublet_scores(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray | N
             verbose=False,
         )
     except (ValueError, ZeroDivisionError) as error:
-        return None, np.inf, f"doublets could not be looked for ({str(error).splitlines()[0]})"
+        return None, np.inf, f"doublets could not be searched for ({str(error).splitlines()[0]})"
     limit = valley(np.asarray(found.uns["scrublet"]["doublet_scores_sim"]))
     note = None
     if limit is None:
-        note = "the scores of simulated doublets have one mode, so no limit tells doublets and none was marked"
+        note = "the scores of simulated doublets have one mode, so no threshold was found and no doublet was marked"
     return found.obs["doublet_score"].to_numpy(dtype=np.float64), np.inf if limit is None else limit, note
 
 

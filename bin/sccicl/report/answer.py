@@ -33,11 +33,13 @@ class Merge:
 class Answer:
     """What a reader asks first.
 
-    `sentence` is one line of plain text. `reasons` maps each cluster that needs a check to why; it is None where
+    `sentence` is one line of plain text; `details` is the part of it after the numbers of cells and of reliable
+    clusters. `reasons` maps each cluster that needs a check to why; it is None where
     reliability was not computed. `checks` and `next_steps` are sentences.
     """
 
     sentence: str
+    details: str
     reasons: dict[str, list[str]] | None
     merges: list[Merge]
     checks: list[str]
@@ -53,8 +55,10 @@ def answer(result: ClusteredSample) -> Answer:
     """What was found in a clustered sample, from what its steps computed; known labels are not used."""
     merges = _merges(result)
     reasons = _reasons(result, merges)
+    details = _details(result, merges)
     return Answer(
-        sentence=_sentence(result, reasons, merges),
+        sentence=" ".join([_sentence(result, reasons), *details]),
+        details=" ".join(details),
         reasons=reasons,
         merges=merges,
         checks=[_advice(merge) for merge in merges] + _checks(result),
@@ -62,7 +66,7 @@ def answer(result: ClusteredSample) -> Answer:
     )
 
 
-def _sentence(result: ClusteredSample, reasons: dict[str, list[str]] | None, merges: list[Merge]) -> str:
+def _sentence(result: ClusteredSample, reasons: dict[str, list[str]] | None) -> str:
     n = len(result.clusters.names)
     cells = f"{result.n_cells:,} cells"
     if n == 1:
@@ -78,12 +82,17 @@ def _sentence(result: ClusteredSample, reasons: dict[str, list[str]] | None, mer
             parts.append(f"{len(good)} {are} reliable, {len(doubtful)} {need} a check ({_names(doubtful)}).")
         else:
             parts.append(f"All {n} are reliable.")
-    if merges:
-        parts.append(f"Could be one: {', '.join(' + '.join(merge.clusters) for merge in merges[:4])}.")
-    named = _cell_types(result)
-    if named:
-        parts.append(f"Cell types: {_names(named, 6)}.")
     return " ".join(parts)
+
+
+def _details(result: ClusteredSample, merges: list[Merge]) -> list[str]:
+    """Sentences on clusters that could be one, and on cell types; none where there is one cluster only."""
+    found = []
+    if merges:
+        found.append(f"Could be one: {', '.join(' + '.join(merge.clusters) for merge in merges[:4])}.")
+    if len(result.clusters.names) > 1 and (named := _cell_types(result)):
+        found.append(f"Cell types: {_names(named, 6)}.")
+    return found
 
 
 def _names(names: list[str], most: int = MOST_NAMED) -> str:
@@ -103,7 +112,7 @@ def _cell_types(result: ClusteredSample) -> list[str]:
 
 
 def _pairs(result: ClusteredSample) -> list[tuple[int, int, float]]:
-    valley = result.uns.get("valley")
+    valley = result.record.valley
     if valley is None:
         return []
     density = np.atleast_2d(valley)
@@ -152,7 +161,7 @@ def _shared_markers(result: ClusteredSample, clusters: list[str]) -> str:
 def _reasons(result: ClusteredSample, merges: list[Merge]) -> dict[str, list[str]] | None:
     """Why each cluster needs a check; empty lists for the reliable ones. None where nothing was computed."""
     stability, names = result.stability, result.clusters.names
-    if len(names) == 1 or (stability is None and result.uns.get("valley") is None):
+    if len(names) == 1 or (stability is None and result.record.valley is None):
         return None
     reasons: dict[str, list[str]] = {name: [] for name in names}
     for i, (name, size) in enumerate(zip(names, map(int, result.clusters.counts), strict=True)):
@@ -187,10 +196,11 @@ def _checks(result: ClusteredSample) -> list[str]:
         )
     small = [i for i, size in enumerate(result.clusters.counts) if several and size < _least(result)]
     if small:
-        which = f"Cluster {names[small[0]]} has" if len(small) == 1 else f"Clusters {_names(list(names[small]))} have"
-        found.append(
-            f"{which} fewer than {FEW_CELLS} cells. Check markers and doublet scores: a rare cell type or an artefact."
-        )
+        size = int(result.clusters.counts[small[0]])
+        which = f"Cluster {names[small[0]]} has only {size} cell{'s' * (size != 1)}"
+        if len(small) > 1:
+            which = f"Clusters {_names(list(names[small]))} have fewer than {FEW_CELLS} cells"
+        found.append(f"{which}. Check markers and doublet scores: a rare cell type or an artefact.")
     medians = {name: _cluster_values(result, name) for name in ("doublet_score", "mito")}
     for name, (values, typical) in ((name, pair) for name, pair in medians.items() if pair is not None):
         least = max(CONSPICUOUS * typical, HIGH_MITO if name == "mito" else 0.05)

@@ -6,8 +6,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import patheffects
+from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -219,9 +220,9 @@ def _curve(ax: Axes, values: np.ndarray, **kwargs: Any) -> None:
 
 def _draw_evolution(result: ClusteredSample) -> Figure | None:
     """Snapshots of the training, each laid out from where the one before ended: clusters stay where they were."""
-    if "evolution" not in result.uns:
+    if result.record.evolution is None:
         return None
-    epochs, embeddings, clusters = (result.uns["evolution"][name] for name in ("epoch", "embedding", "clusters"))
+    epochs, embeddings, clusters = (result.record.evolution[name] for name in ("epoch", "embedding", "clusters"))
     names = result.clusters.names
     columns = min(len(epochs), 3)
     rows = -(-len(epochs) // columns)
@@ -265,9 +266,6 @@ def _draw_sizes(result: ClusteredSample) -> Figure:
 
 
 def _shades(figure: Figure, ax: Axes, confidence: np.ndarray, top: float) -> np.ndarray:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-
     mappable = ScalarMappable(cmap=colormaps[CONFIDENCE])
     mappable.set_clim(0, top)
     bar = figure.colorbar(mappable, ax=ax, shrink=0.8, aspect=18, pad=0.02)

@@ -1,7 +1,9 @@
 """The paragraph for a paper's methods section, written from what was run."""
 
-from typing import Any
+from dataclasses import fields, replace
+from typing import TypeVar
 
+from ..io.record import Markers, Parameters, Preparation
 from .sample import ClusteredSample
 
 CICL = (
@@ -34,12 +36,14 @@ TSNE = (
     "Journal of Machine Learning Research 9, 2579-2605 (2008)."
 )
 
+Section = TypeVar("Section", Parameters, Preparation, Markers)
+
 
 def methods_text(results: list[ClusteredSample]) -> str:
     """Methods of a run in a few sentences; numbers in which the samples differ are left to the table of parameters."""
     if not results:
         return ""
-    params, prepare = _shared([r.uns.get("params", {}) for r in results]), _shared([_prepare(r) for r in results])
+    params, prepare = (_shared([getattr(r.record, name) for r in results]) for name in ("parameters", "preparation"))
     sentences = [
         _software(results),
         _preparation(results, params, prepare),
@@ -63,17 +67,16 @@ def references(results: list[ClusteredSample]) -> list[str]:
     return [CICL, *(work for authors, work in cited.items() if authors in text)]
 
 
-def _prepare(result: ClusteredSample) -> dict[str, Any]:
-    return result.uns.get("prepare", {})
-
-
-def _shared(tables: list[dict[str, Any]]) -> dict[str, Any]:
-    first, *others = tables
-    return {key: value for key, value in first.items() if all(str(table.get(key)) == str(value) for table in others)}
+def _shared(records: list[Section]) -> Section:
+    """The record of all; a field is None where they differ."""
+    first, *others = records
+    differ = [item.name for item in fields(first) if len({str(getattr(r, item.name)) for r in (first, *others)}) > 1]
+    return replace(first, **dict.fromkeys(differ))
 
 
 def _software(results: list[ClusteredSample]) -> str:
-    versions = _shared([r.metrics.get("versions") or r.uns.get("versions", {}) for r in results])
+    first, *others = [r.metrics.get("versions") or r.record.versions for r in results]
+    versions = {name: version for name, version in first.items() if all(o.get(name) == version for o in others)}
     version = f", version {versions['cicl']}" if "cicl" in versions else ""
     tools = [f"{name} {versions[key]}" for key, name in LIBRARIES.items() if key in versions]
     return (
@@ -82,43 +85,43 @@ def _software(results: list[ClusteredSample]) -> str:
     )
 
 
-def _preparation(results: list[ClusteredSample], params: dict[str, Any], prepare: dict[str, Any]) -> str:
-    n_genes = prepare.get("n_genes", params.get("n_genes"))
+def _preparation(results: list[ClusteredSample], params: Parameters, prepare: Preparation) -> str:
+    n_genes = params.n_genes if prepare.n_genes is None else prepare.n_genes
     genes = f"the {int(n_genes):,} most variable genes" if n_genes is not None else "the most variable genes"
     takes_all = n_genes is not None and all(int(n_genes) >= result.n_genes for result in results)
     scaled = {
         "log": "Log-normalised values were taken as given",
         "normalised": "Normalised values were scaled to the same sum in every cell and log-transformed",
     }.get(
-        str(prepare.get("input_kind", "counts")),
+        prepare.input_kind,
         "Counts were divided by each cell's size factor (its library size over the median library size) and "
         "log-transformed",
     )
     whose = {"seurat": " (by Seurat's dispersion)", "cell_ranger": " (by Cell Ranger's dispersion)"}
-    selected = whose.get(str(prepare.get("gene_selection")), "")
-    clipped = f", clipped at {float(prepare['max_value']):g} standard deviations" if "max_value" in prepare else ""
+    selected = whose.get(prepare.gene_selection, "")
+    clipped = "" if prepare.max_value is None else f", clipped at {prepare.max_value:g} standard deviations"
     genes = "all genes" if takes_all else f"{genes}{selected}"
     return f"{scaled}, {genes} were kept, and every gene was scaled to mean 0 and variance 1{clipped}."
 
 
-def _views(params: dict[str, Any]) -> str:
+def _views(params: Parameters) -> str:
     made = {
         "mask": "setting a random {mask_fraction:.0%} of its genes to their mean",
         "noise": "adding Gaussian noise with standard deviation {noise_sd:g} to {noise_fraction:.0%} of its genes",
         "unit-noise": "adding Gaussian noise mapped to [0, 1]",
-    }.get(str(params.get("view")))
+    }.get(params.view or "")
     if made is None:
         return ""
     try:
-        how = made.format_map(params)
+        how = made.format_map(params.to_uns())
     except KeyError:
         return ""
-    neighbours = int(params.get("neighbours", 0))
-    partner = f", the second one from a random one of its {neighbours} nearest neighbours" if neighbours else ""
+    partner = f", the second one from a random one of its {params.neighbours} nearest neighbours"
+    partner = partner if params.neighbours else ""
     return f"Two views of every cell were made by {how}{partner}."
 
 
-def _pseudo_labels(params: dict[str, Any]) -> str:
+def _pseudo_labels(params: Parameters) -> str:
     return {
         "minibatch": "Pseudo-labels were those of K-means of each minibatch in the embedding.",
         "ensemble": (
@@ -130,42 +133,42 @@ def _pseudo_labels(params: dict[str, Any]) -> str:
             "the half of these partitions with the smallest generalised variance within clusters (Friedman and Rubin "
             "1967), the one most similar to the others gave the pseudo-labels."
         ),
-    }.get(str(params.get("pseudo_labels")), "")
+    }.get(params.pseudo_labels or "", "")
 
 
-def _epochs(results: list[ClusteredSample], params: dict[str, Any]) -> str:
+def _epochs(results: list[ClusteredSample], params: Parameters) -> str:
     """What was run, as small samples get more epochs than the parameter says."""
-    if "epochs" not in params:
+    if params.epochs is None:
         return ""
     done = {len(result.history["loss"]) for result in results if "loss" in result.history}
     if len(done) == 1:
         return f" for {done.pop():,} epochs"
-    least = int(params.get("min_steps", 1))
-    return f" for {int(params['epochs']):,} epochs{f' and at least {least:,} steps' if least > 1 else ''}"
+    least = params.min_steps or 1
+    return f" for {params.epochs:,} epochs{f' and at least {least:,} steps' if least > 1 else ''}"
 
 
-def _times(params: dict[str, Any], name: str) -> str:
-    return f"{float(params[name]):g} times " if float(params.get(name, 1)) != 1 else ""
+def _times(weight: float | None) -> str:
+    return "" if weight in (None, 1) else f"{weight:g} times "
 
 
-def _training(results: list[ClusteredSample], params: dict[str, Any]) -> str:
-    layers = f" of {int(params['n_layers'])} layers" if "n_layers" in params else ""
-    if params.get("encoder") == "pca":
+def _training(results: list[ClusteredSample], params: Parameters) -> str:
+    layers = "" if params.n_layers is None else f" of {params.n_layers} layers"
+    if params.encoder == "pca":
         layers += " that starts as the principal components"
     parts = [_epochs(results, params)]
-    if "batch_size" in params:
-        parts.append(f" in minibatches of at most {int(params['batch_size']):,} cells")
+    if params.batch_size is not None:
+        parts.append(f" in minibatches of at most {params.batch_size:,} cells")
     form = " in the form of supervised contrastive learning (Khosla et al. 2020)"
-    form = form if params.get("cluster_loss") == "supcon" else ""
-    temperature = f", both at temperature {float(params['temperature']):g}" if "temperature" in params else ""
+    form = form if params.cluster_loss == "supcon" else ""
+    temperature = "" if params.temperature is None else f", both at temperature {params.temperature:g}"
     return (
         f"A transformer encoder{layers} was trained{''.join(parts)} with Adam to minimise "
-        f"{_times(params, 'instance_loss_weight')}an instance-wise contrastive loss plus "
-        f"{_times(params, 'cluster_loss_weight')}a cluster-aware contrastive loss{form}{temperature}."
+        f"{_times(params.instance_loss_weight)}an instance-wise contrastive loss plus "
+        f"{_times(params.cluster_loss_weight)}a cluster-aware contrastive loss{form}{temperature}."
     )
 
 
-def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
+def _clusters(results: list[ClusteredSample], params: Parameters) -> str:
     given = {result.k_given for result in results}
     by = ""
     if any("separable" in result.k for result in results):
@@ -179,9 +182,9 @@ def _clusters(results: list[ClusteredSample], params: dict[str, Any]) -> str:
     }.get(tuple(given), "")
     if given == {True, False}:
         number = f" The number of clusters was set beforehand for some samples and estimated{by} for the others."
-    seeds = {str(result.uns["seed"]) for result in results if "seed" in result.uns}
+    seeds = {result.record.seed for result in results} - {None}
     seed = f" (seed {seeds.pop()})" if len(seeds) == 1 else ""
-    if params.get("pseudo_labels") == "ensemble":
+    if params.pseudo_labels == "ensemble":
         return f"Each embedded cell went to the nearest mean of the pseudo-labels{seed}.{number}"
     return f"The embedded cells were clustered by K-means{seed}.{number}"
 
@@ -196,14 +199,15 @@ def _scores(results: list[ClusteredSample]) -> str:
 
 
 def _markers(results: list[ClusteredSample]) -> str:
-    found = _shared([result.uns.get("markers", {}) for result in results])
-    if not any("markers" in result.uns for result in results):
+    every = [result.record.found_markers for result in results]
+    if not any(every):
         return ""
+    found = _shared([markers or Markers() for markers in every])
     limits = ""
-    if "max_p" in found and "min_fraction" in found:
+    if found.max_p is not None and found.min_fraction is not None:
         limits = (
-            f"; we report genes with an adjusted p value of at most {float(found['max_p']):g} that are expressed in at "
-            f"least {float(found['min_fraction']):.0%} of a cluster's cells"
+            f"; we report genes with an adjusted p value of at most {found.max_p:g} that are expressed in at "
+            f"least {found.min_fraction:.0%} of a cluster's cells"
         )
     return (
         "Marker genes were found by the Wilcoxon rank-sum test of each cluster against all other cells, on counts "
@@ -213,23 +217,24 @@ def _markers(results: list[ClusteredSample]) -> str:
 
 
 def _annotation(results: list[ClusteredSample]) -> str:
-    used = {method: source for result in results for method, source in result.uns.get("annotation", {}).items()}
+    used = {method: source for result in results for method, source in result.record.sources.items()}
     sources = []
     if "celltypist" in used:
-        version = used["celltypist"].get("version")
+        source = used["celltypist"]
         sources.append(
-            f"CellTypist{f' {version}' if version else ''} (Dominguez Conde et al. 2022; model "
-            f"{used['celltypist'].get('file')}), each cluster taking the label of most of its cells"
+            f"CellTypist{f' {source.version}' if source.version else ''} (Dominguez Conde et al. 2022; model "
+            f"{source.file}), each cluster taking the label of most of its cells"
         )
     if "marker_list" in used:
         sources.append(
-            f"the scores of the marker genes in {used['marker_list'].get('file')} (score_genes of scanpy), each "
+            f"the scores of the marker genes in {used['marker_list'].file} (score_genes of scanpy), each "
             "cluster taking the type with the highest mean score"
         )
     if "reference" in used:
+        least = used["reference"].min_confidence
         sources.append(
-            f"the 15 nearest cells of the reference {used['reference'].get('file')} in its embedding, cells below a "
-            f"confidence of {float(used['reference'].get('min_confidence', 0.5)):g} being labelled unknown"
+            f"the 15 nearest cells of the reference {used['reference'].file} in its embedding, cells below a "
+            f"confidence of {0.5 if least is None else least:g} being labelled unknown"
         )
     return f"Cell types were assigned by {'; and by '.join(sources)}." if sources else ""
 

@@ -11,7 +11,7 @@ UNSETTLED = 0.05
 
 def notes(result: ClusteredSample, found: Answer) -> list[str]:
     """Warnings of the steps, then what no step has said."""
-    told = [warning[:1].upper() + warning[1:] for warning in result.warnings]
+    told = [_as_sentence(warning) for warning in result.warnings]
     if len(result.clusters.names) == 1 and result.k_explained:
         told.append(result.k_explained)
     told += found.checks
@@ -29,3 +29,9 @@ def notes(result: ClusteredSample, found: Answer) -> list[str]:
     if result.labels is not None and (missing := int((result.labels.codes < 0).sum())):
         told.append(f"{missing:,} cells have no value in '{result.labels.column}'. ARI, NMI and AMI leave them out.")
     return told
+
+
+def _as_sentence(warning: str) -> str:
+    """A warning with a capital letter, unless it begins with the name of a file, and a full stop."""
+    first = warning.split(maxsplit=1)[0] if warning.strip() else ""
+    return f"{warning[:1].upper() if first.isalpha() else warning[:1]}{warning[1:].removesuffix('.')}."

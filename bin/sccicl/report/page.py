@@ -3,13 +3,19 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
+import numpy as np
+from markupsafe import Markup, escape
+
 from ..downstream.annotation import TITLES
 from ..downstream.palette import colours, readable_colours
 from ..errors import one_line
+from ..io.record import Record
 from ..runtime.files import atomic_path
 from .answer import Answer, answer
 from .methods_text import methods_text, references
@@ -72,8 +78,6 @@ def write_report(
     InputError
         If a sample has no clusters or a column does not exist.
     """
-    import jinja2
-
     samples = list(samples)
     limit = int(min(MAX_POINTS, max(MIN_POINTS, MAX_POINTS_RUN // max(len(samples), 1))))
     room = int(max(MIN_GENE_BYTES, MAX_GENE_BYTES // max(len(samples), 1)))
@@ -93,8 +97,8 @@ def write_report(
         methods=methods_text(results),
         references=references(results),
         style=_source("report.css"),
-        readable=_markup(embed({ground: readable_colours(ground) for ground in ("light", "dark")})),
-        script=_markup("(() => {\n" + "\n".join(_source(name) for name in SCRIPTS) + "})();"),
+        readable=Markup(embed({ground: readable_colours(ground) for ground in ("light", "dark")})),
+        script=Markup("(() => {\n" + "\n".join(_source(name) for name in SCRIPTS) + "})();"),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -122,14 +126,8 @@ def _templates() -> Path:
     return Path(__file__).parent / "templates"
 
 
-def _markup(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-def _source(name: str) -> Any:
-    return _markup((_templates() / name).read_text(encoding="utf-8"))
+def _source(name: str) -> Markup:
+    return Markup((_templates() / name).read_text(encoding="utf-8"))
 
 
 def embed(value: Any) -> str:
@@ -138,10 +136,8 @@ def embed(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _code(text: str) -> Any:
+def _code(text: str) -> Markup:
     """Text with what stands between backticks as code."""
-    from markupsafe import Markup, escape
-
     parts = [escape(part) for part in text.split("`")]
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if i % 2 and i < len(parts) - 1 else part for i, part in enumerate(parts)
@@ -158,11 +154,10 @@ def _unknown(value: Any) -> bool:
 
 def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any]:
     """What the template says about a sample; `data` is what the script draws."""
-    metrics, uns = result.metrics, result.uns
-    stages = uns.get("stages", {})
+    metrics, record = result.metrics, result.record
     # The metrics were written before the figures were drawn, whose time is in the h5ad.
     seconds, memory = (
-        {name: stage[key] for name, stage in stages.items() if key in stage} | dict(metrics.get(key) or {})
+        {name: stage[key] for name, stage in record.stages.items() if key in stage} | dict(metrics.get(key) or {})
         for key in ("seconds", "peak_memory_mb")
     )
     found = answer(result)
@@ -181,7 +176,7 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         "seconds": {name: value for name, value in seconds.items() if not _unknown(value)},
         "memory": {name: value for name, value in memory.items() if not _unknown(value)},
         "duration": _duration(sum(value for value in seconds.values() if not _unknown(value))),
-        "device": metrics.get("device") or uns.get("device") or "–",
+        "device": re.sub("^cpu", "CPU", metrics.get("device") or record.device or "–"),
         "notes": notes(result, found),
         "strip": _strip(result.clusters),
         "clusters": _cluster_rows(result, found),
@@ -191,7 +186,7 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         "n_stored": len(genes.stored) if genes else 0,
         "n_searched": len(genes.symbols) if genes else 0,
         "gene_mb": f"{sum(map(len, genes.levels)) * 4 / 3e6:.1f}" if genes else "0",
-        "gene_text": _markup(gene_text(result)),
+        "gene_text": Markup(gene_text(result)),
         "has_dots": bool(genes and genes.dots),
         "origin": origin(result),
         "quality": cluster_quality(result),
@@ -203,20 +198,22 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         "batch_col": result.batches.column if result.batches else None,
         "has": {
             "history": any(key != "label_change" for key in result.history),
-            "change": "label_change" in result.history,
+            # Pseudo-labels that stay fixed in the training have no curve to show.
+            "change": bool(np.nansum(result.history.get("label_change", 0)) > 0),
             "evidence": result.k_evidence[2] if result.k_evidence else None,
             "labels": result.labels is not None,
             "tree": tree(result) is not None,
             "ranks": origin_data(result)["ranks"] is not None,
         },
-        "parameters": {**_flat(uns.get("prepare", {})), **_flat(uns.get("params", {})), **_flat(_seed(uns))},
-        "versions": _flat(metrics.get("versions") or uns.get("versions") or {}),
-        "data": _markup(embed(page_data(result, found))),
+        "parameters": _parameters(record),
+        "versions": _flat(metrics.get("versions") or record.versions),
+        "data": Markup(embed(page_data(result, found))),
     }
 
 
-def _seed(uns: dict[str, Any]) -> dict[str, Any]:
-    return {"seed": uns["seed"]} if "seed" in uns else {}
+def _parameters(record: Record) -> dict[str, str]:
+    seed = {} if record.seed is None else {"seed": record.seed}
+    return _flat({**record.prepare, **record.params, **seed})
 
 
 def _flat(values: dict[str, Any]) -> dict[str, str]:
@@ -287,7 +284,7 @@ def _annotation_sources(result: ClusteredSample) -> list[dict[str, str]]:
     """A sentence on where the labels of each way of annotation come from."""
     found = []
     for method, title in TITLES.items():
-        source = result.uns.get("annotation", {}).get(method)
+        source = result.record.sources.get(method)
         if source is None:
             continue
         genes = "{file}: {n_types} cell types, {n_genes} of {n_features} genes detected"
@@ -296,10 +293,10 @@ def _annotation_sources(result: ClusteredSample) -> list[dict[str, str]]:
             "marker_list": f"{genes}. Each cluster gets the best-scoring type.",
             "reference": "{file}: {n_cells} cells with {n_types} labels ({column}). {n_unknown} cells with a "
             "confidence below {min_confidence} are unknown.",
-            "names": "{file}: names given by hand.",
+            "names": "{file}: names that you gave.",
         }[method]
         try:
-            found.append({"title": title, "text": told.format_map(source)})
+            found.append({"title": title, "text": told.format_map(source.to_uns())})
         except KeyError:
             continue
     return found

@@ -55,6 +55,7 @@ def page_data(result: ClusteredSample, found: Answer) -> dict[str, Any]:
             "counts": result.clusters.counts.tolist(),
             "colours": colours(len(result.clusters.names)),
         },
+        "types": _types(result),
         "genes": _dotplot(result),
         "search": _search(result),
         "markers": _markers(result),
@@ -71,6 +72,12 @@ def page_data(result: ClusteredSample, found: Answer) -> dict[str, Any]:
         "composition": _composition(result),
         "tree": tree(result),
     }
+
+
+def _types(result: ClusteredSample) -> dict[str, str]:
+    """Cell type of each cluster by the first way of annotation; without those that are unknown."""
+    rows = next((result.annotation_of(title) for title in result.annotations), {})
+    return {name: str(row["label"]) for name, row in rows.items() if row["label"] != "unknown"}
 
 
 def layouts(result: ClusteredSample, found: Answer) -> dict[str, np.ndarray]:
@@ -262,7 +269,7 @@ def tree(result: ClusteredSample) -> dict[str, Any] | None:
     """
     found = {len(item.names): item.codes for item in result.clusterings}
     if not found and result.partitions is not None:
-        numbers = np.atleast_1d(result.uns["partitions"])
+        numbers = np.atleast_1d(result.record.partitions)
         found = {int(k): result.partitions[:, i].astype(int) for i, k in enumerate(numbers)}
     found[len(result.clusters.names)] = result.clusters.codes
     if len(found) < 2:

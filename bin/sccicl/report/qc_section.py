@@ -80,7 +80,7 @@ def origin_data(result: ClusteredSample) -> dict[str, Any]:
 
 
 def _reads(result: ClusteredSample) -> list[tuple[str, str]]:
-    reads = dict(result.uns.get("reads", {}))
+    reads = dict(result.record.reads)
     summary = dict(reads.pop("summary", {}))
     rows = [("Chemistry", str(reads["protocol"]))] if "protocol" in reads else []
     return rows + [(name, _count_or_share(name, value)) for name, value in _in_order(summary, READS)]
@@ -97,12 +97,12 @@ def _number(value: Any) -> str:
 
 
 def _cells(result: ClusteredSample) -> dict[str, Any]:
-    cells = {**dict(result.uns.get("cells", {})), **dict(result.metrics.get("cells") or {})}
+    cells = {**result.record.cells, **dict(result.metrics.get("cells") or {})}
     return cells if {"barcodes", "cells"} <= set(cells) else {}
 
 
 def _ranks(result: ClusteredSample) -> dict[str, Any] | None:
-    cells = result.uns.get("cells", {})
+    cells = result.record.cells
     rank, umis = (np.ravel(cells.get(name, [])).astype(float) for name in ("rank", "umis"))
     if len(rank) < 2 or len(rank) != len(umis):
         return None

@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from ..downstream.annotation import TITLES
 from ..errors import InputError
-from ..io.record import QualityControl
+from ..io.record import QualityControl, Record
 from ..io.validate import quoted
 from .gene_values import GeneValues, read_gene_values
 
@@ -67,13 +67,13 @@ class ClusteredSample:
     layouts: dict[str, np.ndarray] = field(default_factory=dict)
     history: dict[str, np.ndarray] = field(default_factory=dict)
     k: dict[str, Any] = field(default_factory=dict)
-    uns: dict[str, Any] = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
     metrics: dict[str, Any] = field(default_factory=dict)
     # Labels of the clusters by each way of annotation, under its title
     annotations: dict[str, Categories] = field(default_factory=dict)
     # The same cells at other numbers of clusters
     clusterings: list[Categories] = field(default_factory=list)
-    # Clusters, (cells, numbers), at the numbers in `uns["partitions"]`
+    # Clusters, (cells, numbers), at the numbers in `record.partitions`
     partitions: np.ndarray | None = None
     markers: pd.DataFrame | None = None
     genes: GeneValues | None = None
@@ -134,7 +134,7 @@ class ClusteredSample:
     def stability(self) -> np.ndarray | None:
         """How often each cluster is found again in resampled cells, 0 to 1, shape (clusters,); None if not computed."""
         found = self.metrics.get("stability")
-        found = self.uns.get("stability") if found is None else found
+        found = self.record.stability if found is None else found
         if found is None:
             return None
         if isinstance(found, dict):
@@ -145,7 +145,7 @@ class ClusteredSample:
     @property
     def qc(self) -> QualityControl | None:
         """What quality control took away, and why; None where there was none."""
-        found = {**dict(self.uns.get(QualityControl.key, {})), **dict(self.metrics.get("qc") or {})}
+        found = {**self.record.qc, **dict(self.metrics.get("qc") or {})}
         return QualityControl.from_uns(found) if "cells_in" in found else None
 
     def markers_of(self, cluster: str, n: int) -> list[str]:
@@ -157,8 +157,10 @@ class ClusteredSample:
     def annotation_of(self, title: str) -> dict[str, dict[str, Any]]:
         """Label, share and confidence of each cluster by one way of annotation."""
         method = next(key for key, name in TITLES.items() if name == title)
-        table = self.uns.get("annotation", {}).get(method, {}).get("clusters")
-        return {} if table is None else {str(row["cluster"]): row for row in table.to_dict("records")}
+        source = self.record.sources.get(method)
+        if source is None or source.clusters is None:
+            return {}
+        return {str(row["cluster"]): row for row in source.clusters.to_dict("records")}
 
     @property
     def top_confidence(self) -> float:
@@ -175,7 +177,7 @@ class ClusteredSample:
     @property
     def warnings(self) -> list[str]:
         """Warnings of all steps, each once."""
-        found = [*_strings(self.uns.get("warnings")), *_strings(self.metrics.get("warnings"))]
+        found = [*_strings(self.record.warnings), *_strings(self.metrics.get("warnings"))]
         return list(dict.fromkeys(found))
 
 
@@ -232,16 +234,15 @@ def _from_adata(
     drawn: int,
     room: int,
 ) -> ClusteredSample:
-    uns = dict(adata.uns.get("cicl", {}))
-    name = str(sample_id or metrics.get("id") or uns.get("id") or default_id)
+    record = Record.of(adata)
+    name = str(sample_id or metrics.get("id") or record.id or default_id)
     if "cicl" not in adata.obs:
         raise InputError(f"{name} has no clusters (no column 'cicl' in obs); run the clustering step first")
     label_col, batch_col = label_col or metrics.get("label_col"), batch_col or metrics.get("batch_col")
     if batch_col is None and "sample" in adata.obs and adata.obs["sample"].nunique() > 1:
         batch_col = "sample"
-    history = dict(uns.get("history", {}))
     batches = _categories(adata.obs, batch_col, name) if batch_col else None
-    markers = uns.get("markers", {}).get("table")
+    markers = record.found_markers.table if record.found_markers else None
     clusters = _categories(adata.obs, "cicl", name)
     cells = drawn_cells(clusters, drawn) if drawn else None
     genes = None
@@ -263,9 +264,13 @@ def _from_adata(
             for key, title in LAYOUTS.items()
             if key in adata.obsm
         },
-        history={key: np.atleast_1d(history[key]).astype(float) for key in HISTORY if np.size(history.get(key, []))},
-        k=dict(uns.get("k", {})),
-        uns=uns,
+        history={
+            key: np.atleast_1d(record.history[key]).astype(float)
+            for key in HISTORY
+            if np.size(record.history.get(key, []))
+        },
+        k=record.k,
+        record=record,
         metrics=dict(metrics),
         annotations={
             title: _categories(adata.obs, f"cicl_{key}", name)

@@ -2,10 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from anndata import AnnData
+from .files import atomic_path
 
 
 class FileSum(NamedTuple):
@@ -38,17 +37,8 @@ def as_table(sample: str, sums: list[FileSum]) -> str:
 
 def write_sums(sample: str, sums: list[FileSum], outdir: Path) -> None:
     """Write `<sample>.inputs.tsv`."""
-    from .files import atomic_path
-
     with atomic_path(outdir / f"{sample}.inputs.tsv") as temporary:
         temporary.write_text(as_table(sample, sums), encoding="utf-8")
-
-
-def record_sums(adata: "AnnData", path: str | Path) -> list[FileSum]:
-    """Sums of the input `path`; the one of all is kept as `uns["cicl"]["prepare"]["input_sha256"]`."""
-    sums = input_sums(path)
-    adata.uns["cicl"]["prepare"]["input_sha256"] = combined(sums)
-    return sums
 
 
 def _name(file: Path, top: Path) -> str:

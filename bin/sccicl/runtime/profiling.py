@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._version import __version__
 from .device import backend_of, is_accelerator
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "anndata", "scanpy", "to
 
 def versions() -> dict[str, str]:
     """Versions of the engine, Python and the packages that results depend on."""
-    from .._version import __version__
-
     found = {"cicl": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -5,7 +5,12 @@ from typing import Any
 
 import click
 
+from ..downstream.annotate_celltypist import annotate_by_celltypist, load_celltypist_model
+from ..downstream.annotate_marker_list import annotate_by_marker_list
+from ..downstream.annotate_names import annotate_by_names
+from ..downstream.annotate_reference import annotate_by_reference, load_reference, read_labels
 from ..downstream.annotation import annotation_record, write_annotation
+from ..downstream.marker_list import read_marker_list
 from ..runtime.device import use_device
 
 
@@ -18,20 +23,12 @@ def check_annotation(
 ) -> None:
     """Raise InputError where a file for the annotation cannot be read: before the training, not after it."""
     if celltypist_model:
-        from ..downstream.annotate_celltypist import load_celltypist_model
-
         load_celltypist_model(celltypist_model)
     if marker_list:
-        from ..downstream.marker_list import read_marker_list
-
         read_marker_list(marker_list)
     if reference_model:
-        from ..downstream.annotate_reference import load_reference
-
         load_reference(reference_model)
     if cluster_names:
-        from ..downstream.annotate_reference import read_labels
-
         read_labels(cluster_names)
 
 
@@ -50,20 +47,12 @@ def save_annotation(
     """Annotate by every way that is asked for and write what was found; returns the record."""
     found = []
     if cluster_names:
-        from ..downstream.annotate_names import annotate_by_names
-
         found.append(annotate_by_names(adata, cluster_names))
     if celltypist_model:
-        from ..downstream.annotate_celltypist import annotate_by_celltypist
-
         found.append(annotate_by_celltypist(adata, celltypist_model))
     if marker_list:
-        from ..downstream.annotate_marker_list import annotate_by_marker_list
-
         found.append(annotate_by_marker_list(adata, marker_list, seed=int(adata.uns["cicl"]["seed"])))
     if reference_model:
-        from ..downstream.annotate_reference import annotate_by_reference
-
         found.append(
             annotate_by_reference(
                 adata, reference_model, device=use_device(device, None), min_confidence=min_confidence

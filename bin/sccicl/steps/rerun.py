@@ -110,7 +110,7 @@ def prepare_again(before: AnnData, how: Recipe, original: Path | None = None) ->
     if original is not None:
         input_sha256 = combined(input_sums(original))
         if made.input_sha256 not in (None, input_sha256):
-            add_warning(prepared, f"{original.name} is not the file that the result was made of: its SHA-256 differs")
+            add_warning(prepared, f"{original.name} is not the original input of the result: its SHA-256 differs")
     kept = {name: getattr(made, name) for name in ("counts_layer", "cells_in", "label_col", "batch_col")}
     Preparation.update(prepared, **kept, input_sha256=input_sha256)
     return prepared
@@ -132,8 +132,8 @@ def _same_cells(counts: AnnData, before: AnnData, original: Path) -> AnnData:
     ):
         if lacking := len(names.difference(there)):
             raise InputError(
-                f"{original} lacks {lacking} of the {len(names)} {axis} of the result: give the input that it was made "
-                "of, or leave --input out"
+                f"{original} lacks {lacking} of the {len(names)} {axis} of the result: give the original input, or "
+                f"omit --input"
             )
     uns = dict(counts.uns)
     counts = counts[counts.obs_names.isin(before.obs_names), counts.var_names.isin(before.var_names)].copy()

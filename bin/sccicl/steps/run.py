@@ -3,10 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from ..downstream.annotation import attach_annotation
+from ..downstream.markers import attach_markers, find_markers
+from ..report.answer import answer
+from ..report.page import write_report
+from ..report.sample import read_sample
+from ..runtime.files import write_json
 from .annotate import save_annotation
 from .cluster import write_clusters
 from .markers import save_markers
 from .plot import plot_to_files
+from .score import score_sample
 
 # Options that name what cell types come from
 SOURCES = ("celltypist_model", "marker_list", "reference_model", "cluster_names")
@@ -24,12 +31,6 @@ def write_sample(
     with_tsne: bool = False,
 ) -> str:
     """Score, describe and draw the clustered sample, write all its files and the report; returns what was found."""
-    from ..report.answer import answer
-    from ..report.page import write_report
-    from ..report.sample import read_sample
-    from ..runtime.files import write_json
-    from .score import score_sample
-
     write_clusters(adata, model, outdir, sample, label_col)
     metrics = score_sample(adata, label_col=label_col)
     describe_clusters(adata, outdir, sample, **annotation)
@@ -41,9 +42,6 @@ def write_sample(
 
 def describe_clusters(adata: Any, outdir: Path, sample: str, **annotation: Any) -> None:
     """Markers, and annotation where asked for: files written, and what was found put into `adata`."""
-    from ..downstream.annotation import attach_annotation
-    from ..downstream.markers import attach_markers, find_markers
-
     attach_markers(adata, save_markers(adata, find_markers(adata), outdir, sample))
     if any(annotation.get(name) for name in SOURCES):
         attach_annotation(adata, save_annotation(adata, outdir, sample, **annotation))

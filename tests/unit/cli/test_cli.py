@@ -239,20 +239,6 @@ def test_script_runs_from_anywhere_with_a_read_only_home(tmp_path):
     assert done.returncode == 0 and "cicl" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a.h5ad", "a"),
-        ("a.b.prepared.h5ad", "a.b"),
-        ("counts.csv.gz", "counts"),
-        ("s1.clustered.h5ad", "s1"),
-        ("mtx", "mtx"),
-    ],
-)
-def test_sample_id(name, expected):
-    assert sample_id(Path(name), None) == expected
-
-
 def test_more_clusters_than_cells_tell_apart(tmp_path):
     """Of 30 cells in 3 groups of identical ones there are 3 clusters, and the user is told."""
     cells = simulate_cells(n_cells=30, n_types=3)

@@ -50,5 +50,5 @@ def test_not_finite(method):
 
 def test_tsne_is_left_out_above_the_limit(monkeypatch):
     monkeypatch.setattr(umap_tsne, "TSNE_MAX_CELLS", 11)
-    with pytest.warns(UserWarning, match="t-SNE was left out"):
+    with pytest.warns(UserWarning, match="t-SNE was skipped"):
         assert tsne(groups(12)[0]) is None

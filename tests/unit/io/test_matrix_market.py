@@ -32,7 +32,7 @@ def test_whole_files_with_and_without_a_last_end_of_line(tmp_path, text, zipped)
 def test_damaged_files(tmp_path, text):
     path = tmp_path / "matrix.mtx"
     path.write_bytes(text)
-    with pytest.raises(InputError, match=r"matrix.mtx is not a whole Matrix Market file .*: copy or write it again"):
+    with pytest.raises(InputError, match=r"matrix.mtx is not a complete Matrix Market file .*: copy or write it again"):
         read_matrix_market(path)
 
 

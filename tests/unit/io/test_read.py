@@ -273,7 +273,7 @@ def test_a_gene_called_na_keeps_its_name(tmp_path):
 
 def test_the_assumed_axis_is_told(tmp_path):
     (warning,) = read_counts(write_table(SMALL, tmp_path / "a.csv", genes_in_rows=True)).uns["cicl"]["warnings"]
-    assert "cells are taken to be in columns (24 cells, 15 genes)" in warning
+    assert "cells are assumed to be in columns (24 cells, 15 genes)" in warning
 
 
 def test_other_kinds_of_values_are_taken_as_they_are(tmp_path):

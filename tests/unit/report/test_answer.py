@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from clustered import bare, clustered, described, metrics
 from sccicl.report.answer import answer
-from sccicl.report.page_data import tree
 from sccicl.report.sample import read_sample
 
 
@@ -63,15 +62,19 @@ def test_small_clusters_doublets_and_mitochondria():
     assert "Cell types: type" in found.sentence
 
 
+def test_a_cluster_of_one_cell():
+    adata = described(clustered("full"))
+    names = np.where(np.arange(adata.n_obs) == 5, "10", adata.obs["cicl"].astype(str).replace("10", "0"))
+    adata.obs["cicl"] = pd.Categorical(names, [str(i) for i in range(11)])
+    adata.uns["cicl"]["stability"] = np.array([0.9] * 10 + [np.nan])
+    found = answer(read_sample(adata, {"k_given": True}))
+    assert found.doubtful == ["10"] and found.reasons["10"] == ["only 1 cell"]
+    assert "10 are reliable, 1 needs a check (10)." in found.sentence
+    assert sum("Cluster 10 has only 1 cell." in check for check in found.checks) == 1
+    assert not any("nan" in text for text in [found.sentence, *found.checks, *found.next_steps])
+
+
 def test_known_labels_change_nothing():
     adata = described(clustered("full"))
     with_labels = answer(read_sample(adata, metrics(adata)))
     assert with_labels == answer(read_sample(adata, metrics(adata, labels=False)))
-
-
-def test_tree_of_clusters():
-    adata = described(clustered("full"))
-    found = tree(read_sample(adata, metrics(adata)))
-    assert found["numbers"] == [4, 11]
-    np.testing.assert_array_equal(found["moves"][0], pd.crosstab(adata.obs["cicl_4"], adata.obs["cicl"]).to_numpy())
-    assert all(sorted(order) == list(range(n)) for order, n in zip(found["parents"], found["numbers"], strict=True))

@@ -148,9 +148,9 @@ const CHARTS = {
   },
   flow(sample, box) {
     const { clusters, labels, counts } = sample.data.overlap, colours = sample.data.clusters.colours;
-    const side = n => Math.min(170, 20 + 6.6 * n), right = side(Math.max(...labels.map(l => short(l, 24).length))), left = side(Math.max(...clusters.map(c => c.length)) + 2);
+    const side = n => Math.min(200, 20 + 6.6 * n), right = side(Math.max(...labels.map(l => short(l, 27).length))), left = side(Math.max(...clusters.map(c => c.length)) + 2);
     const chart = new Chart(box, { left, right, top: 8, bottom: 8, height: Math.max(240, 18 * Math.max(clusters.length, labels.length)) });
-    bands(chart, clusters.map((name, i) => ({ name: short(name, 10), colour: shade(colours[i]) })), labels.map(name => ({ name: short(name, 24), full: name })), clusters.map((_, i) => counts.map(row => row[i])));
+    bands(chart, clusters.map((name, i) => ({ name: short(name, 10), colour: shade(colours[i]) })), labels.map(name => ({ name: short(name, 27), full: name })), clusters.map((_, i) => counts.map(row => row[i])));
   },
   /* Share of each cluster in each sample or batch */
   composition(sample, box) {
@@ -195,10 +195,11 @@ const CHARTS = {
   },
 
   dots(sample, box) {
-    const g = sample.data.genes, names = sample.data.clusters.names, n = g.symbols.length, left = 56, step = 15;
+    const g = sample.data.genes, names = sample.data.clusters.names, n = g.symbols.length, step = 15;
+    const clusters = sample.data.colourings[0], most = (box.clientWidth || 420) < 500 ? 14 : 30, titles = names.map((_, i) => short(sample.fullNameOf(clusters, i), most)), left = Math.max(56, Math.min(220, 34 + 6.4 * Math.max(...titles.map(t => t.length))));
     const chart = new Chart(box, { left, width: Math.max(box.clientWidth || 420, left + 20 + step * n), top: 8, bottom: 84, height: 100 + 22 * names.length });
     const w = (chart.area.x1 - left) / n, colour = tintRamp(), highest = g.symbols.map((_, j) => Math.max(...g.mean.map(row => row[j] ?? 0), 1e-9));
-    names.forEach((name, i) => chart.text(left - 8, 8 + 22 * i + 15, short(name, 6), { class: "tick", "text-anchor": "end" }));
+    titles.forEach((title, i) => chart.text(left - 8, 8 + 22 * i + 15, title, { class: "tick", "text-anchor": "end" }));
     chart.rotated(13, 8 + 11 * names.length, "Cluster", { class: "title", "text-anchor": "middle" });
     g.clusters.forEach((c, j) => { if (j && c !== g.clusters[j - 1]) chart.add("line", { x1: left + w * j, x2: left + w * j, y1: 8, y2: chart.area.y1, class: "grid" }); });
     g.symbols.forEach((symbol, j) => {
@@ -214,6 +215,14 @@ const CHARTS = {
   },
 };
 
+/* Places of text lines near the wanted ones, in their order, at least a line apart */
+function spread(wanted, low, high, line = 13) {
+  const found = [...wanted];
+  found.forEach((at, i) => { found[i] = Math.max(at, i ? found[i - 1] + line : low + line / 2); });
+  for (let i = found.length - 1, most = high - line / 2; i >= 0; i--, most -= line) found[i] = Math.min(found[i], most);
+  return found;
+}
+
 /* Bands between two sides, as wide as the cells that they share */
 function bands(chart, from, to, table) {
   const { x0, x1, y0, y1 } = chart.area, total = table.flat().reduce((a, b) => a + b, 0) || 1, gap = 3;
@@ -227,14 +236,9 @@ function bands(chart, from, to, table) {
     doneRight[j] += b;
     chart.add("path", { d: `M${x0 + 8} ${ya}C${mid} ${ya} ${mid} ${yb} ${x1 - 8} ${yb}v${b}C${mid} ${yb + b} ${mid} ${ya + a} ${x0 + 8} ${ya + a}z`, fill: from[i].colour, "fill-opacity": .55, class: "band" }, `${from[i].name} and ${to[j].full}: ${whole(n)} cells`);
   }));
-  left.forEach(([y, h], i) => { chart.add("rect", { x: x0, y, width: 8, height: Math.max(h, 1), fill: from[i].colour }); chart.text(x0 - 6, y + h / 2 + 4, from[i].name, { class: "tick", "text-anchor": "end" }); });
-  let last = -Infinity;
-  right.forEach(([y, h], j) => {
-    chart.add("rect", { x: x1 - 8, y, width: 8, height: Math.max(h, 1), fill: css("--soft") });
-    const at = Math.max(y + h / 2 + 4, last + 12);
-    last = at;
-    chart.text(x1 + 6, at, to[j].name, { class: "tick" });
-  });
+  const leftText = spread(left.map(([y, h]) => y + h / 2), y0, y1), rightText = spread(right.map(([y, h]) => y + h / 2), y0, y1);
+  left.forEach(([y, h], i) => { chart.add("rect", { x: x0, y, width: 8, height: Math.max(h, 1), fill: from[i].colour }); chart.text(x0 - 6, leftText[i] + 4, from[i].name, { class: "tick", "text-anchor": "end" }); });
+  right.forEach(([y, h], j) => { chart.add("rect", { x: x1 - 8, y, width: 8, height: Math.max(h, 1), fill: css("--soft") }); chart.text(x1 + 6, rightText[j] + 4, to[j].name, { class: "tick" }); });
 }
 
 /* Distribution of a value in each group: a violin (Gaussian kernel, Silverman's bandwidth), its median and its quartiles. */

@@ -316,6 +316,14 @@ class CellMap {
       this.sample.repaint();
     }
   }
+  /* On paper the map is an image: browsers print a canvas that has just been painted as an empty box. */
+  toPaper() {
+    const { width, height } = this.size, canvas = el("canvas", { width: width * 2, height: height * 2 });
+    this.paint(canvas.getContext("2d"), width, height, 2);
+    this.paper = el("img", { class: "paper", alt: this.canvas.getAttribute("aria-label"), src: canvas.toDataURL(), decoding: "sync" });
+    this.box.append(this.paper);
+  }
+  fromPaper() { this.paper?.remove(); }
   pictureName() { return fileName(`${this.sample.data.id}_${this.layout.name}_${this.sample.colouring.title}`); }
 
   vector(width, height, side, entries) {

@@ -80,7 +80,7 @@ function liveTable(table) {
   });
   const tools = document.getElementById(table.dataset.tools);
   if (!tools) return;
-  const download = el("button", { type: "button" }, "Download CSV");
+  const download = el("button", { type: "button" }, "Download table (CSV)");
   download.addEventListener("click", () => save(table.dataset.file, tableCsv(table, textOf), "text/csv"));
   if (table.dataset.filter) {
     const input = el("input", { type: "search", placeholder: table.dataset.filter, "aria-label": table.dataset.filter }), count = el("span", { role: "status", class: "hint" });
@@ -153,7 +153,7 @@ for (const sample of samples) {
 }
 document.querySelectorAll("table.live").forEach(liveTable);
 
-/* Drawn when they come near the window, and anew when their width changes. */
+/* Drawn when they come near the window, and again when their width changes. */
 const sampleOf = box => samples.find(sample => sample.section.contains(box));
 const watcher = new IntersectionObserver(entries => {
   for (const { target, isIntersecting } of entries) {
@@ -176,8 +176,10 @@ function showCurrent(id) {
   links.forEach(link => link.removeAttribute("aria-current"));
   links.get(id)?.setAttribute("aria-current", "true");
 }
+const top = links.keys().next().value;
+addEventListener("scroll", () => { if (scrollY < 40) showCurrent(top); }, { passive: true });
 const current = new IntersectionObserver(entries => {
-  for (const { target, isIntersecting } of entries) if (isIntersecting) showCurrent(target.id);
+  for (const { target, isIntersecting } of entries) if (isIntersecting) showCurrent(scrollY < 40 ? top : target.id);
 }, { rootMargin: "-20% 0px -70% 0px" });
 links.forEach((link, id) => {
   const target = document.getElementById(id);
@@ -206,11 +208,12 @@ addEventListener("beforeprint", () => {
   closed = [...document.querySelectorAll("details:not([open])")];
   closed.forEach(details => { details.open = true; });
   root.dataset.theme = "light";
-  samples.forEach(sample => sample.drawAll());
+  samples.forEach(sample => { sample.drawAll(); sample.map?.toPaper(); });
 });
 addEventListener("afterprint", () => {
   closed?.forEach(details => { details.open = false; });
   closed = null;
+  samples.forEach(sample => sample.map?.fromPaper());
   root.dataset.theme = wantedTheme();
   showTheme();
 });

@@ -37,6 +37,12 @@ class Sample {
     const own = c === this.data.colourings[0] ? this.names[c.names[code]] : null;
     return own ? `${c.names[code]} ${own}` : c.names[code];
   }
+  /* The cell type of a cluster by annotation, where the reader has not named it */
+  typeOf(c, code) {
+    const name = c === this.data.colourings[0] ? c.names[code] : null;
+    return name === null || name === undefined || this.names[name] ? "" : this.data.types[name] ?? "";
+  }
+  fullNameOf(c, code) { return `${this.nameOf(c, code)} ${this.typeOf(c, code)}`.trim(); }
 
   /* Of each category the cell nearest to its median, where its name goes. */
   middles(c) {
@@ -146,7 +152,7 @@ class Sample {
         this.highlighted.has(code) ? this.highlighted.delete(code) : this.highlighted.add(code);
         this.drawMap();
       },
-    }, el("i", { class: "dot", style: `background:${colour}` }), el("span", {}, this.nameOf(c, code)), el("small", {}, whole(count)));
+    }, el("i", { class: "dot", style: `background:${colour}` }), el("span", {}, this.nameOf(c, code), this.typeOf(c, code) ? el("span", { class: "type" }, this.typeOf(c, code)) : null), el("small", {}, whole(count)));
     const entries = c.names.map((_, code) => entry(code, c.counts[code], shade(c.colours[code])));
     if (c.unknown) entries.push(entry(c.names.length, c.unknown, shade(this.data.missing)));
     if (this.highlighted.size) entries.push(el("button", { type: "button", class: "select-lit", onclick: () => this.select([...c.codes.keys()].filter(i => this.highlighted.has(c.codes[i]))) }, "Select these cells"));
@@ -160,7 +166,7 @@ class Sample {
   }
   legendEntries() {
     const c = this.colouring;
-    if (c.codes) return c.names.map((_, code) => ({ text: short(this.nameOf(c, code), 30), colour: shade(c.colours[code]) }));
+    if (c.codes) return c.names.map((_, code) => ({ text: short(this.fullNameOf(c, code), 30), colour: shade(c.colours[code]) }));
     const colour = c.gene ? expressionRamp() : VIRIDIS;
     return [{ text: c.title }, ...[1, .75, .5, .25, 0].map(t => ({ text: plainNumber(Number(this.valueAt(c, t).toPrecision(2))), colour: hexOf(colour(t)) }))];
   }
