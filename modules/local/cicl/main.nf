@@ -9,8 +9,8 @@ process CICL {
     // A task that is told to end is over when its shell is: wait until the training, which holds the lock, has written its checkpoint.
     afterScript 'if command -v flock > /dev/null && [ -e .training.lock ]; then flock --timeout 25 .training.lock true || true; fi'
 
-    // For conf/base.config, which asks for memory and time by it
-    ext input_mb: { megabytes(prepared.toRealPath()) as int }
+    // For conf/base.config, which asks for memory and time by the first, and conf/gpu.config, which asks for a GPU by the second
+    ext input_mb: { megabytes(prepared.toRealPath()) as int }, n_cells: { meta.n_cells ?: 0 }
 
     input:
     tuple val(meta), path(prepared), val(number_of_clusters), val(label_column)
