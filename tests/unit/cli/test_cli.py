@@ -207,7 +207,7 @@ def test_damaged_files_between_steps(tmp_path, cells):
     (tmp_path / "a.fit.pt").write_bytes(b"junk")
     assert "no h5ad" in cicl("fit", tmp_path / "a.prepared.h5ad", "--outdir", tmp_path, code=2).stderr
     cells.write_h5ad(tmp_path / "b.h5ad")
-    assert "step before" in cicl("score", tmp_path / "b.h5ad", "--outdir", tmp_path, code=2).stderr
+    assert "previous step" in cicl("score", tmp_path / "b.h5ad", "--outdir", tmp_path, code=2).stderr
     told = cicl("cluster", tmp_path / "b.h5ad", "--fit", tmp_path / "a.fit.pt", "--outdir", tmp_path, code=2).stderr
     assert "a.fit.pt" in told
 

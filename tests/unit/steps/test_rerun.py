@@ -97,7 +97,7 @@ def test_from_the_original(made, tmp_path):
     changed.write_h5ad(tmp_path / "changed.h5ad")
     cicl("rerun", made / "out" / "hard.h5ad", "--input", tmp_path / "changed.h5ad", "--outdir", tmp_path / "changed")
     warnings = json.loads((tmp_path / "changed" / "hard.metrics.json").read_text())["warnings"]
-    assert any("changed.h5ad is not the file" in warning for warning in warnings)
+    assert any("changed.h5ad is not the original input" in warning for warning in warnings)
 
 
 def test_another_input_is_refused(made, tmp_path):
@@ -123,7 +123,7 @@ def test_a_difference_is_told_and_ends_with_status_1(made, tmp_path):
 
 
 def test_what_is_no_result_is_refused(made, tmp_path):
-    assert "run that first" in cicl("rerun", made / "hard.h5ad", "--outdir", tmp_path, code=2).output
+    assert "run that step first" in cicl("rerun", made / "hard.h5ad", "--outdir", tmp_path, code=2).output
     told = cicl("rerun", made / "out" / "hard.h5ad", "--outdir", made / "out", code=2)
     assert "the result would replace it" in told.output
 
