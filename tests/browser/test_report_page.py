@@ -359,7 +359,7 @@ def test_lasso_exports_the_cells_within(full):
     full.drag([(left + x, top + y) for x, y in corners])
     full.wait("!document.querySelector('.selection').hidden")
     full.run(
-        "[...document.querySelectorAll('.selection button')].find(b => b.textContent === 'Download table (CSV)').click()"
+        "[...document.querySelectorAll('.selection button')].find(b => b.textContent === 'Download CSV').click()"
     )
     full.wait("window.saved")
     rows = full.run("window.saved").splitlines()
