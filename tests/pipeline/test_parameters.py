@@ -40,7 +40,7 @@ def shown(group):
 def test_help_of_one_parameter(nextflow, root):
     run = nextflow("run", root, "--help", "input")
     assert run.status == 0
-    assert "beside the samplesheet" in run.text
+    assert "next to the samplesheet" in run.text
 
 
 def test_version(nextflow, root):
