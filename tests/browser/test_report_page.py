@@ -358,9 +358,7 @@ def test_lasso_exports_the_cells_within(full):
     )
     full.drag([(left + x, top + y) for x, y in corners])
     full.wait("!document.querySelector('.selection').hidden")
-    full.run(
-        "[...document.querySelectorAll('.selection button')].find(b => b.textContent === 'Download CSV').click()"
-    )
+    full.run("[...document.querySelectorAll('.selection button')].find(b => b.textContent === 'Download CSV').click()")
     full.wait("window.saved")
     rows = full.run("window.saved").splitlines()
     names, codes = np.array(barcodes_of(data)), codes_of(data["colourings"][0])

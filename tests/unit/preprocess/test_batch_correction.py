@@ -167,7 +167,7 @@ def test_samples_are_joined(tmp_path):
 
 def test_a_group_of_one(tmp_path):
     paths, _ = write_samples(tmp_path)
-    with pytest.raises(InputError, match="only the sample .a. was given"):
+    with pytest.raises(InputError, match=r"only the sample .a. was given"):
         join_samples(paths[:1], ["a"], limits=Limits())
 
 
