@@ -46,8 +46,9 @@ workflow CICL_PIPELINE {
     CICL(
         PREPARE.out.h5ad
             .join(PREPARE.out.n_cells)
-            .map { meta, prepared, n_cells -> [n_cells ? meta + [n_cells: n_cells as int] : meta, prepared] }
-            .map { meta, prepared -> [meta, prepared, meta.n_clusters ?: '', meta.label_col ?: ''] }
+            .map { meta, prepared, n_cells ->
+                [n_cells ? meta + [n_cells: n_cells as int] : meta, prepared, meta.n_clusters ?: '', meta.label_col ?: '']
+            }
     )
 
     // Marker genes of the clusters, and the names of their cell types

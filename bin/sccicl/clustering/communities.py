@@ -68,9 +68,8 @@ class Communities:
     def _lowest_with(self, k: int) -> int:
         """Index of the lowest resolution with at least k communities; that after the last where none has so many."""
         low, high = -1, len(RESOLUTIONS)
-        start = min(self._starts.get(k, high), high - 1)
         # From a start in steps of double length, without one by halves
-        middle, step = (start, 1) if k in self._starts else (high // 2, high)
+        middle, step = (min(self._starts[k], high - 1), 1) if k in self._starts else (high // 2, high)
         while high - low > 1:
             if self._n_big(self.at(float(RESOLUTIONS[middle]))) >= k:
                 high = middle
