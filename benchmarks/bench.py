@@ -207,12 +207,12 @@ def part_scale(device: torch.device, options: argparse.Namespace) -> dict[str, A
     return {"rows": rows, "per_cell_max_over_min": max(per_cell) / min(per_cell)}
 
 
-def epoch_of(n: int, device: str) -> str:
+def epoch_of(n: int, device: str, **changes: Any) -> str:
     """Seconds, CPU seconds and peak MB of one epoch with given pseudo-labels."""
     from sccicl.model.train import train
 
     x = cells(n)
-    config = PRESETS["default"].changed(epochs=2, min_steps=1, n_genes=N_GENES)
+    config = PRESETS["default"].changed(epochs=2, min_steps=1, n_genes=N_GENES, **changes)
     labels = torch.arange(n) % N_TYPES
     neighbours = torch.arange(n)[:, None].roll(1, 0)
 

@@ -11,14 +11,15 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "bin"), str(ROOT / "benchmarks"), str(ROOT / "tests" / "helpers")]
@@ -43,8 +44,8 @@ def section(function: Section) -> Section:
 class Call:
     """The device, and how long something takes on it."""
 
-    def __init__(self, device: torch.device, *, tiny: bool):
-        self.device, self.tiny = device, tiny
+    def __init__(self, device: torch.device, *, tiny: bool, source: Path | None = None, cells: Sequence[int] = ()):
+        self.device, self.tiny, self.source, self.cells = device, tiny, source, cells
         self.is_cuda = device.type == "cuda"
 
     def wait(self) -> None:
@@ -172,12 +173,20 @@ def default_fit(call: Call) -> dict[str, Any]:
     return found
 
 
-def stepper(call: Call, preset: str, n: int, genes: int, **changes: Any) -> Callable[[], Any]:
+class Steps(NamedTuple):
+    """A step of a training, taken as it is, and as a CUDA graph where there is one."""
+
+    eager: Callable[[], None]
+    graphed: Callable[[], None]
+
+
+def stepper(call: Call, preset: str, n: int, genes: int, **changes: Any) -> Steps:
     """A step of the training of a preset, on minibatches of `n` cells."""
     from sccicl.config import PRESETS
     from sccicl.model import train as training
     from sccicl.model.cell_loader import CellLoader
     from sccicl.model.distributed import World
+    from sccicl.model.train_graph import GraphedSteps
     from sccicl.model.train_step import Stepper
 
     config = PRESETS[preset].changed(batch_size=n, **changes)
@@ -188,17 +197,18 @@ def stepper(call: Call, preset: str, n: int, genes: int, **changes: Any) -> Call
     batch = torch.randperm(len(cells.x), device=call.device)[:n]
     near = torch.randint(len(cells.x), (len(cells.x), 5), device=call.device)
 
-    def step() -> None:
-        ours = others = cells.take(batch)
+    def step(rows: torch.Tensor) -> None:
+        ours = others = cells.take(rows)
         if labels is None:
-            training._label_minibatch(state, take_step.embed(ours), batch, 10, 0)
+            training._label_minibatch(state, take_step.embed(ours), rows, 10, 0)
         first = training.draw_view(ours, config, state.drawing)
         if labels is not None:
-            others = cells.take(training.one_of(near[batch], state.drawing))
+            others = cells.take(training.one_of(near[rows], state.drawing))
         views = torch.cat([first, training.draw_view(others, config, state.drawing)])
-        state.sums += torch.stack(take_step(views, state.pseudo_labels[batch])) * n
+        state.sums += torch.stack(take_step(views, state.pseudo_labels[rows])) * n
 
-    return step
+    graphed = GraphedSteps(step, call.device, state.drawing, lambda: True)
+    return Steps(lambda: step(batch), lambda: graphed(batch))
 
 
 @section
@@ -207,8 +217,9 @@ def steps(call: Call) -> dict[str, Any]:
     from bench import useful_operations
 
     cases = {
+        "default 256 x 500": ("default", 256, 500),
         "default 256 x 2000": ("default", 256, 2000),
-        "default 1024 x 2000": ("default", 1024, 2000),
+        "default 1024 x 500": ("default", 1024, 500),
         "paper 6000 x 500": ("paper", 6000, 500),
         "paper 6000 x 512": ("paper", 6000, 512),
     }
@@ -216,11 +227,11 @@ def steps(call: Call) -> dict[str, Any]:
     for name, (preset, n, genes) in cases.items():
         n = n // 32 if call.tiny else n
         step = stepper(call, preset, n, genes)
-        found[name] = {"ms": call.ms(step, 60)}
+        found[name] = {"ms_eager": call.ms(step.eager, 30), "ms": call.ms(step.graphed, 60, 5)}
         if preset == "paper":
             found[name]["tflops"] = useful_operations(n) / 1e9 / found[name]["ms"]
         if call.is_cuda:
-            found[name].update(profiled(step, 5))
+            found[name].update(profiled(step.graphed, 5))
     return found
 
 
@@ -233,11 +244,12 @@ def profiled(step: Callable[[], Any], n: int) -> dict[str, Any]:
             step()
         torch.cuda.synchronize()
     events = [event for event in seen.events() if event.device_type == torch.autograd.DeviceType.CUDA]
-    by_name: dict[str, float] = {}
+    by_name: dict[str, tuple[float, float]] = {}
     for event in events:
-        by_name[event.name[:60]] = by_name.get(event.name[:60], 0) + event.time_range.elapsed_us() / 1e3 / n
-    top = sorted(by_name.items(), key=lambda item: -item[1])[:10]
-    return {"launches": len(events) / n, "kernel_ms": sum(by_name.values()), "top": top}
+        count, ms = by_name.get(event.name[:90], (0, 0))
+        by_name[event.name[:90]] = count + 1 / n, ms + event.time_range.elapsed_us() / 1e3 / n
+    top = sorted(by_name.items(), key=lambda item: -item[1][1])[:40]
+    return {"launches": len(events) / n, "kernel_ms": sum(ms for _, ms in by_name.values()), "top": top}
 
 
 @section
@@ -289,7 +301,7 @@ def memory(call: Call) -> dict[str, Any]:
         if call.is_cuda:
             found[str(n)]["peak_mb"] = (torch.cuda.max_memory_allocated() - base) / 2**20
     if call.is_cuda:
-        step = stepper(call, "paper", 6000, 500)
+        step = stepper(call, "paper", 6000, 500).eager
         step()
         need, total = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(0).total_memory
         torch.cuda.empty_cache()
@@ -370,10 +382,59 @@ def scale(call: Call) -> dict[str, Any]:
 
     found = {}
     for n in (600,) if call.tiny else (10_000, 100_000, 1_000_000):
-        seconds, cpu_seconds, peak = map(float, bench.epoch_of(n, str(call.device)).split())
-        found[str(n)] = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak}
+        found[str(n)] = {}
+        for batch_size in (256, 1024):
+            measured = bench.epoch_of(n, str(call.device), batch_size=batch_size).split()
+            took = dict(zip(("seconds", "cpu_seconds", "peak_mb"), map(float, measured), strict=True))
+            found[str(n)][f"minibatches of {batch_size}"] = took
         h = torch.randn(n, 20, device=call.device)
         found[str(n)]["kmeans_ms"] = call.ms(lambda h=h: kmeans(h, 10, n_init=1), 1, 1)
+    return found
+
+
+def busy_while(process: "subprocess.Popen[str]", period: float = 0.05) -> dict[str, float]:
+    """Seconds until a process ends, those in which the GPU worked, and most of its memory that was in use, in MB."""
+    import pynvml  # of nvidia-ml-py
+
+    pynvml.nvmlInit()
+    gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+    start, busy, most = time.perf_counter(), 0.0, 0
+    last = start
+    while process.poll() is None:
+        time.sleep(period)
+        now = time.perf_counter()
+        busy += (now - last) * pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
+        most, last = max(most, pynvml.nvmlDeviceGetMemoryInfo(gpu).used), now
+    return {"seconds": time.perf_counter() - start, "gpu_busy_s": busy, "gpu_memory_mb": most / 2**20}
+
+
+@section
+def processes(call: Call) -> dict[str, Any]:
+    """Seconds of `cicl.py prepare` and `cicl.py fit`, k estimated, from file to file; needs anndata and leidenalg."""
+    from atlas import write_atlas
+
+    folder, found = Path(tempfile.mkdtemp()), {}
+    engine = [sys.executable, str(ROOT / "bin" / "cicl.py")]
+    device = call.device.type if call.is_cuda else "cpu"
+    for n in (300,) if call.tiny else call.cells:
+        path, out = folder / f"a{n}.h5ad", ["--outdir", str(folder)]
+        write_atlas(path, call.source, n, 2000 if call.tiny else 20_000, None)
+        for name, words in (
+            ("prepare", ["prepare", str(path), *out]),
+            ("fit", ["fit", str(folder / f"a{n}.prepared.h5ad"), "--device", device, *out]),
+            ("fit on the CPU", ["fit", str(folder / f"a{n}.prepared.h5ad"), "--device", "cpu", *out]),
+        ):
+            with (folder / "log").open("w") as log:
+                process = subprocess.Popen([*engine, *words], stdout=log, stderr=log)
+                start = time.perf_counter()
+                took = busy_while(process) if call.is_cuda else {}
+                status = process.wait()
+            took["seconds"] = time.perf_counter() - start
+            if status:
+                took = {"status": status, "log": (folder / "log").read_text()[-800:]}
+            found[f"{name}, {n} cells"] = took
+            print(name, n, took, flush=True)
+    shutil.rmtree(folder)
     return found
 
 
@@ -383,6 +444,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", ".")), help="folder of gpu_call.json")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or pretended")
     parser.add_argument("--tiny", action="store_true", help="sizes for a try on a CPU")
+    parser.add_argument("--source", type=Path, help="h5ad of a sample that the cells of `processes` are drawn from")
+    parser.add_argument("--cells", type=int, nargs="*", default=[10_000, 100_000], help="of `processes`")
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=list(SECTIONS))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -393,7 +456,8 @@ def main() -> None:
         around = pretended_device()
     results: dict[str, Any] = {}
     with around as pretended:
-        call = Call(torch.device(options.device) if pretended is None else pretended, tiny=options.tiny)
+        device = torch.device(options.device) if pretended is None else pretended
+        call = Call(device, tiny=options.tiny, source=options.source, cells=options.cells)
         for name in options.only:
             start = time.perf_counter()
             try:

@@ -9,6 +9,31 @@ from ..numerics.pca import principal_axes
 from ..runtime.device import is_accelerator, is_out_of_memory
 
 
+# Tensor cores take factors whose rows start at a multiple of 16 bytes; others go several times as slowly.
+ALIGNED = 8
+# Up to this width a GPU takes longer to start the product of two maps than to compute it.
+NARROW = 128
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`torch.nn.functional.linear`, on a GPU in 16 bits with widths that are padded by zeros to a multiple of 8."""
+    n_out, n_in = weight.shape
+    more_out, more_in = -n_out % ALIGNED, -n_in % ALIGNED
+    if not (more_out or more_in) or not is_accelerator(x.device) or not torch.is_autocast_enabled(x.device.type):
+        return F.linear(x, weight, bias)
+    dtype = torch.get_autocast_dtype(x.device.type)
+    x, weight = F.pad(x.to(dtype), (0, more_in)), F.pad(weight.to(dtype), (0, more_in, 0, more_out))
+    return F.linear(x, weight, F.pad(bias.to(dtype), (0, more_out)))[:, :n_out]
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` by `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(cells, features) -> (cells, features)."""
+        return linear(x, self.weight, self.bias)
+
+
 class SelfAttention(nn.Module):
     """Self-attention of a cell that is one token, equations 3 and 4.
 
@@ -25,16 +50,17 @@ class SelfAttention(nn.Module):
 
     def __init__(self, n_features: int, value_size: int):
         super().__init__()
-        self.value = nn.Linear(n_features, value_size)
-        self.output = nn.Linear(value_size, n_features)
+        self.value = Linear(n_features, value_size)
+        self.output = Linear(value_size, n_features)
 
     def forward(self, x: Tensor) -> Tensor:
         """(cells, features) -> (cells, features)."""
         value, output = self.value, self.output
-        if len(x) <= value.out_features or value.out_features < value.in_features:
+        is_narrow = is_accelerator(x.device) and value.in_features <= NARROW
+        if len(x) <= value.out_features or value.out_features < value.in_features or is_narrow:
             return output(value(x))
         # With more cells than features the product of the two maps costs less than the second map of all cells.
-        return F.linear(x, output.weight @ value.weight, output.weight @ value.bias + output.bias)
+        return linear(x, output.weight @ value.weight, output.weight @ value.bias + output.bias)
 
 
 class _DropAndAdd(torch.autograd.Function):
@@ -76,7 +102,7 @@ class EncoderLayer(nn.Module):
         self.attention = SelfAttention(n_features, value_size)
         self.attention_norm = nn.LayerNorm(n_features)
         self.feed_forward = nn.Sequential(
-            nn.Linear(n_features, feed_forward), nn.ReLU(), nn.Linear(feed_forward, n_features)
+            Linear(n_features, feed_forward), nn.ReLU(), Linear(feed_forward, n_features)
         )
         self.feed_forward_norm = nn.LayerNorm(n_features)
         self.dropout = ResidualDropout(dropout)
@@ -132,7 +158,7 @@ class PreNormLayer(nn.Module):
         self.attention = SelfAttention(n_features, n_features)
         self.feed_forward_norm = nn.LayerNorm(n_features)
         self.feed_forward = nn.Sequential(
-            nn.Linear(n_features, feed_forward), nn.ReLU(), nn.Linear(feed_forward, n_features)
+            Linear(n_features, feed_forward), nn.ReLU(), Linear(feed_forward, n_features)
         )
         self.dropout = ResidualDropout(dropout)
         for last in (self.attention.output, self.feed_forward[2]):
@@ -155,7 +181,7 @@ class PCAEncoder(CellEncoder):
     def __init__(self, n_features: int, size: int, n_layers: int, feed_forward: int, dropout: float):
         super().__init__()
         self.size = size
-        self.embed = nn.Linear(n_features, size)
+        self.embed = Linear(n_features, size)
         self.layers = nn.Sequential(*(PreNormLayer(size, feed_forward, dropout) for _ in range(n_layers)))
 
     def start_at_components(self, x: Tensor) -> None:
@@ -177,7 +203,7 @@ class ProjectionHead(nn.Sequential):
     """Projection head g, a perceptron of two layers (equations 10 and 11): (cells, features) -> (cells, size)."""
 
     def __init__(self, n_features: int, hidden: int, size: int):
-        super().__init__(nn.Linear(n_features, hidden), nn.ReLU(), nn.Linear(hidden, size))
+        super().__init__(Linear(n_features, hidden), nn.ReLU(), Linear(hidden, size))
 
 
 def encode(encoder: CellEncoder, x: Tensor, *, batch_size: int = 8192) -> Tensor:

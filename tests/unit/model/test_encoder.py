@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from sccicl.model.encoder import Encoder, EncoderLayer, PCAEncoder, ResidualDropout, SelfAttention, encode
+import torch.nn.functional as F
+from sccicl.model.encoder import Encoder, EncoderLayer, PCAEncoder, ResidualDropout, SelfAttention, encode, linear
 
 
 def copy_attention(ours: SelfAttention, theirs: torch.nn.MultiheadAttention) -> None:
@@ -99,3 +100,30 @@ def test_pca_encoder_with_fewer_cells_than_components():
     x = torch.randn(10, 30)
     encoder.start_at_components(x)
     assert encode(encoder, x).isfinite().all()
+
+
+class PaddingSeen(torch.overrides.TorchFunctionMode):
+    """Keeps the shapes of the factors of linear maps."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is F.linear:
+            shapes.append((tuple(args[0].shape), tuple(args[1].shape)))
+        return function(*args, **(kwargs or {}))
+
+
+shapes = []
+
+
+def test_padded_maps_are_the_maps(monkeypatch):
+    """Widths that are no multiple of 8, in bfloat16, as on a GPU."""
+    monkeypatch.setattr("sccicl.model.encoder.is_accelerator", lambda _: True)
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((6, 13), (21, 13), (21,)))
+    x.requires_grad_()
+    shapes.clear()
+    with torch.autocast("cpu", torch.bfloat16), PaddingSeen():
+        found = linear(x, weight, bias)
+    assert shapes == [((6, 16), (24, 16))]
+    torch.testing.assert_close(found.float(), F.linear(x, weight, bias), rtol=2e-2, atol=5e-2)
+    (gradient,) = torch.autograd.grad(found.float().sum(), x)
+    torch.testing.assert_close(gradient, weight.sum(0).expand(6, 13), rtol=2e-2, atol=5e-2)

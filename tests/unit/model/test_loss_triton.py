@@ -46,7 +46,8 @@ def test_kernels_by_the_interpreter():
     assert done.returncode == 0 and done.stdout == "equal\n", done.stderr
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("form", ["ratio", "supcon"])
 def test_losses_on_the_gpu_are_those_on_the_cpu(form):
     from sccicl.model.loss import contrastive_loss
