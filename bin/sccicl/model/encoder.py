@@ -101,9 +101,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = SelfAttention(n_features, value_size)
         self.attention_norm = nn.LayerNorm(n_features)
-        self.feed_forward = nn.Sequential(
-            Linear(n_features, feed_forward), nn.ReLU(), Linear(feed_forward, n_features)
-        )
+        self.feed_forward = nn.Sequential(Linear(n_features, feed_forward), nn.ReLU(), Linear(feed_forward, n_features))
         self.feed_forward_norm = nn.LayerNorm(n_features)
         self.dropout = ResidualDropout(dropout)
 
@@ -157,9 +155,7 @@ class PreNormLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(n_features)
         self.attention = SelfAttention(n_features, n_features)
         self.feed_forward_norm = nn.LayerNorm(n_features)
-        self.feed_forward = nn.Sequential(
-            Linear(n_features, feed_forward), nn.ReLU(), Linear(feed_forward, n_features)
-        )
+        self.feed_forward = nn.Sequential(Linear(n_features, feed_forward), nn.ReLU(), Linear(feed_forward, n_features))
         self.dropout = ResidualDropout(dropout)
         for last in (self.attention.output, self.feed_forward[2]):
             nn.init.zeros_(last.weight)

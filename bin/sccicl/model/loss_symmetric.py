@@ -29,6 +29,8 @@ TILE_ROWS = 256
 TILE_COLUMNS = 1024
 # On a GPU whose kernels cannot be compiled: few launches, and 256 MB in float32.
 ACCELERATOR_TILE = 4096, 16_384
+# Rows up to which kernels look at all pairs of cluster members, 64 MB of them
+UNSORTED_ROWS = 4096
 # exp(-2 / temperature) and sums of such must be far from the smallest float32.
 MIN_TEMPERATURE = 0.05
 Reduce = Callable[[Tensor], Tensor]
@@ -79,18 +81,25 @@ def symmetric_loss(
         (i, n): only the i-th of n shares of the tiles is looked at here, and `reduce` adds the sums of all shares up.
     """
     n_rows, scale = len(z), 1.0 / temperature
-    order = pseudo_labels.argsort(stable=True)
-    position = torch.empty_like(order)
-    position[order] = torch.arange(n_rows, device=z.device)
-    other_view = position[(order + n_rows // 2) % n_rows]
-    z, pseudo_labels = z[order], pseudo_labels[order]
+    by_kernels = _has_kernels(z)
+    # Kernels look at every pair in any order; of few rows the pairs that share a cluster are found without a sort, too.
+    is_sorted = not by_kernels or n_rows > UNSORTED_ROWS
+    if is_sorted:
+        order = pseudo_labels.argsort(stable=True)
+        position = torch.empty_like(order)
+        position[order] = torch.arange(n_rows, device=z.device)
+        other_view = position[(order + n_rows // 2) % n_rows]
+        z, pseudo_labels = z[order], pseudo_labels[order]
+        partner = z[other_view]
+    else:
+        partner = z.roll(n_rows // 2, 0)
     low = (z * math.sqrt(scale)).to(products or z.dtype)
     has_cluster_loss = weight != 0
     needs_same = has_cluster_loss and form != "supcon"
-    backend = _backend(z, low, pseudo_labels, scale, tile, share, needs_same=needs_same)
+    backend = _backend(z, low, pseudo_labels, scale, tile, share, by_kernels=by_kernels, needs_same=needs_same)
     total, same = reduce(backend.sums().to(z.dtype))
 
-    positive = (z * z[other_view]).sum(1) * scale
+    positive = (z * partner).sum(1) * scale
     log_total = total.log() + scale
     instance = (log_total - positive).sum()
     all_rate, same_rate = (instance_weight + weight) / total, None
@@ -101,15 +110,15 @@ def symmetric_loss(
         cluster = (total.log() - same.log()).sum()
         same_rate = -weight / same
     else:
-        mean_same, gradient_of_means = _class_means(z, pseudo_labels)
+        mean_same, gradient_of_means = (_class_means if is_sorted else _class_means_of_pairs)(z, pseudo_labels)
         cluster = (log_total - mean_same * scale).sum()
         gradient_of_means *= -weight
 
     gradient = reduce(backend.gradient(all_rate, same_rate).to(z.dtype)).mul_(math.sqrt(scale) / n_rows)
-    gradient.add_(z[other_view], alpha=-2 * instance_weight * scale / n_rows)
+    gradient.add_(partner, alpha=-2 * instance_weight * scale / n_rows)
     if gradient_of_means is not None:
         gradient.add_(gradient_of_means, alpha=scale / n_rows)
-    return Parts(instance / n_rows, cluster / n_rows, gradient[position])
+    return Parts(instance / n_rows, cluster / n_rows, gradient[position] if is_sorted else gradient)
 
 
 def _backend(
@@ -120,10 +129,10 @@ def _backend(
     tile: tuple[int, int] | None,
     share: tuple[int, int],
     *,
+    by_kernels: bool,
     needs_same: bool,
 ) -> "TileBackend | TritonBackend":
-    """Kernels on a GPU that they can be compiled for, tiles anywhere else."""
-    if z.device.type == "cuda" and z.dtype == torch.float32 and _kernels_work(z.device):
+    if by_kernels:
         from .loss_triton import BLOCK_ENTRIES, TritonBackend
 
         n_rows, (index, number) = len(z), share
@@ -133,6 +142,11 @@ def _backend(
     tile = tile or (ACCELERATOR_TILE if is_accelerator(z.device) else (TILE_ROWS, TILE_COLUMNS))
     tiles = list(_tiles(pseudo_labels, *tile))[share[0] :: share[1]]
     return TileBackend(low, pseudo_labels, scale, tiles, z.dtype, needs_same=needs_same)
+
+
+def _has_kernels(z: Tensor) -> bool:
+    """Whether `z` lies on a GPU that the kernels can be compiled for; anywhere else there are tiles."""
+    return z.device.type == "cuda" and z.dtype == torch.float32 and _kernels_work(z.device)
 
 
 @cache
@@ -273,4 +287,11 @@ def _class_means(z: Tensor, pseudo_labels: Tensor) -> tuple[Tensor, Tensor]:
     running = F.pad(z.T.contiguous().double().cumsum(1), (1, 0))
     others = (running[:, last] - running[:, first]).T.contiguous().to(z.dtype) - z
     others /= (last - first - 1)[:, None]
+    return (z * others).sum(1), others.mul_(2)
+
+
+def _class_means_of_pairs(z: Tensor, pseudo_labels: Tensor) -> tuple[Tensor, Tensor]:
+    """`_class_means` of rows in any order, by the matrix of the pairs that share a cluster, (rows, rows)."""
+    same = (pseudo_labels[:, None] == pseudo_labels).to(z.dtype)
+    others = (same @ z).sub_(z).div_(same.sum(1, keepdim=True) - 1)
     return (z * others).sum(1), others.mul_(2)

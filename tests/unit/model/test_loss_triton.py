@@ -32,6 +32,22 @@ for n_rows, n_features, n_parts, block_entries in ((70, 20, 1, 1 << 20), (130, 4
         found[1] += backend.gradient(all_rate, same_rate)
     torch.testing.assert_close(found[0].double(), torch.stack([e.sum(1), (e * same).sum(1)]), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found[1].double(), (e * rate) @ exact * scale**0.5, rtol=1e-4, atol=1e-5)
+
+# The whole losses, as a GPU has them: rows sorted by pseudo-label, and not
+from sccicl.model import loss_symmetric
+from sccicl.model.loss import contrastive_loss
+
+def losses(form, dtype):
+    views = [view.to(dtype).requires_grad_() for view in pair]
+    found = contrastive_loss(*views, pair_labels, form=form, weight=0.4)
+    return [found.total.detach().double(), *(g.double() for g in torch.autograd.grad(found.total, views))]
+
+pair, pair_labels = torch.randn(2, 40, 12), torch.randint(5, (40,))
+exact = {form: losses(form, torch.float64) for form in ("ratio", "supcon")}
+loss_symmetric._has_kernels = lambda z: True
+for loss_symmetric.UNSORTED_ROWS in (0, 4096):
+    for form in exact:
+        torch.testing.assert_close(losses(form, torch.float32), exact[form], rtol=1e-4, atol=1e-6)
 print("equal")
 """
 
