@@ -8,7 +8,6 @@ from ..config import Config
 from ..numerics.pca import principal_axes
 from ..runtime.device import is_accelerator, is_out_of_memory
 
-
 # Tensor cores take factors whose rows start at a multiple of 16 bytes; others go several times as slowly.
 ALIGNED = 8
 # Up to this width a GPU takes longer to start the product of two maps than to compute it.
