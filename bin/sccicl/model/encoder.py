@@ -10,15 +10,16 @@ from ..runtime.device import is_accelerator, is_out_of_memory
 
 # Tensor cores take factors whose rows start at a multiple of 16 bytes; others go several times as slowly.
 ALIGNED = 8
-# Up to this width a GPU takes longer to start the product of two maps than to compute it.
+# Up to this width a GPU takes longer to start a product than to compute it, so that only their number counts.
 NARROW = 128
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`torch.nn.functional.linear`, on a GPU in 16 bits with widths that are padded by zeros to a multiple of 8."""
+    """`torch.nn.functional.linear`, on a GPU in 16 bits with wide maps padded by zeros to multiples of 8."""
     n_out, n_in = weight.shape
     more_out, more_in = -n_out % ALIGNED, -n_in % ALIGNED
-    if not (more_out or more_in) or not is_accelerator(x.device) or not torch.is_autocast_enabled(x.device.type):
+    is_odd = (more_out or more_in) and max(n_out, n_in) > NARROW
+    if not is_odd or not is_accelerator(x.device) or not torch.is_autocast_enabled(x.device.type):
         return F.linear(x, weight, bias)
     dtype = torch.get_autocast_dtype(x.device.type)
     x, weight = F.pad(x.to(dtype), (0, more_in)), F.pad(weight.to(dtype), (0, more_in, 0, more_out))

@@ -1,7 +1,7 @@
 """CUDA graphs of the training steps: a small step spends its time in starting kernels, and a graph starts all at once.
 
-Not run on a GPU yet; what is tested without one is the order of the calls and that steps are taken as they are where no
-graph can be made.
+Weights are those of steps taken one by one (compared on an H200). What is tested without a GPU is the order of the
+calls, and that steps are taken as they are where no graph can be made.
 """
 
 from collections.abc import Callable

@@ -118,12 +118,12 @@ def test_padded_maps_are_the_maps(monkeypatch):
     """Widths that are no multiple of 8, in bfloat16, as on a GPU."""
     monkeypatch.setattr("sccicl.model.encoder.is_accelerator", lambda _: True)
     generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((6, 13), (21, 13), (21,)))
+    x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((6, 13), (141, 13), (141,)))
     x.requires_grad_()
     shapes.clear()
     with torch.autocast("cpu", torch.bfloat16), PaddingSeen():
         found = linear(x, weight, bias)
-    assert shapes == [((6, 16), (24, 16))]
+    assert shapes == [((6, 16), (144, 16))]
     torch.testing.assert_close(found.float(), F.linear(x, weight, bias), rtol=2e-2, atol=5e-2)
     (gradient,) = torch.autograd.grad(found.float().sum(), x)
-    torch.testing.assert_close(gradient, weight.sum(0).expand(6, 13), rtol=2e-2, atol=5e-2)
+    torch.testing.assert_close(gradient, weight.sum(0).expand(6, 13), rtol=2e-2, atol=2e-1)
