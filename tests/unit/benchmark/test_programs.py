@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import anndata
 import numpy as np
@@ -409,6 +410,21 @@ np.savetxt(args.predict_label_file, found, fmt="%i")
 }
 
 
+# Where a former run of the user's left clusters
+STALE = {
+    "clear": ["result/CLEAR/pd_label_CLEAR_x.csv", "clusters.txt"],
+    "graphscc": ["clusters.txt"],
+    "scdeepcluster": ["found.txt", "clusters.txt"],
+}
+
+
+def shortened(code):
+    """A stand-in that gives a label too few."""
+    for labels in ("DataFrame(labels", "- x.mean(0))", "_label_file, found", "fit_predict(data)", "fit_predict(fea)"):
+        code = code.replace(labels, f"{labels}[1:]")
+    return code
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """`checkout(name, code)` is a folder with the script of a checkout."""
@@ -456,6 +472,28 @@ def test_adapters_whose_checkout_leaves_nothing_or_hangs(cells, checkout, tmp_pa
     options = {**checkout(name, "import time; time.sleep(300)"), "limit": "8"}
     (row,) = run(cells, (name,), ("given",), (0,), options=options)
     assert row["ari"] == "" and row["failure"] == "it took more than 8 s, the limit"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "files"), STALE.items())
+def test_results_in_a_checkout_are_not_those_of_a_run(cells, checkout, tmp_path, monkeypatch, name, files):
+    """The user has run the program there before, and now it ends without a result."""
+    monkeypatch.chdir(tmp_path)
+    options = checkout(name, "pass")
+    for file in files:
+        path = Path(options["folder"]) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("0\n" * N)
+    (row,) = run(cells, (name,), ("given",), (0,), options=options)
+    assert row["ari"] == "" and row["failure"].startswith("it ended with status 1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(CHECKOUTS))
+def test_adapters_whose_checkout_loses_a_cell(cells, checkout, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (row,) = run(cells, (name,), ("given",), (0,), options=checkout(name, shortened(CHECKOUTS[name])))
+    assert row["ari"] == "" and f"gave {N - 1} labels for {N} cells" in row["failure"]
 
 
 def test_the_commit_of_a_checkout_is_the_version(tmp_path):
@@ -520,11 +558,12 @@ def secuer(fea, seed): return KMeans(3, n_init=5, random_state=seed).fit_predict
 def python_with(tmp_path):
     """`python_with(*names)` is a Python that finds stand-ins for packages of these names."""
 
-    def make(*names):
+    def make(*names, code=None):
         folder = tmp_path / "packages"
         for name in names:
             (folder / name).mkdir(parents=True)
-            (folder / name / ("secuer.py" if name == "secuer" else "__init__.py")).write_text(PACKAGES[name])
+            file = "secuer.py" if name == "secuer" else "__init__.py"
+            (folder / name / file).write_text(code or PACKAGES[name])
             (folder / f"{name}-9.9.dist-info").mkdir()
             (folder / f"{name}-9.9.dist-info" / "METADATA").write_text(
                 f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n"
@@ -545,6 +584,31 @@ def test_adapter_of_a_peer(cells, python_with, tmp_path, monkeypatch, name):
     (row,) = run(cells, (name,), ("given", "estimated"), (1,), options=options)
     assert row["failure"] == "" and row["ari"] > 0.9 and row["version"].endswith(" 9.9")
     assert row["track"] == PROGRAMS[name].tracks[0]
+
+
+PEERS_THAT_FAIL = {
+    "raise RuntimeError('no memory')": "no memory",
+    "import time; time.sleep(300)": "it took more than 8 s, the limit",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sc3s", "phenograph", "secuer", "itclust"])
+@pytest.mark.parametrize(("code", "told"), PEERS_THAT_FAIL.items(), ids=["fails", "hangs"])
+def test_peers_that_fail_or_hang(cells, python_with, tmp_path, monkeypatch, name, code, told):
+    monkeypatch.chdir(tmp_path)
+    packages = ("ItClust", "tensorflow") if name == "itclust" else (name,)
+    options = {**python_with(*packages, code=code), "limit": "8", "source": str(cells)}
+    (row,) = run(cells, (name,), PROGRAMS[name].tracks, (0,), options=options)
+    assert row["ari"] == "" and told in row["failure"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["phenograph", "secuer"])
+def test_peers_that_lose_a_cell(cells, python_with, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (row,) = run(cells, (name,), ("estimated",), (0,), options=python_with(name, code=shortened(PACKAGES[name])))
+    assert row["ari"] == "" and f"gave {N - 1} labels for {N} cells" in row["failure"]
 
 
 def test_adapter_of_itclust(cells, python_with, tmp_path, monkeypatch):
