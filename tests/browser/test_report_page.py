@@ -539,6 +539,50 @@ def test_phone(full_report):
         assert page.errors == []
 
 
+CLIPPED = """[...document.querySelectorAll("main *, header *")].filter(box => {
+    const { top, width, height } = box.getBoundingClientRect(), style = getComputedStyle(box);
+    // a table scrolls, a field for text holds what is typed
+    if (top >= innerHeight || !width || !height || box.matches("input, .scroll")) return false;
+    const cut = (overflow, inside, outside) => overflow !== "visible" && inside > outside + 1;
+    return cut(style.overflowY, box.scrollHeight, box.clientHeight) || cut(style.overflowX, box.scrollWidth, box.clientWidth);
+}).map(box => box.outerHTML.slice(0, 150))"""
+
+
+@pytest.fixture(scope="module")
+def warned_report(sample, tmp_path_factory):
+    """A report of a sample of which there is much to say."""
+    adata = sample.copy()
+    k = len(adata.obs["cicl"].cat.categories)
+    valley = np.zeros((k, k))
+    valley[2, 4] = valley[4, 2] = 0.88
+    adata.uns["cicl"]["valley"] = valley
+    adata.uns["cicl"]["warnings"] = [
+        "types.csv: the sample has no marker gene of Platelet and Erythroid cell, so no cell gets this label",
+        *(f"reads_{i}.fastq.gz: the file names a lane that the samplesheet does not mention" for i in range(6)),
+    ]
+    return write_report(
+        [(adata, metrics(adata))], tmp_path_factory.mktemp("warned") / "report.html", files_at="../{id}/"
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+def test_first_screen_is_whole(warned_report, width, height, dark):
+    with Page(width, height, dark=dark) as page:
+        page.open(warned_report)
+        page.run("new Promise(done => setTimeout(done, 300))")
+        assert page.run(CLIPPED) == []
+        shown = page.run("document.querySelector('.note').innerText")
+        assert "Clusters 2 + 4 could be one. Evidence: " in shown and "Merged: 10 clusters" in shown
+        if width > height:
+            for part in (".headline", ".note", ".next", ".answer"):
+                assert page.run(f"document.querySelector('{part}').getBoundingClientRect().bottom") < height, part
+        # what is folded is one click away, and then whole as well
+        assert "reads_5" not in shown
+        page.run("document.querySelector('.note summary').click()")
+        assert "reads_5" in page.run("document.querySelector('.note').innerText") and page.run(CLIPPED) == []
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_no_serious_finding_of_axe(full_report, dark):
     if not AXE.is_file():

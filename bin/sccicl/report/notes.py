@@ -7,14 +7,17 @@ from .sample import ClusteredSample
 
 # Training is called unsettled when more than this share of the pseudo-labels changed in its last epoch.
 UNSETTLED = 0.05
+# Characters of the notes that the first screen has room for (eight lines beside the next steps); the others are folded.
+ROOM = 560
 
 
 def notes(result: ClusteredSample, found: Answer) -> list[str]:
-    """Warnings of the steps, then what no step has said."""
-    told = [_as_sentence(warning) for warning in result.warnings]
+    """Clusters that could be one, warnings of the steps, then what no step has said."""
+    merges, checks = found.checks[: len(found.merges)], found.checks[len(found.merges) :]
+    told = merges + [_as_sentence(warning) for warning in result.warnings]
     if len(result.clusters.names) == 1 and result.k_explained:
         told.append(result.k_explained)
-    told += found.checks
+    told += checks
     if (n := len(result.clusters.names)) > 2 and any(len(merge.clusters) == n for merge in found.merges):
         told.append(
             f"All {n} clusters are connected without a gap. The cells may form a continuum, such as a trajectory, and "
@@ -29,6 +32,11 @@ def notes(result: ClusteredSample, found: Answer) -> list[str]:
     if result.labels is not None and (missing := int((result.labels.codes < 0).sum())):
         told.append(f"{missing:,} cells have no value in '{result.labels.column}'. ARI, NMI and AMI leave them out.")
     return told
+
+
+def n_open(told: list[str]) -> int:
+    """Number of notes, from the first one, that the first screen shows; at least one."""
+    return max(int((np.cumsum([len(note) for note in told]) <= ROOM).sum()), 1)
 
 
 def _as_sentence(warning: str) -> str:

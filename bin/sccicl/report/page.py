@@ -19,7 +19,7 @@ from ..io.record import Record
 from ..runtime.files import atomic_path
 from .answer import Answer, answer
 from .methods_text import methods_text, references
-from .notes import notes
+from .notes import n_open, notes
 from .page_data import colourings, gene_text, layouts, page_data, tree
 from .qc_section import cluster_quality, origin, origin_data
 from .sample import Categories, ClusteredSample, read_sample
@@ -161,6 +161,7 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         for key in ("seconds", "peak_memory_mb")
     )
     found = answer(result)
+    told = notes(result, found)
     genes = result.genes
     return {
         "anchor": f"sample-{index}",
@@ -177,7 +178,8 @@ def _sample(index: int, result: ClusteredSample, files_at: str) -> dict[str, Any
         "memory": {name: value for name, value in memory.items() if not _unknown(value)},
         "duration": _duration(sum(value for value in seconds.values() if not _unknown(value))),
         "device": re.sub("^cpu", "CPU", metrics.get("device") or record.device or "–"),
-        "notes": notes(result, found),
+        "notes": told,
+        "n_open": n_open(told),
         "strip": _strip(result.clusters),
         "clusters": _cluster_rows(result, found),
         "n_drawn": len(result.drawn),

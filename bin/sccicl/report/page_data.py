@@ -19,8 +19,8 @@ TRAINED_NOTE = (
     "between two clusters is no evidence that they differ. Distances between far groups mean little."
 )
 UNTRAINED_NOTE = (
-    "This map is drawn from principal components of the expression, to which the clusters are unknown. Where cells run "
-    "from one cluster into another, there is no clear border. Distances between far groups mean little."
+    "This map is drawn from principal components of the expression, which do not depend on the clusters. Where cells "
+    "run from one cluster into another, there is no clear border. Distances between far groups mean little."
 )
 QC_TITLES = {
     "counts": ("Counts", "Counts per cell (logarithmic scale)."),

@@ -111,7 +111,7 @@ async function fillMarkers(sample) {
       "log2 fold change": el("td", { class: "n" }, columns.change[i].toFixed(2)), "Adjusted p": el("td", { class: "n", "data-value": columns.p[i] }, columns.p[i].toExponential(1)),
       "Cells inside": el("td", { class: "n" }, `${(100 * columns.inside[i]).toFixed(0)} %`), "Cells outside": el("td", { class: "n" }, `${(100 * columns.outside[i]).toFixed(0)} %`),
     };
-    return el("tr", {}, ...head.map(title => cells[title]));
+    return el("tr", columns.rank[i] > 10 ? { class: "long" } : {}, ...head.map(title => cells[title]));
   });
   table.tBodies[0].replaceChildren(...rows);
 }
@@ -176,7 +176,7 @@ function showCurrent(id) {
   links.forEach(link => link.removeAttribute("aria-current"));
   links.get(id)?.setAttribute("aria-current", "true");
 }
-const top = links.keys().next().value;
+const top = document.querySelector("main > section")?.id;
 addEventListener("scroll", () => { if (scrollY < 40) showCurrent(top); }, { passive: true });
 const current = new IntersectionObserver(entries => {
   for (const { target, isIntersecting } of entries) if (isIntersecting) showCurrent(scrollY < 40 ? top : target.id);
