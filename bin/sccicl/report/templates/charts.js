@@ -196,7 +196,7 @@ const CHARTS = {
 
   dots(sample, box) {
     const g = sample.data.genes, names = sample.data.clusters.names, n = g.symbols.length, step = 15;
-    const clusters = sample.data.colourings[0], most = (box.clientWidth || 420) < 500 ? 14 : 30, titles = names.map((_, i) => short(sample.fullNameOf(clusters, i), most)), left = Math.max(56, Math.min(220, 34 + 6.4 * Math.max(...titles.map(t => t.length))));
+    const clusters = sample.data.colourings[0], most = (box.clientWidth || 420) < 500 ? 14 : 30, titles = names.map((_, i) => short(sample.fullNameOf(clusters, i), most)), left = Math.max(56, Math.min(250, 36 + 7.2 * Math.max(...titles.map(t => t.length))));
     const chart = new Chart(box, { left, width: Math.max(box.clientWidth || 420, left + 20 + step * n), top: 8, bottom: 84, height: 100 + 22 * names.length });
     const w = (chart.area.x1 - left) / n, colour = tintRamp(), highest = g.symbols.map((_, j) => Math.max(...g.mean.map(row => row[j] ?? 0), 1e-9));
     titles.forEach((title, i) => chart.text(left - 8, 8 + 22 * i + 15, title, { class: "tick", "text-anchor": "end" }));
