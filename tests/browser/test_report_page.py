@@ -499,6 +499,22 @@ def test_paper_has_every_figure_in_light_colours(full_report, tmp_path):
         assert page.run("document.querySelectorAll('details[open]').length") == 0
 
 
+def test_tables_fit_paper(full_report, report):
+    with Page(740, 1000) as page:
+        page.open(report)
+        page._call("Emulation.setEmulatedMedia", media="print")
+        cells = "[...document.querySelectorAll('.overview tr')].map(row => [...row.cells].filter(cell => cell.offsetWidth).length)"
+        assert page.run(cells) == [6, 6, 6]
+        page.open(full_report)
+        page.run("document.querySelector('.marker-table').closest('details').open = true")
+        rows = "[...document.querySelector('.marker-table').tBodies[0].rows]"
+        page.wait(f"{rows}.some(row => Number(row.cells[1].textContent) > 10)")
+        shown = page.run(f"{rows}.filter(row => row.offsetHeight).map(row => Number(row.cells[1].textContent))")
+        assert max(shown) == 10 and shown.count(1) == 11
+        for table in (".clusters", ".marker-table"):
+            assert page.run(f"document.querySelector('{table}').getBoundingClientRect().right") <= 740, table
+
+
 def test_pictures_are_dark_on_white(full_report):
     with Page(dark=True) as page:
         page.open(full_report)
