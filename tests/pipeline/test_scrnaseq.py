@@ -185,7 +185,7 @@ FOUND = {
 REFUSED = {
     "two_aligners": "holds counts of several aligners (alevin, star); choose one with --scrnaseq_aligner.",
     "wrong": "holds no counts of kallisto, but of alevin, star; correct --scrnaseq_aligner.",
-    "kallisto_parts": "spliced and unspliced counts of kallisto in separate files (s1_spliced, s1_unspliced); add them up",
+    "kallisto_parts": "counts of kallisto in separate files (s1_spliced, s1_unspliced); add them up, and give the sums",
     "pools_unseen": "it cannot be seen whether pool1 are samples or pools of the other samples; take the samples with",
     "odd_names": "has samples whose names cannot name files here: 'a b', 'report'; give a samplesheet with --input",
     "nothing": "holds no counts of nf-core/scrnaseq: none of the folders alevin, cellranger,",
