@@ -72,6 +72,9 @@ for package in java.io java.lang java.net java.nio java.nio.file.spi java.util j
     sun.net.www.protocol.ftp sun.net.www.protocol.http sun.net.www.protocol.https sun.nio.ch sun.nio.fs; do
     options+=("--add-opens=java.base/\$package=ALL-UNNAMED")
 done
+# As Nextflow's own launcher: a run whose /tmp is full needs another folder.
+temporary=\${NXF_TEMP:-\${TMPDIR:-}}
+[[ -z \$temporary ]] || options+=("-Djava.io.tmpdir=\$temporary")
 # Lists of options, split at blanks on purpose
 # shellcheck disable=SC2206
 options+=(\${NXF_OPTS:-} \${NXF_JVM_ARGS:-})

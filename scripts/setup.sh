@@ -63,7 +63,7 @@ fi
 # The choice of an earlier set-up holds as long as the PATH shows the same.
 user_nextflow=$(nextflow_on_path)
 own_version=$(sed -n 's/^version=//p' scripts/install-nextflow.sh)
-nextflow_stamp="own version $own_version, on the PATH: ${user_nextflow:-none}"
+nextflow_stamp="own version $own_version ($(cksum <scripts/install-nextflow.sh)), on the PATH: ${user_nextflow:-none}"
 nextflow_choice=
 if [[ $(sed -n 1p .tools/nextflow.stamp 2>/dev/null) == "$nextflow_stamp" ]]; then
     nextflow_choice=$(sed -n 2p .tools/nextflow.stamp)

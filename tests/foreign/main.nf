@@ -37,16 +37,26 @@ process COLLECT {
 
 workflow {
     base = file(params.merged)
-    INTEGRATE(channel.of([[id: 'merged'], base]), false, 60, [], ['cicl'])
+    INTEGRATE(channel.of([[id: 'merged'], base]), false, 'hvgs', 60, [], 'log1p', ['cicl'], [], [], [], [], [], [], [], 'condition')
     SUB_INTEGRATE(
         channel.of(
             [[id: 'one_batch', subset: 'one_batch'], file(params.one_batch)],
             [[id: 'tiny_batch', subset: 'tiny_batch'], file(params.tiny_batch)],
         ),
         false,
+        'hvgs',
         60,
         [],
+        'log1p',
         ['cicl'],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        'condition',
     )
     CICL(channel.of([[id: 'alone'], file(params.prepared), '3', '']))
     // Tables of a newer and of an older revision

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Run:
         return [line.split(":")[-1] for line in lines]
 
 
-def start(folder: Path, *arguments: str) -> Run:
+def start(folder: Path, *arguments: str, command: Sequence[str | Path] = ("nextflow",)) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "PATH": search_path(),
@@ -48,7 +48,7 @@ def start(folder: Path, *arguments: str) -> Run:
         "NO_COLOR": "1",
     }
     done = subprocess.run(
-        ["nextflow", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     return Run(done.returncode, done.stdout + done.stderr, folder)
 
@@ -61,10 +61,10 @@ def root() -> str:
 
 @pytest.fixture(scope="session")
 def nextflow(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """`nextflow("run", ...)` in a new folder, or in `folder`."""
+    """`nextflow("run", ...)` in a new folder, or in `folder`; `command` is another command that starts Nextflow."""
 
-    def run(*arguments: str, folder: Path | None = None) -> Run:
-        return start(folder or tmp_path_factory.mktemp("run"), *arguments)
+    def run(*arguments: str, folder: Path | None = None, command: Sequence[str | Path] = ("nextflow",)) -> Run:
+        return start(folder or tmp_path_factory.mktemp("run"), *arguments, command=command)
 
     return run
 
@@ -106,13 +106,13 @@ class Reads:
 
 @pytest.fixture(scope="session")
 def reads(tmp_path_factory: pytest.TempPathFactory) -> Reads:
-    """300 cells of 4 types among empty droplets, sequenced on two lanes."""
+    """300 cells of 4 types among empty droplets, sequenced on two lanes; a shell must not read the files' names."""
     folder = tmp_path_factory.mktemp("reads")
     reference = simulate_reads.make_reference()
     reference.write(folder)
     droplets = simulate_reads.draw_droplets(reference)
     (folder / "whitelist.txt").write_text("\n".join(simulate_reads.whitelist(droplets)) + "\n")
-    return Reads(folder, reference, droplets, simulate_reads.write_fastq(droplets, reference, folder / "pbmc"))
+    return Reads(folder, reference, droplets, simulate_reads.write_fastq(droplets, reference, folder / "it's&(1)"))
 
 
 def needs(*tools: str) -> None:

@@ -55,11 +55,19 @@ def standin(tmp_path, monkeypatch) -> Callable[..., Standin]:
     return make
 
 
+def long_path(parent: Path, length: int = 255) -> Path:
+    """A folder below `parent` whose path has this many characters, with blanks."""
+    text = str(parent)
+    while len(text) < length - 40:
+        text += "/a folder with blanks"
+    return Path(text) / ("x" * (length - len(text) - 1))
+
+
 @pytest.fixture
 def launch(tmp_path) -> Path:
-    """A folder with a sheet of reads, and one of two samples that are clustered together."""
-    folder = tmp_path / "launch"
-    folder.mkdir()
+    """A folder with a sheet of reads, and one of two samples that are clustered together; a long path, with blanks."""
+    folder = long_path(tmp_path)
+    folder.mkdir(parents=True)
     for name in ("a.h5ad", "b.h5ad", "r_R1.fastq.gz", "r_R2.fastq.gz", "genome.fa", "genes.gtf", "my.sif"):
         (folder / name).touch()
     rows = ["sample,input,fastq_1,fastq_2,group", "r,,r_R1.fastq.gz,r_R2.fastq.gz,", "a,a.h5ad,,,g", "b,b.h5ad,,,g"]

@@ -108,3 +108,6 @@ def test_modules_quote_the_names_of_their_inputs(path):
     scripts = re.findall(r'"""(.*?)"""', text, re.DOTALL)
     wrong = [name for name in names for script in scripts if re.search(rf"['\"]\$\{{?{name}\b", script)]
     assert not wrong, f"{path}: quotes around {', '.join(wrong)}"
+    # Nor does it put one into the text of a list. Names of samples are checked before.
+    lists = [name for script in scripts for name in re.findall(r"\$\{(\w+)\.join\(", script) if name != "samples"]
+    assert not lists, f"{path}: names that are not quoted, of {', '.join(lists)}"

@@ -40,6 +40,59 @@ LAYOUTS = {
         "cellranger/mtx_conversions/s1_matrix.h5ad",
         "cellranger/mtx_conversions/combined_matrix.h5ad",
     ],
+    # Up to 2.2 the folders of Cell Ranger have a prefix, which is no part of the name.
+    "cellranger_first": [
+        "cellranger/count/sample-s1/outs/filtered_feature_bc_matrix.h5",
+        "cellranger/count/sample-s1/outs/raw_feature_bc_matrix.h5",
+        "cellranger/mtx_conversions/s1_matrix.h5ad",
+        "cellranger/mtx_conversions/combined_matrix.h5ad",
+    ],
+    "cellranger_called_sample": [
+        "cellranger/count/sample-1/outs/filtered_feature_bc_matrix.h5",
+        "cellranger/mtx_conversions/sample-1/sample-1_filtered_matrix.h5ad",
+    ],
+    # Up to 2.5: the cells that STAR called, and all barcodes of alevin and kallisto
+    "star_before": [
+        "star/s1/s1.Solo.out/Gene/raw/matrix.mtx.gz",
+        "star/s1/s1.Solo.out/Gene/filtered/matrix.mtx.gz",
+        "star/mtx_conversions/s1/s1_matrix.h5ad",
+        "star/mtx_conversions/combined_matrix.h5ad",
+    ],
+    "alevin_first": [
+        "alevin/s1_alevin_results/af_quant/alevin/quants_mat.mtx",
+        "alevin/mtx_conversions/s1/s1_matrix.h5ad",
+        "alevin/mtx_conversions/combined_matrix.h5ad",
+    ],
+    "kallisto_before": [
+        "kallisto/s1.count/counts_unfiltered/cells_x_genes.mtx",
+        "kallisto/mtx_conversions/s1/s1_matrix.h5ad",
+    ],
+    "kallisto_parts": [
+        "kallisto/s1.count/counts_unfiltered/spliced.mtx",
+        "kallisto/s1.count/counts_unfiltered/unspliced.mtx",
+        "kallisto/mtx_conversions/s1/s1_spliced_matrix.h5ad",
+        "kallisto/mtx_conversions/s1/s1_unspliced_matrix.h5ad",
+        "kallisto/mtx_conversions/combined_spliced_matrix.h5ad",
+    ],
+    "universc": [
+        "universc/sample-s1/outs/filtered_feature_bc_matrix/matrix.mtx.gz",
+        "universc/sample-s1/outs/filtered_feature_bc_matrix.h5",
+        "universc/sample-s1/outs/raw_feature_bc_matrix.h5",
+        "universc/sample-s1/outs/molecule_info.h5",
+    ],
+    # 2.6 to 3.0, with emptyDrops
+    "alevin_emptydrops": [
+        "alevin/s1_alevin_results/af_quant/alevin/quants_mat.mtx",
+        "alevin/mtx_conversions/s1/s1_raw_matrix.h5ad",
+        "alevin/mtx_conversions/s1/s1_custom_emptydrops_filter_matrix.h5ad",
+        "alevin/mtx_conversions/combined_custom_emptydrops_filter_matrix.h5ad",
+    ],
+    "simpleaf_h5ad": [
+        "simpleaf/s1/af_quant/alevin/quants.h5ad",
+        "simpleaf/mtx_conversions/s1/s1_raw_matrix.h5ad",
+        "simpleaf/mtx_conversions/s1/s1_cellbender_filter_matrix.h5ad",
+        "simpleaf/mtx_conversions/combined_raw_matrix.h5ad",
+    ],
     "multi": ["cellrangermulti/count/pool/outs/per_sample_outs/s1/count/sample_filtered_feature_bc_matrix.h5"],
     # A pool of two samples, as 4.x converts it, and beside it a library of one sample
     "multi_pool": [
@@ -102,6 +155,14 @@ FOUND = {
     "cellbender": {"s1": ["cellranger/mtx_conversions/s1_cellbender_filter_matrix.h5ad", False]},
     "cellranger": {"s1": ["cellranger/count/s1/outs/filtered_feature_bc_matrix.h5", False]},
     "cellranger_before": {"s1": ["cellranger/mtx_conversions/s1_matrix.h5ad", False]},
+    "cellranger_first": {"s1": ["cellranger/mtx_conversions/s1_matrix.h5ad", False]},
+    "cellranger_called_sample": {"sample-1": [LAYOUTS["cellranger_called_sample"][1], False]},
+    "star_before": {"s1": ["star/mtx_conversions/s1/s1_matrix.h5ad", False]},
+    "alevin_first": {"s1": ["alevin/mtx_conversions/s1/s1_matrix.h5ad", True]},
+    "kallisto_before": {"s1": ["kallisto/mtx_conversions/s1/s1_matrix.h5ad", True]},
+    "universc": {"s1": ["universc/sample-s1/outs/filtered_feature_bc_matrix.h5", False]},
+    "alevin_emptydrops": {"s1": ["alevin/mtx_conversions/s1/s1_custom_emptydrops_filter_matrix.h5ad", False]},
+    "simpleaf_h5ad": {"s1": ["simpleaf/mtx_conversions/s1/s1_cellbender_filter_matrix.h5ad", False]},
     "multi": {"s1": [LAYOUTS["multi"][0], False]},
     "multi_pool": {
         "alone": ["cellrangermulti/mtx_conversions/alone/alone_cellbender_filter_matrix.h5ad", False],
@@ -124,6 +185,7 @@ FOUND = {
 REFUSED = {
     "two_aligners": "holds counts of several aligners (alevin, star); choose one with --scrnaseq_aligner.",
     "wrong": "holds no counts of kallisto, but of alevin, star; correct --scrnaseq_aligner.",
+    "kallisto_parts": "counts of kallisto in separate files (s1_spliced, s1_unspliced); add them up, and give the sums",
     "pools_unseen": "it cannot be seen whether pool1 are samples or pools of the other samples; take the samples with",
     "odd_names": "has samples whose names cannot name files here: 'a b', 'report'; give a samplesheet with --input",
     "nothing": "holds no counts of nf-core/scrnaseq: none of the folders alevin, cellranger,",

@@ -75,11 +75,13 @@ def test_parameters_are_recorded(stub):
 
 
 def test_strict_parser_with_cell_types_and_exports(launch, pipeline, stub, monkeypatch):
-    """The parser of Nextflow 26, and the processes that a plain run leaves out."""
+    """The parser of Nextflow 26, which hands over booleans as text, and the processes that a plain run leaves out."""
     monkeypatch.setenv("NXF_SYNTAX_PARSER", "v2")
     (launch / "types.csv").write_text("B cell,CD79A\n")
+    flags = {"skip_multiqc": "true"} | dict.fromkeys(("skip_markers", "skip_qc", "join", "integrate", "help"), "false")
+    (launch / "flags.json").write_text(json.dumps(flags))
     run = pipeline(
-        *("-stub", *SHEET, "--skip_multiqc"),
+        *("-stub", *SHEET, "-params-file", "flags.json"),
         *("--marker_list", "types.csv", "--export", "cellxgene,loupe"),
         folder=launch,
     )

@@ -1,3 +1,5 @@
+include { quoted } from '../functions'
+
 process MULTIQC {
     tag "${meta.id}"
     label 'process_single'
@@ -25,7 +27,7 @@ process MULTIQC {
     def prefix = task.ext.prefix ?: 'multiqc_report'
     def options = [
         [multiqc_config].flatten().collect { path -> "--config ${path}" },
-        multiqc_logo ? "--cl-config 'custom_logo: \"${multiqc_logo}\"'" : '',
+        multiqc_logo ? "--cl-config ${quoted("custom_logo: \"${multiqc_logo.name}\"")}" : '',
         replace_names ? "--replace-names ${replace_names}" : '',
         sample_names ? "--sample-names ${sample_names}" : '',
     ].flatten().findAll().join(' ')

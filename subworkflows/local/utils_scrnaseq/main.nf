@@ -22,6 +22,10 @@ def scrnaseqSamples(folder, aligner, matrix, defaults, columns) {
         error("ERROR: '${folder}' holds counts of several aligners (${listed}); choose one with --scrnaseq_aligner.")
     }
     def chosen = aligner ?: found.keySet().first()
+    def parts = found[chosen].findAll { candidate -> candidate.kind == 'part' }.collect { candidate -> candidate.sample }
+    if (parts) {
+        error("ERROR: '${folder}' has the spliced and unspliced counts of kallisto in separate files (${parts.join(', ')}); add them up, and give the sums in a samplesheet with --input.")
+    }
     def fitting = (chosen == 'cellrangermulti' ? withoutPools(found[chosen], folder, matrix) : found[chosen])
         .findAll { candidate -> matrix == 'auto' || (candidate.kind == 'raw') == (matrix == 'raw') }
     if (!fitting) {
@@ -42,7 +46,7 @@ def scrnaseqSamples(folder, aligner, matrix, defaults, columns) {
 }
 
 def knownAligners() {
-    return ['alevin', 'cellranger', 'cellrangerarc', 'cellrangermulti', 'kallisto', 'simpleaf', 'star']
+    return ['alevin', 'cellranger', 'cellrangerarc', 'cellrangermulti', 'kallisto', 'simpleaf', 'star', 'universc']
 }
 
 // Aligner -> its matrices, for aligners that have any; `folder` may also be the folder of one aligner
@@ -83,13 +87,23 @@ def matrices(base, aligner) {
     if (!base.isDirectory()) {
         return []
     }
-    // Early versions write one matrix of a sample: what cells Cell Ranger saw, and all barcodes of the others
-    def only = aligner.startsWith('cellranger') ? 'filtered' : 'raw'
+    // Up to 2.5 there is one matrix of a sample: of the cells that Cell Ranger and STAR called, and of all barcodes of the others
+    def only = aligner.startsWith('cellranger') || aligner == 'star' ? 'filtered' : 'raw'
     def conversions = listed("${base}/mtx_conversions/**_matrix.h5ad")
         .collect { path -> [path, path.name =~ /^(.+?)(?:_(raw|filtered|cellbender_filter|emptydrops_filter|custom_emptydrops_filter))?_matrix\.h5ad$/] }
-        .collect { path, match -> [sample: match[0][1], kind: match[0][2] ?: only, path: path] }
-        .findAll { candidate -> candidate.sample != 'combined' }
-    return conversions + ownMatrices(base, aligner)
+        .collect { path, match -> [sample: match[0][1], kind: match[0][2] ?: (isPart(match[0][1], aligner) ? 'part' : only), path: path] }
+        .findAll { candidate -> !(candidate.sample ==~ /combined(_(un)?spliced)?/) }
+    // Up to 2.2 the folders of Cell Ranger are called sample-<id>.
+    def known = conversions.collect { candidate -> candidate.sample }
+    return conversions + ownMatrices(base, aligner).collect { candidate ->
+        def bare = candidate.sample - ~/^sample-/
+        candidate + [sample: bare in known && !(candidate.sample in known) ? bare : candidate.sample]
+    }
+}
+
+// Up to 2.7, a matrix of each kind of RNA for the workflows of kallisto that tell them apart; later versions write the sum
+def isPart(name, aligner) {
+    return aligner == 'kallisto' && name ==~ /.+_(spliced|unspliced|nascent|ambiguous|mature)/
 }
 
 def ownMatrices(base, aligner) {
@@ -101,6 +115,11 @@ def ownMatrices(base, aligner) {
     if (aligner.startsWith('cellranger')) {
         return listed("${base}/count/*/outs/*_feature_bc_matrix*")
             .collect { path -> [sample: path.parent.parent.name, kind: tenxKind(path), path: path] }
+            .findAll { candidate -> candidate.kind }
+    }
+    if (aligner == 'universc') {
+        return listed("${base}/sample-*/outs/*_feature_bc_matrix*")
+            .collect { path -> [sample: path.parent.parent.name - ~/^sample-/, kind: tenxKind(path), path: path] }
             .findAll { candidate -> candidate.kind }
     }
     if (aligner == 'star') {

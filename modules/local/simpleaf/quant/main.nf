@@ -1,3 +1,5 @@
+include { quoted } from '../../functions'
+
 process SIMPLEAF_QUANT {
     tag "${meta.id}"
     label 'process_high'
@@ -35,7 +37,7 @@ process SIMPLEAF_QUANT {
         error("${task.process} maps reads of 10xv2 and 10xv3 only: take nf-core's module of this name, which has the same inputs")
     }
     // Read 1 and read 2 of each lane in turn
-    def (lanes_1, lanes_2) = reads.collate(2).transpose()
+    def (mates_1, mates_2) = reads.collate(2).transpose().collect { paths -> paths.collect { path -> quoted(path) }.join(' ') }
     // alevin-fry wants two threads at least.
     def threads = Math.max(2, task.cpus)
     def unpack = whitelist ? "${whitelist.name.endsWith('.gz') ? 'gzip -cd' : 'cat'} ${whitelist} | tr -d '\\r' > whitelist.txt" : ''
@@ -43,7 +45,7 @@ process SIMPLEAF_QUANT {
     """
     ${unpack}
     mkdir -p '${prefix}'
-    salmon alevin --libType ISR --mates1 ${lanes_1.join(' ')} --mates2 ${lanes_2.join(' ')} --${chemistry == '10xv2' ? 'chromium' : 'chromiumV3'} \\
+    salmon alevin --libType ISR --mates1 ${mates_1} --mates2 ${mates_2} --${chemistry == '10xv2' ? 'chromium' : 'chromiumV3'} \\
         --index ${index} --tgMap <(cut -f 1,2 ${txp2gene}) --rad --threads ${task.cpus} --output mapped ${args}
     alevin-fry generate-permit-list --input mapped --expected-ori fw --output-dir '${prefix}/af_quant' ${barcodes}
     alevin-fry collate --input-dir '${prefix}/af_quant' --rad-dir mapped --threads ${threads}

@@ -1,3 +1,5 @@
+include { quoted } from '../../functions'
+
 process STAR_STARSOLO {
     tag "${meta.id}"
     label 'process_high'
@@ -48,7 +50,7 @@ process STAR_STARSOLO {
     """
     ${unpack}
     STAR --genomeDir ${index} --runThreadN ${task.cpus} --outFileNamePrefix '${prefix}.' ${annotation} \\
-        --readFilesIn '${lanes_2.join(',')}' '${lanes_1.join(',')}' ${zipped[0] ? "--readFilesCommand 'gzip -cd'" : ''} \\
+        --readFilesIn ${quoted(lanes_2.join(','))} ${quoted(lanes_1.join(','))} ${zipped[0] ? "--readFilesCommand 'gzip -cd'" : ''} \\
         --soloType ${solotype} --soloCBwhitelist ${opt_whitelist ? 'whitelist.txt' : 'None'} ${lengths} ${args}
     find '${prefix}.Solo.out' \\( -name '*.tsv' -o -name '*.mtx' \\) -exec gzip {} +
     rm -f whitelist.txt
