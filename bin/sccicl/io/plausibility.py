@@ -44,10 +44,7 @@ def check_plausible(adata: "AnnData", input_kind: InputKind) -> None:
     library = np.asarray(matrix.sum(1, dtype=np.float64)).ravel()
     some = matrix[:: max(1, matrix.shape[0] // SAMPLE_CELLS)]
     check_kind(adata, some, input_kind)
-    if input_kind == "counts":
-        warn_of_empty_droplets(adata, library)
-    if input_kind != "log":
-        _warn_of_dominant(adata, library)
+    warn_of_sums(adata, library, np.asarray(matrix.sum(0, dtype=np.float64)).ravel(), input_kind)
 
 
 def check_kind(adata: "AnnData", some: "sparse.csr_matrix", input_kind: InputKind) -> None:
@@ -109,7 +106,15 @@ def why_logarithms(matrix: "sparse.csr_matrix") -> str | None:
     return None
 
 
-def warn_of_empty_droplets(adata: "AnnData", library: np.ndarray) -> None:
+def warn_of_sums(adata: "AnnData", library: np.ndarray, sums: np.ndarray, input_kind: InputKind) -> None:
+    """Warn of empty droplets and of one gene that outweighs all, by the sums of the cells and of the genes."""
+    if input_kind == "counts":
+        _warn_of_empty_droplets(adata, library)
+    if input_kind != "log":
+        _warn_of_dominant(adata, library, sums)
+
+
+def _warn_of_empty_droplets(adata: "AnnData", library: np.ndarray) -> None:
     """Warn where most barcodes have hardly a count beside some that have many: the matrix is unfiltered."""
     if len(library) < LEAST_BARCODES:
         return
@@ -126,10 +131,9 @@ def warn_of_empty_droplets(adata: "AnnData", library: np.ndarray) -> None:
         )
 
 
-def _warn_of_dominant(adata: "AnnData", library: np.ndarray) -> None:
+def _warn_of_dominant(adata: "AnnData", library: np.ndarray, sums: np.ndarray) -> None:
     if adata.n_vars < LEAST_GENES:
         return
-    sums = np.asarray(adata.X.sum(0, dtype=np.float64)).ravel()
     top = int(sums.argmax())
     if sums[top] > DOMINANT * library.sum():
         add_warning(

@@ -2,7 +2,7 @@
 
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -59,7 +59,7 @@ class StoredMatrix:
         self._width = names.n_vars
         self._indptr = np.asarray(element["indptr"][:], dtype=np.int64) if self._is_sparse else None
         if self._is_sparse:
-            check_offsets(self._indptr, min(len(element["data"]), len(element["indices"])), "the input")
+            check_offsets(self._indptr, min(element[key].shape[0] for key in ("data", "indices")), "the input")
         self.n_entries = int(self._indptr[-1]) if self._is_sparse else names.n_obs * names.n_vars
 
     def keep_genes(self, is_gene: np.ndarray) -> None:
@@ -145,14 +145,14 @@ class StoredMatrix:
 
 
 def sorted_rows(
-    blocks: Iterable[tuple[int, sparse.csr_matrix]], order: np.ndarray, n_blocks: int
+    blocks: Iterable[tuple[int, sparse.csr_matrix]], parts: Sequence[np.ndarray]
 ) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """First row and values of `n_blocks` blocks of the rows in `order`, (rows,), from blocks of all rows.
+    """First row and values of a block for each of the `parts`, which name every row once, from blocks of all rows.
 
     They go through a temporary file for each new block.
     """
-    rank = np.argsort(order)
-    starts = np.arange(0, len(order), -(-len(order) // max(1, n_blocks)))
+    rank = np.argsort(np.concatenate(parts))
+    starts = np.cumsum([0, *map(len, parts[:-1])])
     ranks: list[list[np.ndarray]] = [[] for _ in starts]
     sizes: list[list[np.ndarray]] = [[] for _ in starts]
     with tempfile.TemporaryDirectory(prefix="cicl-blocks-") as folder:

@@ -106,6 +106,8 @@ class QualityControl(_Section):
         `edges`, and the numbers of cells between them, `all` and `kept`, of each quantity.
     doublets
         Cells that are marked as doublets; None where none were looked for.
+    doublet_parts
+        Random parts that doublets were looked for in, each by itself; None where it was done in all cells at once.
     samples
         Of samples that were joined, the section of each.
     """
@@ -120,6 +122,7 @@ class QualityControl(_Section):
     thresholds: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     doublets: int | None = None
+    doublet_parts: int | None = None
     samples: dict[str, Any] | None = None
 
 

@@ -1,7 +1,9 @@
 """Quality control of cells: how much was counted, how much of it is mitochondrial, and what looks like two cells."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import anndata
 import numpy as np
@@ -25,8 +27,9 @@ MAD_SCALE = 1.4826
 # However even the cells are, fewer per cent of mitochondrial counts are no sign of damage.
 LEAST_MITO_LIMIT = 5.0
 MIN_CELLS_FOR_DOUBLETS = 100
-# Compiling the approximate search takes a minute, in which the exact one of three times as many points is done.
-MOST_CELLS_FOR_EXACT_NEIGHBOURS = 10_000
+# Among more cells doublets are searched for in random parts, each of about the cells of one library: with 20,000 genes
+# it takes up to 4 GB.
+MOST_CELLS_FOR_DOUBLETS = 8_000
 HISTOGRAM_BINS = 50
 SCORE_BINS = 256
 LEAST_MODE = 0.05
@@ -96,16 +99,56 @@ def quality_control(adata: AnnData, limits: Limits, *, input_kind: InputKind = "
     """
     if not limits.active:
         return adata
-    values = measure(adata, input_kind)
+    counts = sparse.csr_matrix(adata.X)
+    values = measure(counts, mitochondrial(adata), input_kind)
+    return select(adata, values, _InMemory(counts), limits, input_kind, seed)[0]
+
+
+class _InMemory:
+    """What `select` asks of counts; those in a file are in `prepare_backed`."""
+
+    def __init__(self, counts: sparse.csr_matrix):
+        self._counts = counts
+
+    def parts(self, parts: Sequence[np.ndarray]) -> Iterator[sparse.csr_matrix]:
+        """Counts of each set of cells."""
+        return (self._counts[rows] for rows in parts)
+
+    def cells_of_genes(self, kept: np.ndarray) -> np.ndarray:
+        """How many of the `kept` cells, (cells,) bool, each gene is found in."""
+        return self._counts[kept].getnnz(axis=0)
+
+
+def select(
+    adata: AnnData, values: dict[str, np.ndarray], counts: Any, limits: Limits, input_kind: InputKind, seed: int = 0
+) -> tuple[AnnData, np.ndarray, np.ndarray]:
+    """Cells and genes within `limits`, as `quality_control` says, by the `values` that `measure` found.
+
+    Parameters
+    ----------
+    adata
+        obs, var and uns, with or without X.
+    counts
+        Has the methods of `_InMemory`.
+
+    Returns
+    -------
+    found, cells, genes
+        What is kept of `adata`, and which cells and genes these are, bool.
+    """
+    values = dict(values)
     reasons, thresholds = failures(values, limits)
     kept = ~np.logical_or.reduce(list(reasons.values())) if reasons else np.ones(adata.n_obs, dtype=bool)
-    notes = []
+    notes, parts = [], None
     if limits.doublets != "off" and input_kind == "counts":
-        score, limit, note = doublet_scores(adata.X[kept], seed)
+        parts = random_parts(np.flatnonzero(kept), seed)
+        if len(parts) > 1:
+            log(f"{source_name(adata)}: doublets are searched for in {len(parts)} random parts of the cells")
+        score, limit, note = doublet_scores(counts, parts, seed)
         notes += [note] if note else []
         if score is not None:
             values["doublet_score"] = np.full(adata.n_obs, np.nan)
-            values["doublet_score"][kept] = score
+            values["doublet_score"][np.concatenate(parts)] = score
             is_doublet = values["doublet_score"] > limit
             values["doublet"] = is_doublet
             thresholds["doublet_score"] = limit
@@ -116,12 +159,14 @@ def quality_control(adata: AnnData, limits: Limits, *, input_kind: InputKind = "
         notes.append("no gene is named as a mitochondrial one (MT-...), so no cell was judged by these")
     genes = np.ones(adata.n_vars, dtype=bool)
     if limits.min_cells is not None:
-        genes = adata.X[kept].getnnz(axis=0) >= limits.min_cells
+        genes = counts.cells_of_genes(kept) >= limits.min_cells
         thresholds["min_cells"] = limits.min_cells
     found = adata[kept, genes].copy()
     for name, column in values.items():
         found.obs[f"cicl_qc_{name}"] = column[kept]
     record = _record(adata, values, reasons, thresholds, kept, genes)
+    if "doublet" in values and len(parts) > 1:
+        record = replace(record, doublet_parts=len(parts))
     record.put(found)
     told = f"{adata.n_obs - found.n_obs} of {adata.n_obs} cells were removed by the quality control"
     told += f" ({_told(record.removed, thresholds)})"
@@ -131,18 +176,21 @@ def quality_control(adata: AnnData, limits: Limits, *, input_kind: InputKind = "
     for note in notes:
         add_warning(found, f"{source_name(adata)}: {note}")
     check_size(found, dropped=" left by the quality control (change or omit its limits)")
-    return found
+    return found, kept, genes
 
 
-def measure(adata: AnnData, input_kind: InputKind) -> dict[str, np.ndarray]:
+def mitochondrial(adata: AnnData) -> np.ndarray:
+    """Which genes are of the mitochondrion, by their names, (genes,) bool."""
+    return np.array([bool(MITOCHONDRIAL.match(gene_part(name))) for name in gene_symbols(adata)])
+
+
+def measure(counts: sparse.csr_matrix, is_mito: np.ndarray, input_kind: InputKind) -> dict[str, np.ndarray]:
     """`counts` and `mito` (per cent) of counts, and `genes` of any values, of every cell, (cells,) each."""
-    counts = sparse.csr_matrix(adata.X)
-    values: dict[str, np.ndarray] = {"genes": counts.getnnz(axis=1)}
+    values: dict[str, np.ndarray] = {"genes": counts.getnnz(axis=1).astype(np.int32)}
     if input_kind != "counts":
         return values
     total = np.asarray(counts.sum(1, dtype=np.float64)).ravel()
     values["counts"] = total.astype(np.int64)
-    is_mito = np.array([bool(MITOCHONDRIAL.match(gene_part(name))) for name in gene_symbols(adata)])
     if is_mito.any():
         mito = np.asarray(counts[:, np.flatnonzero(is_mito)].sum(1, dtype=np.float64)).ravel()
         values["mito"] = np.divide(100 * mito, total, out=np.zeros(len(total)), where=total > 0)
@@ -192,36 +240,51 @@ def mito_limit(percent: np.ndarray, nmads: float) -> float | None:
     return max(LEAST_MITO_LIMIT, median + nmads * deviation)
 
 
-def doublet_scores(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray | None, float, str | None]:
-    """Scrublet's score of every cell, (cells,), the limit above which it is a doublet, and what to know about them.
+def random_parts(cells: np.ndarray, seed: int) -> list[np.ndarray]:
+    """`cells`, rows, in as few random parts of like size as have 8,000 at most each; a part is in order."""
+    n_parts = -(-len(cells) // MOST_CELLS_FOR_DOUBLETS)
+    if n_parts <= 1:
+        return [cells]
+    return [np.sort(part) for part in np.array_split(np.random.default_rng(seed).permutation(cells), n_parts)]
 
-    The limit is the minimum between the two modes of the scores of simulated doublets (Wolock et al. 2019,
-    doi:10.1016/j.cels.2018.11.005); where there is one mode, or less than 5 % in the other, no cell is a doublet.
-    The scores are None for fewer than 100 cells.
+
+def doublet_scores(counts: Any, parts: Sequence[np.ndarray], seed: int) -> tuple[np.ndarray | None, float, str | None]:
+    """Scrublet's score of every cell of the parts, the limit above which it is a doublet, and what to know about them.
+
+    Each part is scored with doublets that are simulated from its cells. The limit is the minimum between the two modes
+    of the scores of all simulated doublets (Wolock et al. 2019, doi:10.1016/j.cels.2018.11.005); where there is one
+    mode, or less than 5 % in the other, no cell is a doublet. The scores are None for fewer than 100 cells.
     """
-    import scanpy as sc
-
-    if counts.shape[0] < MIN_CELLS_FOR_DOUBLETS:
-        return None, np.inf, f"doublets were not searched for among {counts.shape[0]} cells: too few to simulate them"
-    found = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
-    components = min(30, counts.shape[0] - 1, max(2, int((counts.getnnz(axis=0) >= 3).sum() * 0.15) - 1))
+    n_cells = sum(map(len, parts))
+    if n_cells < MIN_CELLS_FOR_DOUBLETS:
+        return None, np.inf, f"doublets were not searched for among {n_cells} cells: too few to simulate them"
+    scores, simulated = [], []
     try:
-        # A threshold is given so that scanpy does not look for one, for which it would need scikit-image.
-        sc.pp.scrublet(
-            found,
-            threshold=1.0,
-            n_prin_comps=components,
-            use_approx_neighbors=counts.shape[0] > MOST_CELLS_FOR_EXACT_NEIGHBOURS,
-            random_state=seed,
-            verbose=False,
-        )
+        for part in counts.parts(parts):
+            for found, more in zip((scores, simulated), _scrublet(part, seed), strict=True):
+                found.append(more)
     except (ValueError, ZeroDivisionError) as error:
         return None, np.inf, f"doublets could not be searched for ({str(error).splitlines()[0]})"
-    limit = valley(np.asarray(found.uns["scrublet"]["doublet_scores_sim"]))
+    limit = valley(np.concatenate(simulated))
     note = None
     if limit is None:
         note = "the scores of simulated doublets have one mode, so no threshold was found and no doublet was marked"
-    return found.obs["doublet_score"].to_numpy(dtype=np.float64), np.inf if limit is None else limit, note
+    return np.concatenate(scores), np.inf if limit is None else limit, note
+
+
+def _scrublet(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the cells, and of the doublets that are simulated from them."""
+    import scanpy as sc
+
+    found = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
+    components = min(30, counts.shape[0] - 1, max(2, int((counts.getnnz(axis=0) >= 3).sum() * 0.15) - 1))
+    # A threshold is given so that scanpy does not look for one, for which it would need scikit-image. The exact search
+    # for neighbours of so many points is done in less time than the approximate one is compiled in.
+    sc.pp.scrublet(
+        found, threshold=1.0, n_prin_comps=components, use_approx_neighbors=False, random_state=seed, verbose=False
+    )
+    scores = found.obs["doublet_score"].to_numpy(dtype=np.float64)
+    return scores, np.asarray(found.uns["scrublet"]["doublet_scores_sim"])
 
 
 def valley(scores: np.ndarray) -> float | None:

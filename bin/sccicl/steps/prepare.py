@@ -99,12 +99,11 @@ def prepare_to_file(
 ) -> list[str]:
     """Read and prepare one sample into the h5ad `outfile`, within about `memory_gb` of memory; gives the warnings.
 
-    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks and neither
-    quality control nor integration is asked for, which look at all cells at once. `options` are those of
-    `prepare_sample`.
+    A matrix that is too big for that is prepared from file to file, if its format can be read in blocks and no
+    integration is asked for, which looks at all cells at once. `options` are those of `prepare_sample`.
     """
     max_bytes = int(memory_gb * 2**30)
-    in_blocks = {name: options[name] for name in options if name not in ("limits", "integrate")}
+    in_blocks = {name: options[name] for name in options if name != "integrate"}
     with ExitStack() as stack:
         try:
             matrix = stack.enter_context(stored_matrix(path, options.get("counts_layer")))
@@ -113,13 +112,11 @@ def prepare_to_file(
         if options.get("cells_in") == "columns":
             matrix = None
         if matrix is not None and not prepare_backed.fits_in_memory(matrix, config, max_bytes):
-            if options.get("limits") is None and not options.get("integrate"):
+            if not options.get("integrate"):
                 return prepare_backed.write_prepared(
                     matrix, path, outfile, sample_id, input_sha256, config=config, max_bytes=max_bytes, **in_blocks
                 )
-            log(
-                f"{path} takes more than {memory_gb:g} GB; for its quality control or integration it is read as a whole"
-            )
+            log(f"{path} takes more than {memory_gb:g} GB; for its integration it is read as a whole")
     prepared = prepare_sample(path, sample_id, config=config, **options)
     Preparation.update(prepared, input_sha256=input_sha256)
     write_h5ad(prepared, outfile)

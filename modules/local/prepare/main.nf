@@ -7,8 +7,8 @@ process PREPARE {
     conda "${moduleDir}/environment.yml"
     container 'cicl.localhost/cicl-nextflow:0.1.0'
 
-    // For conf/base.config, which asks for memory and time by it
-    ext input_mb: { megabytes(counts.toRealPath()) as int }
+    // For conf/base.config, which asks for memory and time by them
+    ext input_mb: { megabytes(counts.toRealPath()) as int }, in_blocks: { counts.name ==~ /.*\.(h5ad|h5|zarr)/ && !meta.integrate }
 
     input:
     tuple val(meta), path(counts)

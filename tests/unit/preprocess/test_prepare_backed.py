@@ -10,13 +10,17 @@ from formats import write_tenx_h5
 from sccicl.config import PRESETS
 from sccicl.errors import InputError
 from sccicl.io.validate import are_plain_counts
-from sccicl.preprocess import prepare_backed
+from sccicl.preprocess import prepare_backed, qc
 from sccicl.preprocess.features import CountFeatures
+from sccicl.preprocess.qc import Limits
+from sccicl.steps import prepare as prepare_step
 from sccicl.steps.prepare import prepare_to_file
 from scipy import sparse
 from simulate import simulate_cells
 
 CONFIG = PRESETS["default"].changed(n_genes=40)
+KINDS = ["csr", "gzip", "csc", "dense", "layer", "zarr", "10x"]
+ALL_LIMITS = Limits(nmads=3, max_mito=15, min_cells=12, doublets="remove")
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +36,32 @@ def cells():
     return cells
 
 
+@pytest.fixture(scope="module")
+def judged():
+    """Two types in two batches, in no order of names; some cells with few counts, some with high mitochondrial ones."""
+    rng = np.random.default_rng(3)
+    profiles = rng.gamma(0.5, 1, (2, 100)) + 0.01
+    types = np.repeat([0, 1], 80)
+    own = profiles[types]
+    own[::16] = profiles.mean(0)  # as doublets are
+    depth = np.full((160, 1), 150.0) * rng.lognormal(0, 0.2, (160, 1))
+    depth[:9] = 15
+    own[9:17, :5] *= 12
+    counts = rng.poisson(depth * own / own.sum(1, keepdims=True)).astype(np.float32)
+    counts[[20, 90]] = 0
+    counts[:, 50] = 0
+    cells = anndata.AnnData(sparse.csr_matrix(counts))
+    cells.obs_names = [f"c{i:03}" for i in rng.permutation(160)]
+    cells.var_names = [f"{'MT-' if i < 5 else 'G'}{n:03}" for i, n in enumerate(rng.permutation(100))]
+    cells.var["gene_symbols"] = list(cells.var_names)
+    cells.obs["batch"], cells.obs["cell_type"] = np.tile(["x", "y"], 80), types.astype(str)
+    return cells
+
+
 @pytest.fixture
 def in_blocks(monkeypatch):
-    """Whatever the size, blocks of a few cells."""
+    """Whatever the size, blocks of a few cells, and nothing in memory."""
+    monkeypatch.setattr(prepare_step, "prepare_sample", None)
     monkeypatch.setattr(prepare_backed, "fits_in_memory", lambda *_: False)
     monkeypatch.setattr(prepare_backed, "MAX_BLOCK_ENTRIES", 700)
 
@@ -70,11 +97,12 @@ def assert_same(ours, theirs):
     assert [record.pop("stages")["prepare"]["seconds"] >= 0 for record in records] == [True, True]
     medians = [record["prepare"].pop("size_factor_median") for record in records]
     assert medians[0] == pytest.approx(medians[1], rel=1e-6)
-    assert list(records[0].pop("warnings")) == list(records[1].pop("warnings"))
-    assert records[0] == records[1]
+    warnings = [list(record.pop("warnings", ())) for record in records]
+    assert warnings[0] == warnings[1]
+    np.testing.assert_equal(records[0], records[1])
 
 
-@pytest.mark.parametrize("kind", ["csr", "gzip", "csc", "dense", "layer", "zarr", "10x"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("selection", ["seurat", "cell_ranger"])
 def test_as_in_memory(kind, selection, cells, tmp_path, request):
     path = written(cells, kind, tmp_path)
@@ -87,6 +115,56 @@ def test_as_in_memory(kind, selection, cells, tmp_path, request):
     assert_same(prepared(path, tmp_path, config, **options), theirs)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_quality_control_as_in_memory(kind, judged, tmp_path, request):
+    path = written(judged, kind, tmp_path)
+    options = {"counts_layer": "counts"} if kind == "layer" else {}
+    if kind != "10x":
+        options.update(label_col="cell_type", batch_col="batch")
+    theirs = prepared(path, tmp_path, limits=ALL_LIMITS, **options)
+    record = theirs.uns["cicl"]["qc"]
+    assert len(record["removed"]) == 4 and min(record["removed"].values()) > 0
+    assert record["genes_out"] < record["genes_in"] and "doublet_parts" not in record
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(path, tmp_path, limits=ALL_LIMITS, **options), theirs)
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(nmads=3), Limits(min_cells=30), Limits(min_counts=100, min_genes=10, doublets="mark")]
+)
+def test_some_limits_as_in_memory(limits, judged, tmp_path, request):
+    """Also where cells and genes without counts are left, or come to be so."""
+    path = written(judged, "csr", tmp_path)
+    theirs = prepared(path, tmp_path, limits=limits)
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(path, tmp_path, limits=limits), theirs)
+
+
+def test_doublets_in_parts_as_in_memory(judged, tmp_path, request, monkeypatch):
+    monkeypatch.setattr(qc, "MOST_CELLS_FOR_DOUBLETS", 60)
+    path = written(judged, "csr", tmp_path)
+    theirs = prepared(path, tmp_path, limits=ALL_LIMITS)
+    assert theirs.uns["cicl"]["qc"]["doublet_parts"] == 3
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(path, tmp_path, limits=ALL_LIMITS), theirs)
+
+
+def test_quality_control_of_an_earlier_step_is_kept(judged, tmp_path, request):
+    done = qc.quality_control(judged, Limits(min_counts=50))
+    done.uns["cicl"]["warnings"] = ["of the step before"]
+    done.write_h5ad(tmp_path / "a.h5ad")
+    theirs = prepared(tmp_path / "a.h5ad", tmp_path, limits=ALL_LIMITS)
+    assert theirs.n_obs == done.n_obs and "of the step before" in theirs.uns["cicl"]["warnings"]
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(tmp_path / "a.h5ad", tmp_path, limits=ALL_LIMITS), theirs)
+
+
+def test_limits_that_leave_nothing(judged, tmp_path, in_blocks):
+    with pytest.raises(InputError, match="0 cells left by the quality control"):
+        prepared(written(judged, "csr", tmp_path), tmp_path, limits=Limits(min_genes=1000))
+    assert not (tmp_path / "out.h5ad").exists() and not list(tmp_path.glob(".out*"))
+
+
 @pytest.mark.parametrize("input_kind", ["normalised", "log"])
 @pytest.mark.parametrize("n_genes", [40, 1000])
 def test_other_values_and_all_genes(input_kind, n_genes, cells, tmp_path, request):
@@ -94,9 +172,10 @@ def test_other_values_and_all_genes(input_kind, n_genes, cells, tmp_path, reques
     other.X = (other.X * 0.37).log1p() if input_kind == "log" else other.X * 0.37
     other.write_h5ad(tmp_path / "a.h5ad")
     config = CONFIG.changed(n_genes=n_genes)
-    theirs = prepared(tmp_path / "a.h5ad", tmp_path, config, input_kind=input_kind)
+    options = {"input_kind": input_kind, "limits": Limits(nmads=3, min_cells=3) if n_genes == 40 else None}
+    theirs = prepared(tmp_path / "a.h5ad", tmp_path, config, **options)
     request.getfixturevalue("in_blocks")
-    assert_same(prepared(tmp_path / "a.h5ad", tmp_path, config, input_kind=input_kind), theirs)
+    assert_same(prepared(tmp_path / "a.h5ad", tmp_path, config, **options), theirs)
 
 
 def test_a_wrong_value_is_named_by_its_own_row(cells, tmp_path, request):

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sccicl.errors import InputError
+from sccicl.preprocess import qc
 from sccicl.preprocess.qc import Limits, lower_limit, mito_limit, quality_control, valley
 from scipy import sparse, stats
 
@@ -96,6 +97,26 @@ def test_doublets(cells):
     removed = quality_control(cells, Limits(nmads=5, doublets="remove"))
     assert list(removed.obs_names) == list(marked.obs_names[~is_doublet])
     assert removed.uns["cicl"]["qc"]["removed"]["doublets"] == is_doublet.sum()
+
+
+def test_doublets_in_random_parts(cells, monkeypatch):
+    """Of more cells than are searched together."""
+    monkeypatch.setattr(qc, "MOST_CELLS_FOR_DOUBLETS", 150)
+    marked = quality_control(cells, Limits(nmads=5, doublets="mark"))
+    assert marked.uns["cicl"]["qc"]["doublet_parts"] == 3
+    is_doublet = marked.obs["cicl_qc_doublet"].to_numpy()
+    truth = (marked.obs["truth"] == "doublet").to_numpy()
+    assert is_doublet[truth].mean() >= 0.7
+    assert is_doublet[~truth].mean() <= 0.05
+
+
+def test_random_parts(monkeypatch):
+    monkeypatch.setattr(qc, "MOST_CELLS_FOR_DOUBLETS", 10)
+    cells = np.arange(5, 39)
+    parts = qc.random_parts(cells, seed=0)
+    assert sorted(map(len, parts)) == [8, 8, 9, 9] and sorted(np.concatenate(parts)) == list(cells)
+    assert all((np.diff(part) > 0).all() and part.max() - part.min() > 10 for part in parts)
+    assert [list(part) for part in qc.random_parts(cells[:10], seed=0)] == [list(cells[:10])]
 
 
 def test_few_cells_have_no_doublets(cells):
