@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from clustered import bare, clustered, described, metrics
 from sccicl.report.answer import answer
+from sccicl.report.notes import ROOM, n_open, notes
 from sccicl.report.sample import read_sample
 
 
@@ -78,3 +79,12 @@ def test_known_labels_change_nothing():
     adata = described(clustered("full"))
     with_labels = answer(read_sample(adata, metrics(adata)))
     assert with_labels == answer(read_sample(adata, metrics(adata, labels=False)))
+
+
+def test_notes_begin_with_merges_and_those_beyond_the_first_screen_are_folded():
+    result = sample([0.9, 0.8, 0.7, 0.5], pairs=[(0, 1)])
+    result.metrics["warnings"] = [f"the input has odd names: {letter * 300}" for letter in "abc"]
+    told = notes(result, answer(result))
+    assert "0 + 1 could be one" in told[0] and told[1].startswith("The input has odd names") and "Unstable" in told[-1]
+    assert sum(map(len, told[: n_open(told)])) <= ROOM < sum(map(len, told[: n_open(told) + 1]))
+    assert n_open(["a" * 2000, "b"]) == 1 and n_open(["a", "b"]) == 2
