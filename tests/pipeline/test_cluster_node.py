@@ -16,7 +16,7 @@ def node(nextflow, root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("node")
     if os.getuid() != 0 or subprocess.run([*NODE, folder, "true"], capture_output=True, check=False).returncode:
         pytest.skip("file systems are mounted, which takes root")
-    few = ("--epochs", "1", "--skip_markers", "--skip_multiqc")
+    few = ("--epochs", "1", "--n_clusters", "5", "--doublets", "off", "--skip_markers", "--skip_multiqc")
     words = ("run", root, "-profile", "test", "--outdir", "my results", *few)
     run = nextflow(*words, folder=folder, command=[*NODE, folder, "nextflow"])
     assert run.status == 0, run.text
