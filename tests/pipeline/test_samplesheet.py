@@ -103,6 +103,10 @@ REFUSED = {
         b"sample,fastq_1,fastq_2\ns1,data.h5ad,a_R2.fastq.gz\n",
         "column fastq_1: 'data.h5ad' must end in .fastq, .fq, .fastq.gz or .fq.gz",
     ),
+    "comma.csv": (
+        b'sample,fastq_1,fastq_2\ns1,"a,b_R1.fastq.gz",a_R2.fastq.gz\n',
+        "and the file's name hold no blank and no comma; give the reads as FASTQ.",
+    ),
     "lane_twice.csv": (
         b"sample,fastq_1,fastq_2\ns1,a_R1.fastq.gz,a_R2.fastq.gz\ns1,a_R1.fastq.gz,b_R2.fastq.gz\n",
         "lane_twice.csv, rows 2 and 3: 'a_R1.fastq.gz' is there 2 times; give each file of reads once.",
@@ -185,7 +189,7 @@ def outcomes(nextflow, tmp_path_factory):
     contents = ACCEPTED | {name: content for name, (content, _) in REFUSED.items() if content is not None}
     values = b'sample,input,n_clusters,label_col,batch_col\ns1,data.h5ad,12,,"it\'s, ""so"""\n'
     contents |= {"values.csv": values, "data.h5ad": b"sample,input\n", "reads.csv": READS}
-    contents |= {f"{lane}_R{mate}.fastq.gz": b"" for lane in "ab" for mate in (1, 2)}
+    contents |= {f"{lane}_R{mate}.fastq.gz": b"" for lane in ("a", "b", "a,b") for mate in (1, 2)}
     # A number, a truth and a date of YAML are names here.
     contents["names.yml"] = b"".join(b"- {sample: %s, input: data.h5ad}\n" % name for name in (b"001", b"no", b"1e5"))
     cells = ['"' + name.replace('"', '""') + '"' for name in ODD_FILES]
