@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# A whole demo, on slow paths: minutes
+pytestmark = pytest.mark.slow
+
 NODE = ["unshare", "--mount", "--net", str(Path(__file__).with_name("cluster_node.sh"))]
 
 
