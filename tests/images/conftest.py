@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests" / "pipeline"))
 
 
 def version() -> str:
-    return re.search(r'__version__ = "(.*)"', (ROOT / "bin" / "sccicl" / "__init__.py").read_text())[1]
+    return re.search(r'__version__ = "(.*)"', (ROOT / "bin" / "sccicl" / "_version.py").read_text())[1]
 
 
 def has(engine: str, image: str) -> bool:
