@@ -176,7 +176,7 @@ def _copy(
     *,
     is_measured: bool,
 ) -> _Copied:
-    """Write the checked counts to X of `target`, cells and genes by name; uncompressed, for it is read twice more."""
+    """Write the checked counts to X of `target`, cells and genes by name; uncompressed, for it is read more often."""
     n_cells, n_genes = names.shape
     cells, genes = canonical_order(names.obs_names), canonical_order(names.var_names)
     sizes, library = np.zeros(n_cells, np.int64), np.zeros(n_cells)

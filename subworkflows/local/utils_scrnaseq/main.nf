@@ -101,7 +101,7 @@ def matrices(base, aligner) {
     }
 }
 
-// Up to 2.7, a matrix of each kind of RNA for the workflows of kallisto that tell them apart; later versions write the sum
+// Up to 2.7, a matrix of each kind of RNA for the workflows of kallisto that distinguish them; later versions write the sum
 def isPart(name, aligner) {
     return aligner == 'kallisto' && name ==~ /.+_(spliced|unspliced|nascent|ambiguous|mature)/
 }
