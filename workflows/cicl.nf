@@ -3,11 +3,11 @@
 //
 
 include { COUNT     } from '../subworkflows/local/count'
+include { CLUSTER   } from '../subworkflows/local/cluster'
 include { REPORTS   } from '../subworkflows/local/reports'
 include { CHECKSUMS } from '../modules/local/checksums'
 include { JOIN      } from '../modules/local/join'
 include { PREPARE   } from '../modules/local/prepare'
-include { CICL      } from '../modules/local/cicl'
 include { MARKERS   } from '../modules/local/markers'
 include { ANNOTATE  } from '../modules/local/annotate'
 
@@ -42,24 +42,24 @@ workflow CICL_PIPELINE {
     // Counts of the cells and genes that are kept, and the z-scores that the model sees
     PREPARE(ch_counts.single.mix(JOIN.out.h5ad))
 
-    // Training, clusters and their score; on a GPU where the process has one and the sample is large
-    CICL(
+    // Training, clusters and their score
+    CLUSTER(
         PREPARE.out.h5ad
             .join(PREPARE.out.n_cells)
-            .map { meta, prepared, n_cells ->
-                [n_cells ? meta + [n_cells: n_cells as int] : meta, prepared, meta.n_clusters ?: '', meta.label_col ?: '']
-            }
+            .map { meta, prepared, n_cells -> [n_cells ? meta + [n_cells: n_cells as int] : meta, prepared] },
+        "${parameters.use_gpu}" == 'true',
+        parameters.gpu_min_cells as int,
     )
 
     // Marker genes of the clusters, and the names of their cell types
-    ch_markers = CICL.out.h5ad.map { meta, _h5ad -> [meta, []] }
-    ch_annotation = CICL.out.h5ad.map { meta, _h5ad -> [meta, []] }
+    ch_markers = CLUSTER.out.h5ad.map { meta, _h5ad -> [meta, []] }
+    ch_annotation = CLUSTER.out.h5ad.map { meta, _h5ad -> [meta, []] }
     if (!parameters.skip_markers) {
-        MARKERS(CICL.out.h5ad)
+        MARKERS(CLUSTER.out.h5ad)
         ch_markers = MARKERS.out.json
     }
     if (files.celltypist_model || files.marker_list || files.reference_model) {
-        ANNOTATE(CICL.out.h5ad, files.celltypist_model, files.marker_list, files.reference_model)
+        ANNOTATE(CLUSTER.out.h5ad, files.celltypist_model, files.marker_list, files.reference_model)
         ch_annotation = ANNOTATE.out.json
     }
 
@@ -70,7 +70,7 @@ workflow CICL_PIPELINE {
             .mix(ch_input.raw, ch_input.counts.filter { meta, _counts -> meta.group })
     )
     REPORTS(
-        CICL.out.h5ad.join(CICL.out.metrics),
+        CLUSTER.out.h5ad.join(CLUSTER.out.metrics),
         ch_markers,
         ch_annotation,
         PREPARE.out.checksums.mix(CHECKSUMS.out.checksums).map { _meta, table -> table },

@@ -103,7 +103,7 @@ def test_all_images_have_full_names(standin, launch, pipeline, monkeypatch, engi
         monkeypatch.setenv(f"NXF_{engine.upper()}_CACHEDIR", str(launch / "cache"))
     run = pipeline(*ALL, "-profile", f"{engine},gpu", "-c", "quay.config", folder=launch)
     assert run.status == 0, run.text
-    assert {"REFERENCE (genome)", "STAR_STARSOLO (r)", "JOIN (g)", "CICL (r)", "CICL (g)"} <= set(run.tasks)
+    assert {"REFERENCE (genome)", "STAR_STARSOLO (r)", "JOIN (g)", "CICL_FIT (r)", "CICL_FIT (g)"} <= set(run.tasks)
     jobs = [path.read_text() for path in (launch / "work").glob("*/*/.command.run")]
     if engine in ("docker", "podman"):
         assert engines.words(".*(star|nextflow):.*") == {OWN, f"{OWN}-gpu", STAR}
@@ -120,7 +120,7 @@ def test_all_images_have_full_names(standin, launch, pipeline, monkeypatch, engi
     # Only the training has the option of the GPU, and its choice of the GPU reaches the container.
     option = {"docker": "--gpus all", "podman": "--device nvidia.com/gpu=all", "charliecloud": ""}.get(engine, "--nv")
     with_gpu = [job for job in jobs if option and f" {option} " in job]
-    assert all("CICL (" in job for job in with_gpu) and (len(with_gpu) == 2 or not option)
+    assert all("CICL_FIT (" in job for job in with_gpu) and (len(with_gpu) == 2 or not option)
     if option:
         assert all("CUDA_VISIBLE_DEVICES" in job for job in with_gpu)
 

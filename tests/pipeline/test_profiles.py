@@ -116,7 +116,8 @@ def test_image_of_the_training(nextflow, root, profile):
     )
     assert run.status == 0, run.text
     image = f"cicl.localhost/cicl-nextflow:0.1.0{'-gpu' if 'gpu' in profile else ''}"
-    assert f"withName: 'CICL' {{ container = '{image}' }}" in re.sub(r"\s+", " ", run.text)
+    process = "CICL_FIT" if "gpu" in profile else "CICL"
+    assert f"withName: '{process}' {{ container = '{image}' }}" in re.sub(r"\s+", " ", run.text)
 
 
 def test_the_image_has_one_name(root):
@@ -178,7 +179,8 @@ def test_slurm_is_asked_for_the_gpu(pipeline, tmp_path, monkeypatch, options, di
     (tmp_path / "cells.h5ad").touch()
     (tmp_path / "sheet.csv").write_text("sample,input\nx,cells.h5ad\n")
     # Only the training goes to the queue.
-    (tmp_path / "local.config").write_text("process { withName: 'PREPARE' { executor = 'local' } }\n")
+    local = "process { withName: 'PREPARE|CICL_INIT' { executor = 'local'; cpus = 1; memory = 1.GB } }\n"
+    (tmp_path / "local.config").write_text(local)
     arguments = ["-profile", "gpu,slurm", "-c", "local.config", "-stub", "--input", "sheet.csv", "--skip_multiqc"]
     run = pipeline(*arguments, *options, folder=tmp_path)
     assert run.status != 0
@@ -189,7 +191,7 @@ def test_slurm_is_asked_for_the_gpu(pipeline, tmp_path, monkeypatch, options, di
 
 @pytest.mark.slow
 def test_small_samples_train_on_the_cpu(pipeline, tmp_path):
-    """Of two samples the larger one is given a GPU, which it does not find here."""
+    """Of two samples the larger one is given a GPU, which it does not find here; its clusters are those without."""
     rng = np.random.default_rng(0)
     rows = ["sample,input,n_clusters"]
     for n_cells in (60, 90):
@@ -201,6 +203,13 @@ def test_small_samples_train_on_the_cpu(pipeline, tmp_path):
     options = ["-profile", "gpu", "--gpu_min_cells", "80", "--allow_cpu_fallback", "--input", "sheet.csv", *skip]
     run = pipeline(*options, folder=tmp_path)
     assert run.status == 0, run.text
+    assert {"CICL (s60)", "CICL_INIT (s90)", "CICL_FIT (s90)", "CICL_CLUSTER (s90)"} <= set(run.tasks)
     scripts = [path.read_text() for path in (tmp_path / "work").glob("*/*/.command.sh")]
     asked = {found for text in scripts for found in re.findall(r"fit '\./s(\d+)\..* --device (\w+)", text)}
     assert asked == {("60", "cpu"), ("90", "cuda")}
+    folder = run.outdir / "s90"
+    found = (folder / "s90.clusters.csv").read_text()
+    assert {"s90.h5ad", "s90.model.pt", "s90.embedding.parquet"} <= {path.name for path in folder.iterdir()}
+    again = pipeline("--input", "sheet.csv", *skip, folder=tmp_path)
+    assert again.status == 0, again.text
+    assert "CICL (s90)" in again.tasks and (folder / "s90.clusters.csv").read_text() == found

@@ -1,6 +1,6 @@
 """The command line: options in, messages out."""
 
-from . import count, downstream, sample
+from . import count, downstream, sample, training
 from .group import main
 
-__all__ = ["count", "downstream", "main", "sample"]
+__all__ = ["count", "downstream", "main", "sample", "training"]

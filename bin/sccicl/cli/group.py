@@ -9,13 +9,19 @@ from ..errors import InputError, one_line
 from ..runtime.environment import set_environment
 from .exit_status import explained, unwound_by_sigterm
 
+# As `--help` lists them: what a user starts with, then the steps as they follow each other, then what few need
+ORDER = (
+    *("run", "demo-data", "check-reads", "call-cells", "join", "prepare", "init", "fit", "cluster", "score"),
+    *("markers", "annotate", "plot", "export", "report", "map", "label-model", "integrate", "rerun", "checksums"),
+)
+
 
 class Commands(click.Group):
     """Commands in the order in which they are run, and errors of the input without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of definition."""
-        return list(self.commands)
+        """Names in the order of `ORDER`."""
+        return sorted(self.commands, key=ORDER.index)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an InputError ends it with one line and exit code 2, an error of the machine as `ending`."""

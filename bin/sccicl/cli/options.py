@@ -36,6 +36,7 @@ SUFFIXES = (
     ".joined",
     ".prepared",
     ".clustered",
+    ".init",
     ".fit",
     ".model",
 )
@@ -186,14 +187,17 @@ def read_limits(options: dict[str, Any]) -> "Limits":
     return Limits(**{name: options.pop(name) for name in names})
 
 
+n_clusters_option = click.option(
+    "--n-clusters",
+    default="auto",
+    show_default=True,
+    help="Number of clusters, or auto to estimate it; 5,8,12 trains for 5 and adds partitions into 8 and 12.",
+)
+seed_option = click.option("--seed", type=seed_number, default=0, show_default=True, help="Random seed.")
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them.")
 run_options = _options(
-    click.option(
-        "--n-clusters",
-        default="auto",
-        show_default=True,
-        help="Number of clusters, or auto to estimate it; 5,8,12 trains for 5 and adds partitions into 8 and 12.",
-    ),
-    click.option("--seed", type=seed_number, default=0, show_default=True, help="Random seed."),
+    n_clusters_option,
+    seed_option,
     click.option(
         "--device",
         default="auto",
@@ -205,7 +209,7 @@ run_options = _options(
         is_flag=True,
         help="Train on the CPU, with a warning, if --device requests a GPU and none can be used.",
     ),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU cores to use; by default all of them."),
+    threads_option,
 )
 history_option = click.option(
     "--history",

@@ -1,7 +1,5 @@
 """The command line: options in, files out; the work is done in `steps`."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ from ..errors import InputError
 from ..runtime.checksums import combined, input_sums, write_sums
 from ..runtime.device import use_device
 from ..runtime.files import atomic_path, write_json
-from ..runtime.launcher import launch
 from .group import main
 from .options import (
     ANNOTATION_OPTIONS,
@@ -26,7 +23,6 @@ from .options import (
     label_option,
     outdir_option,
     prepare_config_options,
-    preset_option,
     qc_options,
     read_config,
     read_limits,
@@ -125,54 +121,6 @@ def prepare(path: Path, outdir: Path, given_id: str | None, preset: str, memory_
     settings = {"config": config, "limits": limits, "memory_gb": memory_gb, "input_sha256": combined(sums)}
     show_warnings({"warnings": prepare_to_file(path, sample, outfile, **settings, **options)})
     write_sums(sample, sums, outdir)
-
-
-@main.command()
-@click.argument("path", metavar="PREPARED", type=existing)
-@outdir_option
-@id_option
-@run_options
-@history_option
-@checkpoint_options
-@preset_option
-@fit_config_options
-@click.option(
-    "--gpus",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="GPUs of this machine that train together, each in a process of its own with --threads cores.",
-)
-@click.pass_context
-def fit(context: click.Context, path: Path, outdir: Path, given_id: str | None, gpus: int, **options: Any) -> None:
-    """Train on a prepared sample: writes <id>.fit.pt."""
-    if gpus > 1 and "WORLD_SIZE" not in os.environ:
-        # This process looks at no GPU: every process that does takes up memory there.
-        context.exit(launch([sys.executable, *sys.argv], gpus))
-    from ..io.backed_counts import in_memory_if_small
-    from ..model.distributed import World, join_world, leave_world
-    from ..steps.fit import as_prepared, fit_beside_others, fit_sample, open_checkpoint, parse_numbers
-
-    asked = read_training(options)
-    device = join_world(asked.device)
-    is_first = World().is_first
-    prepared = in_memory_if_small(read_step_file(path, "prepare", backed=True))
-    config = as_prepared(asked.config, prepared)
-    n_clusters, others = parse_numbers(asked.n_clusters, prepared.n_obs)
-    settings = {"config": config, "seed": asked.seed, "device": device}
-    more = {"others": others, "evolution": options.pop("evolution")}
-    folder, minutes = options.pop("checkpoint_dir") or outdir, options.pop("checkpoint_minutes")
-    if not is_first:
-        fit_beside_others(prepared, n_clusters, **settings, **more)
-        leave_world()
-        return
-    checkpoint = open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
-    more |= {"checkpoint": checkpoint, "warnings": asked.warnings}
-    with checkpoint.signals():
-        fitted = fit_sample(prepared, n_clusters, **settings, **more)
-    leave_world()
-    fitted.save(outdir / f"{sample_id(path, given_id)}.fit.pt")
-    checkpoint.remove()
 
 
 @main.command()

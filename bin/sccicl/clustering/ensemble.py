@@ -71,23 +71,12 @@ class Ensemble:
         features = self._features if is_whole else self._features.subset(self.chosen)
         return [torch.from_numpy(block) for block in features.blocks(self.seed)]
 
-    def pseudo_labels(self, k: int, scores: np.ndarray) -> np.ndarray:
-        """Pseudo-labels (cells,) 0..k-1 by `consensus` of all partitions; fewer than k where cells are identical.
-
-        Cells outside the ensemble get the label whose centroid in `scores`, the principal components of all cells
-        (cells, components), is nearest.
-        """
+    def labels(self, k: int) -> np.ndarray:
+        """Labels 0..k-1 of its cells by `consensus` of all partitions; fewer than k where cells are identical."""
         if k == 1:
-            return np.zeros(self.n_cells, dtype=np.int64)
-        labels = consensus(self.views[0].components, [labels for view in self.views for labels in view.cuts.into(k)])
-        labels = np.unique(labels, return_inverse=True)[1].ravel()
-        if len(self.chosen) == self.n_cells:
-            return labels
-        x = torch.from_numpy(scores)
-        centroids, _ = means(x[self.chosen], torch.from_numpy(labels), int(labels.max()) + 1)
-        everywhere = assign(x, centroids)[0].numpy()
-        everywhere[self.chosen] = labels
-        return everywhere
+            return np.zeros(len(self.chosen), dtype=np.int64)
+        found = consensus(self.views[0].components, [labels for view in self.views for labels in view.cuts.into(k)])
+        return np.unique(found, return_inverse=True)[1].ravel()
 
     @cached_property
     def sample(self) -> "View":
@@ -162,6 +151,22 @@ class Cuts:
             found = [linked if labels is None else labels for labels in found]
             self._found[k] = [linked, cut_merges(self._merges, k), *found]
         return self._found[k]
+
+
+def labels_of_all(labels: np.ndarray, scores: np.ndarray, *, seed: int) -> np.ndarray:
+    """Labels of all cells, (cells,), from those of the cells of the ensemble with the same seed.
+
+    Others get the label whose centroid in `scores`, the principal components of all cells (cells, components), is
+    nearest.
+    """
+    chosen = random_sample(len(scores), ENSEMBLE_CELLS, seed=seed)
+    if len(chosen) == len(scores):
+        return labels
+    x = torch.from_numpy(scores)
+    centroids, _ = means(x[chosen], torch.from_numpy(labels), int(labels.max()) + 1)
+    everywhere = assign(x, centroids)[0].numpy()
+    everywhere[chosen] = labels
+    return everywhere
 
 
 def views_of(blocks: list[np.ndarray], seed: int) -> list[View]:

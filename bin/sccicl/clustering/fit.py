@@ -13,9 +13,9 @@ from ..model.distributed import World
 from ..model.encoder import Encoder, PCAEncoder, encode
 from ..model.train import train
 from ..numerics.pca import principal_components
-from .ensemble import Ensemble
+from .ensemble import labels_of_all
 from .features import Features
-from .n_clusters import choose_k
+from .initial import Initial, find_initial
 
 
 class Fit(NamedTuple):
@@ -48,6 +48,7 @@ def fit(
     evolution: bool = False,
     quiet: bool = False,
     batches: np.ndarray | None = None,
+    initial: Initial | None = None,
 ) -> Fit:
     """Choose k, find the pseudo-labels, train.
 
@@ -68,6 +69,8 @@ def fit(
     batches
         Codes of the batches of the cells, (cells,), where these are integrated: `x` and `features` have their
         shifts taken out already, positives are also of other batches, and minibatches hold every batch.
+    initial
+        What `find_initial` returned for the same cells and parameters; by default it is called here.
     """
     checkpoint, world = checkpoint or Checkpoint(None), World()
 
@@ -76,21 +79,23 @@ def fit(
 
     cells = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     by_ensemble = config.pseudo_labels == "ensemble"
-    ensemble = Ensemble(features, seed=seed, checkpoint=checkpoint)
-    k = dict(found("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed).to_uns()))
+    settings = {"seed": seed, "others": others, "checkpoint": checkpoint}
+    k, labels = world.once(lambda: initial or find_initial(features, n_clusters, config, **settings))
     pseudo_labels = neighbours = None
-    if by_ensemble or others or config.neighbours:
+    if labels or config.neighbours:
         scores = found(
             "scores", lambda: torch.from_numpy(principal_components(x, 20, seed=seed, device=device))
         ).numpy()
 
     def labels_of(n: int) -> Tensor:
-        return found(f"pseudo_labels {n}", lambda: torch.from_numpy(ensemble.pseudo_labels(n, scores)))
+        return found(
+            f"pseudo_labels {n}", lambda: torch.from_numpy(labels_of_all(labels[n].numpy(), scores, seed=seed))
+        )
 
     if by_ensemble:
         pseudo_labels = labels_of(k["n_clusters"])
         if (n_found := int(pseudo_labels.max()) + 1) < k["n_clusters"]:
-            k.update(requested=k["n_clusters"], n_clusters=n_found)
+            k = {**k, "requested": k["n_clusters"], "n_clusters": n_found}
     further = {n: labels_of(n) for n in others}
     if config.neighbours:
         neighbours = found(

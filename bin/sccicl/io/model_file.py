@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 def save(content: dict[str, Any], path: str | os.PathLike, kind: str) -> None:
-    """Write `content` (dicts and lists of tensors, numbers, text) of `kind` fit or model, whole or not at all."""
+    """Write `content` (dicts and lists of tensors, numbers, text) of `kind` init, fit or model, whole or not at all."""
     # An open file, as torch tells of its own ones only that they failed, not why.
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save({"cicl": kind, "format": FORMAT, **content}, file)
@@ -73,6 +73,28 @@ class _StepFile:
             return cls(**known)
         except TypeError as error:
             raise InputError(f"{path}: another version of CICL wrote this {cls.kind} file; write it again") from error
+
+
+@dataclass
+class InitFile(_StepFile):
+    """What step init hands to step fit, `<id>.init.pt`.
+
+    Parameters
+    ----------
+    key
+        A hash of the cells and parameters that the rest depends on.
+    k, labels
+        See `clustering.initial.Initial`.
+    stages
+        Seconds and memory, for the record of the sample.
+    """
+
+    kind: ClassVar[str] = "init"
+
+    key: str
+    k: dict[str, Any]
+    labels: dict[int, Tensor]
+    stages: dict[str, dict[str, float]]
 
 
 @dataclass

@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from anndata import AnnData
 
 from ..clustering.fit import fit
+from ..clustering.initial import Initial
 from ..config import Config
 from ..errors import InputError
 from ..io.backed_counts import parts_of_counts
-from ..io.model_file import FitFile
+from ..io.model_file import FitFile, InitFile
 from ..io.record import Preparation
 from ..model.checkpoint import Checkpoint, code_key, key_of
 from ..preprocess.batch_correction import batch_codes
@@ -90,6 +92,15 @@ def open_checkpoint(
     return Checkpoint(folder, str(prepared.uns["cicl"]["id"]), key, minutes=minutes)
 
 
+def features_of(prepared: AnnData) -> tuple[CountFeatures, np.ndarray | None]:
+    """The features of a prepared sample, and the codes of its batches, (cells,), where these are integrated."""
+    made = Preparation.of(prepared)
+    if not made.integrate:
+        return CountFeatures(prepared.X, made.input_kind), None
+    batches = batch_codes(prepared.obs[made.batch_col].to_numpy())
+    return BatchFeatures(prepared.X, batches, made.input_kind), batches
+
+
 def fit_sample(
     prepared: AnnData,
     n_clusters: int | Auto,
@@ -102,8 +113,11 @@ def fit_sample(
     warnings: Sequence[str] = (),
     evolution: bool = False,
     quiet: bool = False,
+    initial: InitFile | None = None,
 ) -> FitFile:
     """Train on a prepared sample; the result is the content of `<id>.fit.pt`, with `warnings` for the record.
+
+    `initial` is what `steps.init.init_sample` found for this sample; by default it is found here.
 
     `others` are further numbers of clusters, which nothing is trained for. With `evolution` the
     result has snapshots of the training.
@@ -111,13 +125,9 @@ def fit_sample(
     Only X and `obsm["X_cicl_input"]` are looked at, and the batches where these are integrated: no other column of obs,
     so no label, reaches the training.
     """
-    made = Preparation.of(prepared)
-    stages: dict[str, dict[str, float]] = {}
+    stages: dict[str, dict[str, float]] = {} if initial is None else dict(initial.stages)
     with stage("fit", stages, device):
-        features, batches = CountFeatures(prepared.X, made.input_kind), None
-        if made.integrate:
-            batches = batch_codes(prepared.obs[made.batch_col].to_numpy())
-            features = BatchFeatures(prepared.X, batches, made.input_kind)
+        features, batches = features_of(prepared)
         found = fit(
             prepared.obsm["X_cicl_input"],
             features,
@@ -130,6 +140,7 @@ def fit_sample(
             evolution=evolution,
             quiet=quiet,
             batches=batches,
+            initial=None if initial is None else Initial(initial.k, initial.labels),
         )
     return FitFile(
         params=config.as_dict(),

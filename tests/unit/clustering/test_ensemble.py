@@ -80,8 +80,7 @@ def test_ensemble_of_counts_finds_the_types():
     cells = simulate_cells()
     found = Ensemble(CountFeatures(cells.X))
     assert len(found.views) == 5 and all(view.embedding.shape == (cells.n_obs, 20) for view in found.views)
-    scores = principal_components(cells.X.toarray(), 20)
-    assert adjusted_rand_score(cells.obs["cell_type"], found.pseudo_labels(5, scores)) == 1
+    assert adjusted_rand_score(cells.obs["cell_type"], found.labels(5)) == 1
 
 
 def test_generalised_variance_within_clusters_by_hand():
@@ -138,5 +137,6 @@ def test_cells_outside_the_ensemble_are_labelled_too(unequal, monkeypatch):
     x, truth = unequal
     found = Ensemble(ArrayFeatures(x))
     assert all(len(view.embedding) == 200 for view in found.views)
-    assert adjusted_rand_score(truth, found.pseudo_labels(3, x)) == 1
-    assert (found.pseudo_labels(1, x) == 0).all()
+    assert len(found.labels(3)) == 200
+    assert adjusted_rand_score(truth, ensemble.labels_of_all(found.labels(3), x, seed=0)) == 1
+    assert ensemble.labels_of_all(found.labels(1), x, seed=0).tolist() == [0] * len(x)

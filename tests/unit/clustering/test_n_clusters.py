@@ -63,7 +63,7 @@ def test_ten_distinct_rare_cells_stay_a_cluster(seed):
     features = CountFeatures(counts)
     ensemble = Ensemble(features, seed=seed)
     k = choose_k(features, "auto", ensemble, seed=seed).n_clusters
-    labels = ensemble.pseudo_labels(k, ensemble.views[0].components)
+    labels = ensemble.labels(k)
     rare = np.bincount(labels[types == 3]).argmax()
     assert k == 4 and (labels == rare).tolist() == (types == 3).tolist()
 

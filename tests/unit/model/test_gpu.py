@@ -13,6 +13,7 @@ import torch
 from sccicl.clustering.assign import assign_clusters, cluster
 from sccicl.clustering.features import ArrayFeatures
 from sccicl.clustering.fit import fit
+from sccicl.clustering.initial import find_initial
 from sccicl.config import PRESETS
 from sccicl.model.checkpoint import Checkpoint, Interrupted
 from sccicl.model.encoder import encode
@@ -60,6 +61,16 @@ def test_the_number_of_clusters_is_estimated(x, device):
     found = fit(x, ArrayFeatures(x), "auto", DEFAULT, seed=0, device=device, others=(2,), quiet=True)
     assert not found.k["given"] and len(set(found.pseudo_labels.tolist())) == found.k["n_clusters"] > 1
     assert set(found.others[2].tolist()) == {0, 1}
+
+
+def test_initial_labels_of_a_cpu_task_serve_the_device(x, device):
+    settings = {"seed": 0, "others": (2,)}
+    initial = find_initial(ArrayFeatures(x), N_TYPES, DEFAULT, **settings)
+    here, there = (
+        fit(x, ArrayFeatures(x), N_TYPES, DEFAULT, **settings, device=device, quiet=True, initial=given)
+        for given in (None, initial)
+    )
+    assert torch.equal(here.embedding, there.embedding) and torch.equal(here.others[2], there.others[2])
 
 
 def test_batches_are_integrated(x, device):
