@@ -52,7 +52,7 @@ def test_wheel(tmp_path):
         names = set(file.namelist())
         commands = configparser.ConfigParser()
         commands.read_string(file.read(next(name for name in names if name.endswith("entry_points.txt"))).decode())
-    assert commands["console_scripts"]["cicl"] == "sccicl.cli.sample:main"
+    assert commands["console_scripts"]["cicl"] == "sccicl.cli:main"
     package = {str(path.relative_to(ROOT / "bin")) for path in (ROOT / "bin" / "sccicl").rglob("*.*")}
     assert {name for name in package if "__pycache__" not in name} <= names
     # Installed alone, without the checkout
