@@ -144,7 +144,9 @@ def _merges(result: ClusteredSample) -> list[Merge]:
         cells = int(counts[members].sum())
         found.append(
             Merge(
-                [names[i] for i in members], evidence, f"{n} cluster{'s' * (n != 1)}, one of them with {cells:,} cells"
+                [names[i] for i in members],
+                evidence,
+                f"{n} clusters, one of them with {cells:,} cells" if n > 1 else "one cluster of all cells",
             )
         )
     return found

@@ -36,6 +36,16 @@ def test_kmeans_is_as_good_as_scikit_learn(blobs):
     assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-6)
 
 
+def test_starts_in_a_sample_of_many_cells(monkeypatch):
+    monkeypatch.setattr(module, "CELLS_OF_STARTS", 500)
+    x, _ = pytest.importorskip("sklearn.datasets").make_blobs(
+        5000, n_features=6, centers=8, cluster_std=2.5, random_state=3
+    )
+    ours = kmeans(torch.from_numpy(x), 8, n_init=10)
+    assert ours.labels.shape == (5000,)
+    assert ours.inertia == pytest.approx(KMeans(8, n_init=10, random_state=0).fit(x).inertia_, rel=1e-3)
+
+
 def test_far_groups_are_found_on_every_device(device):
     truth = torch.arange(60) % 4
     x = 20 * torch.eye(4)[truth] + torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
