@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
 
 from ..config import Config
 from ..errors import InputError
@@ -85,6 +84,8 @@ def _sums(adata: AnnData, codes: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(cells: np.ndarray, reference: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.neighbors import NearestNeighbors
+
     return NearestNeighbors(n_neighbors=min(k, len(reference))).fit(reference).kneighbors(cells)
 
 

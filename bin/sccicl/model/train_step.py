@@ -23,6 +23,23 @@ MIN_MICRO_BATCH = 32
 CPU_ROWS = 1024
 
 
+class _Given(torch.autograd.Function):
+    """A scalar whose gradient with respect to a tensor is the one given.
+
+    `tensor.backward(gradient)` is the same, but compares the two shapes by torch's symbolic ones, whose import takes
+    half a second.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return x.new_zeros(())
+
+    @staticmethod
+    def backward(ctx, _one: Tensor) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0], None
+
+
 class Stepper:
     """Takes steps on the losses of two views.
 
@@ -140,11 +157,11 @@ class Stepper:
         )
         (gradient,) = torch.autograd.grad(losses.total, z)
         if len(parts) == 1:
-            graph.backward(gradient[own])
+            _Given.apply(graph, gradient[own]).backward()
         else:
             for part, state, share in zip(parts, states, gradient[own].split(self.micro_batch), strict=True):
                 with self._with_dropout(state):
-                    self._project(part).backward(share)
+                    _Given.apply(self._project(part), share).backward()
         world.sum_gradients(self._modules)
         self._optimiser.step()
         return Losses(*(value.detach() for value in losses))
