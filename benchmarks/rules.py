@@ -1,12 +1,12 @@
-"""Rules of the default for the first pseudo-labels and for k, under folds by study.
+"""Rules of the default for the initial pseudo-labels and for k, under folds by study.
 
     python benchmarks/rules.py DATA [--cells 1500] [--seeds 2] [--out rules.pkl]
 
 DATA is a folder as `make benchmark` takes it; of larger data sets `--cells` random cells are looked at. No encoder is
-trained. For every rule, ARI of the first pseudo-labels with the known types: as shipped; with the rule that is best on
-all data sets; and with the rule that is best on the data sets of other studies than the one that is scored, which is
-what such a choice gives on data that it was not made on. `--out` keeps what was found, so that a run that was stopped
-goes on.
+trained. For every rule, ARI of the initial pseudo-labels with the known types: as shipped; with the rule that is best
+on all data sets; and with the rule that is best on the data sets of other studies than the one that is scored, which
+is what such a choice gives on data that it was not made on. `--out` keeps what was found, so that a run that was
+stopped goes on.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main() -> None:
             )
             for rule in found[next(iter(kinds)), 0][what]
         }
-        print(f"\n{what}: {len(rules)} rules, ARI of the first pseudo-labels")
+        print(f"\n{what}: {len(rules)} rules, ARI of the initial pseudo-labels")
         _show(rules, shipped, [studies.get(n) or n for n in kinds], [groups.get(n, "") for n in kinds])
 
 

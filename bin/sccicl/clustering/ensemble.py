@@ -1,4 +1,4 @@
-"""The first pseudo-labels: of many partitions of one sample the one that the most distinct of them agree on.
+"""The initial pseudo-labels: of many partitions of one sample the one that the most distinct of them agree on.
 
 No gene set, no scaling and no way to cut is right for every sample. Components of several gene sets and scalings are
 therefore joined, and cells are drawn to their neighbours in all of them; what comes of it is cut in several ways, and

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Features(Protocol):
-    """Where first pseudo-labels and the number of clusters are looked for: a count matrix or an array."""
+    """Where initial pseudo-labels and the number of clusters are looked for: a count matrix or an array."""
 
     n_cells: int
 

@@ -57,7 +57,7 @@ def fit(
     x
         Prepared cells, (cells, genes), float32.
     features
-        The same cells with all that is known of them, for k and the first pseudo-labels.
+        The same cells with all that is known of them, for k and the initial pseudo-labels.
     n_clusters
         Number of clusters, or `auto`.
     others

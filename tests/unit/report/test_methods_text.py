@@ -27,7 +27,7 @@ def test_methods_paragraph():
         (
             "paper",
             ["adding Gaussian noise mapped to [0, 1]", "K-means of each minibatch"],
-            ["first pseudo-labels", "Khosla"],
+            ["gave the pseudo-labels", "Khosla"],
         ),
         (
             "default",
