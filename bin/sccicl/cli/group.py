@@ -1,5 +1,7 @@
 """The command group `cicl`: order of the commands, and errors of the input in one line."""
 
+import atexit
+import gc
 from typing import Any
 
 import click
@@ -59,3 +61,5 @@ def main() -> None:
     `run` does a sample from the counts to the report. The other commands are its steps.
     """
     set_environment()
+    # Python's last collections look at every object of every package, for one to two seconds; the system takes it all.
+    atexit.register(gc.freeze)
