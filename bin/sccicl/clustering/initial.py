@@ -47,7 +47,7 @@ def find_initial(
     """
     checkpoint = checkpoint or Checkpoint(None)
     ensemble = Ensemble(features, seed=seed, checkpoint=checkpoint)
-    k = dict(checkpoint.remember("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed).to_uns()))
+    k = checkpoint.remember("k", lambda: choose_k(features, n_clusters, ensemble, seed=seed).to_uns())
     numbers = [k["n_clusters"], *others] if config.pseudo_labels == "ensemble" else others
 
     def labels_of(n: int) -> Tensor:
