@@ -19,11 +19,18 @@ ORDER = (
 
 
 class Commands(click.Group):
-    """Commands in the order in which they are run, and errors of the input without a traceback."""
+    """Commands in the order in which they are run, and errors of the input without a traceback.
+
+    `order` has the names as `--help` lists them; without it they come as they were defined.
+    """
+
+    def __init__(self, *args: Any, order: tuple[str, ...] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.order = order
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of `ORDER`."""
-        return sorted(self.commands, key=ORDER.index)
+        """Names in the order of `--help`."""
+        return sorted(self.commands, key=self.order.index) if self.order else list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an InputError ends it with one line and exit code 2, an error of the machine as `ending`."""
@@ -53,7 +60,9 @@ def _of_changed_file(ctx: click.Context, error: BaseException) -> tuple[str, int
     return f"{changed[-1]} was changed by another program and lacks what it had ({reason}); run its step again", 2
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=Commands, order=ORDER, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.version_option(__version__, prog_name="cicl")
 def main() -> None:
     """Cluster single cells by cluster-aware iterative contrastive learning.

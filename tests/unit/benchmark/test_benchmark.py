@@ -47,6 +47,11 @@ def folder(tmp_path_factory):
     return folder
 
 
+def test_help_lists_the_commands_as_they_follow_each_other():
+    told = benchmark("--help").output
+    assert told.index("\n  plan ") < told.index("\n  run ") < told.index("\n  report ")
+
+
 # Scores ------------------------------------------------------------------------------------------------------------
 
 
