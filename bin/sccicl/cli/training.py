@@ -105,10 +105,11 @@ def fit(
         fit_beside_others(prepared, n_clusters, **settings, **more)
         leave_world()
         return
+    initial = None
     if init_file is not None:
-        more["initial"] = read_init(init_file, prepared, n_clusters, config=config, seed=asked.seed, others=others)
-    checkpoint = open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes)
-    more |= {"checkpoint": checkpoint, "warnings": asked.warnings}
+        initial = read_init(init_file, prepared, n_clusters, config=config, seed=asked.seed, others=others)
+    checkpoint = open_checkpoint(prepared, n_clusters, **settings, folder=folder, minutes=minutes, initial=initial)
+    more |= {"checkpoint": checkpoint, "warnings": asked.warnings, "initial": initial}
     with checkpoint.signals():
         fitted = fit_sample(prepared, n_clusters, **settings, **more)
     leave_world()

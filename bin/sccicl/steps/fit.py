@@ -81,10 +81,14 @@ def open_checkpoint(
     device: torch.device,
     folder: Path,
     minutes: float,
+    initial: InitFile | None = None,
 ) -> Checkpoint:
-    """The checkpoint in `folder` of the fit of these very cells with these parameters."""
+    """The checkpoint in `folder` of the fit of these very cells with these parameters.
+
+    The key of `initial` is a hash of the counts: of 1,000,000 cells it is not made twice while a GPU is held.
+    """
     key = key_of(
-        *parts_of_counts(prepared),
+        *(parts_of_counts(prepared) if initial is None else [initial.key]),
         prepared.obsm["X_cicl_input"],
         *(Preparation.of(prepared).input_kind, n_clusters, config.as_dict(), seed),
         *(device.type, code_key()),
