@@ -105,6 +105,7 @@ class Case:
     options: dict = field(default_factory=dict)
     scale: float = 1.0
     genes: list[str] | None = None
+    symbols: bool = False
 
 
 def mtx(folder: Path, *, lines=None, cells=None, genes="genes.tsv", matrix=None, prefix="") -> Path:
@@ -156,6 +157,12 @@ def edited(path: Path, change: Callable[[h5py.File], object]) -> Path:
 def kb_nac(folder: Path) -> Path:
     for name in ("mature", "nascent", "ambiguous"):
         renamed(mtx(folder, matrix=A.X.astype(np.int64)), matrix=f"cells_x_genes.{name}.mtx")
+    return renamed(folder, genes="cells_x_genes.genes.txt", barcodes="cells_x_genes.barcodes.txt")
+
+
+def kb_with_symbols(folder: Path) -> Path:
+    renamed(mtx(folder, matrix=A.X.astype(np.int64), lines=A.var_names), matrix="cells_x_genes.mtx")
+    (folder / "cells_x_genes.genes.names.txt").write_text("\n".join(A.var["gene_symbols"]) + "\n")
     return renamed(folder, genes="cells_x_genes.genes.txt", barcodes="cells_x_genes.barcodes.txt")
 
 
@@ -229,6 +236,29 @@ def text(path: Path, content: str) -> Path:
     return path
 
 
+def separated(path: Path, *, header: str, values: str) -> Path:
+    """A table whose lines end in more than their last value."""
+    first, *lines = FRAME.to_csv(index_label="cell").splitlines()
+    return text(path, "\n".join([first + header, *(line + values for line in lines)]) + "\n")
+
+
+def from_macos(folder: Path) -> Path:
+    for path in list(mtx(folder).iterdir()):
+        (folder / f"._{path.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    return folder
+
+
+def other_order(folder: Path) -> Path:
+    """Genes of split-pipe with the columns in another order, and numbered."""
+    genes = pd.read_csv(parse(folder, "DGE.mtx") / "all_genes.csv")
+    genes[["genome", "gene_name", "gene_id"]].to_csv(folder / "all_genes.csv")
+    return folder
+
+
+def two_columns_of_symbols(file: h5py.File) -> None:
+    file["row_attrs/gene_symbols"] = file["row_attrs/Gene"][:]
+
+
 def logs(adata: anndata.AnnData) -> None:
     adata.layers["ambiguous"], adata.layers["matrix"], adata.layers["spliced"] = (
         adata.X.copy(),
@@ -261,8 +291,15 @@ CASES = {
     "symbols twice": Case(lambda d: mtx(d / "s", lines=["X", "X", *SYMBOLS, *[f"Y{i}" for i in range(99)]][:N_GENES]), told=("'X' 2 times", "features.tsv")),
     "gzipped by name only": Case(lambda d: zipped_by_name_only(d / "s")),
     "kb nac": Case(lambda d: kb_nac(d / "s"), warned=("nascent",), scale=2),
+    "kb with symbols": Case(lambda d: kb_with_symbols(d / "s"), symbols=True),
     "velocyto": Case(lambda d: velocyto(d / "filtered"), warned=("unspliced",), scale=2),
     "parse": Case(lambda d: parse(d / "DGE_filtered", "count_matrix.mtx")),
+    "parse, genes in another order": Case(lambda d: other_order(d / "DGE_filtered")),
+    "files of macOS": Case(lambda d: from_macos(d / "s")),
+    "loom with symbols twice": Case(lambda d: edited(write_loom(A, d / "s.loom"), two_columns_of_symbols)),
+    "separator after the values": Case(lambda d: separated(d / "s.csv", header="", values=",")),
+    "separator after all": Case(lambda d: separated(d / "s.csv", header=",", values=",")),
+    "two values too many": Case(lambda d: text(d / "s.csv", FRAME.to_csv() + f"c{',0' * (N_GENES + 2)}\n"), told=("line 62", "as many values in each line")),
     "parse of old": Case(lambda d: parse(d / "DGE_filtered", "DGE.mtx")),
     "folder of alevin-fry": Case(lambda d: alevin(d / "af_quant"), told=("alevin-fry", "its folder alevin")),
     "outs of multi": Case(
@@ -320,6 +357,8 @@ def test_a_case(name, tmp_path):
     np.testing.assert_allclose(found.X.toarray(), B.X.toarray() * case.scale)
     warnings = " ".join(map(str, found.uns["cicl"].get("warnings", ())))
     assert all(part in warnings for part in case.warned), warnings
+    if case.symbols or ("gene_symbols" in found.var and case.genes is None):
+        assert list(found.var["gene_symbols"]) == list(A.var["gene_symbols"])
 
 
 def test_a_panel_of_which_all_cells_have_all_genes_loses_none():

@@ -57,7 +57,7 @@ METADATA = _any(
     r"n_?(?:counts?|umis?|reads?|genes?|features?)",
     r"n(?:Count|Feature|Gene|UMI)(?:_\w+)?",
     r"(?:log1p_|log10_?)?(?:total_|n_genes_by_)counts(?:_\w+)?",
-    r"(?:percent|pct|frac|fraction|perc)(?:[._ -].+)?",
+    r"(?:percent|pct|frac|fraction|perc)(?:[._ ].+|-\D.*)?",  # pct-1 is a gene of worms
     r".*(?:[._ -]|^)(?:clusters?|cell[._ -]?types?|louvain|leiden|batch|barcodes?|orig[._]ident|annotation|doublets?|"
     r"doublet[._]score|(?:donor|patient|library|sample)(?:[._]?id)?)(?:[._ -]?[\d.]+)?",
     r"\w+_snn_res[.\d]+",

@@ -76,7 +76,9 @@ def _text(dataset: "h5py.Dataset") -> np.ndarray:
 
 def tenx_matrix_files(folder: Path) -> list[Path]:
     """List the files called `matrix.mtx`, gzipped or not and with any prefix, in a folder."""
-    return sorted(path for path in folder.iterdir() if MATRIX_FILE.match(path.name) and path.is_file())
+    # macOS writes a file of attributes, ._matrix.mtx, beside each on disks of other systems and in archives.
+    named = (path for path in folder.iterdir() if MATRIX_FILE.match(path.name) and not path.name.startswith("._"))
+    return sorted(path for path in named if path.is_file())
 
 
 def read_tenx_mtx(path: Path) -> AnnData:
@@ -164,8 +166,9 @@ def columns_of(path: Path) -> pd.DataFrame:
         UnicodeDecodeError,
         zlib.error,
     ) as error:
+        reason = str(error).strip().split("\n")[0]
         raise InputError(
-            f"{path.name} in {path.parent.name} cannot be read as tab-separated text ({error}): write it again"
+            f"{path.name} in {path.parent.name} cannot be read as tab-separated text ({reason}): write it again"
         ) from error
     # A line in quotes as a whole begins and ends with one.
     table[0], table[table.columns[-1]] = (table[column].str.strip() for column in (0, table.columns[-1]))

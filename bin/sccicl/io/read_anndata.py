@@ -84,8 +84,6 @@ def read_store(group: "Group", counts_layer: str | None, name: str) -> AnnData:
         raise damaged(matrix.shape, names, name)
     adata = AnnData(matrix, obs=names.obs, var=names.var)
     adata.uns.update(names.uns)
-    if note := parts_note(group, counts_layer, name):
-        add_warning(adata, note)
     return adata
 
 
@@ -108,6 +106,8 @@ def read_names(group: "Group", counts_layer: str | None, name: str) -> tuple[Any
     names = AnnData(obs=obs, var=var)
     for column in (*lost, *lost_too):
         add_warning(names, f"the column '{column}' of {name} could not be read and is left out")
+    if note := parts_note(group, counts_layer, name):
+        add_warning(names, note)
     return group["X"] if counts_layer is None else _matrix(group, counts_layer), names
 
 

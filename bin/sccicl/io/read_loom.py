@@ -33,7 +33,8 @@ def read_loom(file: "h5py.File", counts_layer: str | None, name: str) -> AnnData
         raise unknown_layer(name, counts_layer, sorted(file.get("layers", {})))
     obs, lost = _frame(file["col_attrs"], CELL_NAMES, "cell", name)
     var, lost_too = _frame(file["row_attrs"], GENE_NAMES, "gene", name)
-    var = var.rename(columns={"Gene": "gene_symbols"})
+    if "gene_symbols" not in var:
+        var = var.rename(columns={"Gene": "gene_symbols"})
     genes_by_cells = file["matrix"] if counts_layer is None else file["layers"][counts_layer]
     adata = AnnData(dense_to_csr(genes_by_cells).T.tocsr(), obs=obs, var=var)
     for attribute in (*lost, *lost_too):

@@ -108,9 +108,13 @@ def read_quants(folder: Path) -> AnnData:
                 f"{len(cells)} cells and {files.genes.name} {len(genes)} genes: give three files of one run"
             )
         matrix = one if matrix is None else sparse.csr_matrix(matrix + one)
+    if {"gene_id", "gene_name"} <= set(genes):  # a header says which is which
+        genes = genes[["gene_id", "gene_name", *genes.columns.difference(["gene_id", "gene_name"])]]
     var = pd.DataFrame(index=pd.Index(genes.iloc[:, 0].to_numpy()))
     if genes.shape[1] > 1:
         var["gene_symbols"] = genes.iloc[:, 1].to_numpy()
+    elif len(symbols := _symbols_beside(files.genes)) == len(genes):
+        var["gene_symbols"] = symbols
     if "genome" in genes and genes["genome"].nunique() > 1:
         var["genome"] = genes["genome"].to_numpy()
     obs = pd.DataFrame(index=pd.Index(cells.iloc[:, 0].to_numpy()))
@@ -123,6 +127,13 @@ def read_quants(folder: Path) -> AnnData:
     for note in dict.fromkeys(notes):
         add_warning(adata, note)
     return adata
+
+
+def _symbols_beside(genes: Path) -> list[str]:
+    """Symbols as kb count writes them beside the ids, `cells_x_genes.genes.names.txt`, if it is there."""
+    named = genes.name.removesuffix(".gz").replace(".genes.txt", ".genes.names.txt")
+    symbols = None if named == genes.name.removesuffix(".gz") else _with_gz(genes.with_name(named))
+    return [] if symbols is None else list(columns_of(symbols)[0])
 
 
 def _csv(path: Path) -> pd.DataFrame:

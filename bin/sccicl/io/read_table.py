@@ -62,6 +62,11 @@ def read_table(path: Path, cells_in: str | None = None) -> AnnData:
         try:
             form, row_names, matrix, texts = _read(path, encoding)
             break
+        except pd.errors.ParserError as error:
+            reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+            raise InputError(
+                f"{path.name} cannot be read as a table ({reason}): write it again with as many values in each line"
+            ) from error
         except UnicodeDecodeError as error:
             if encoding == ENCODINGS[-1] or _has_nul(path):
                 raise InputError(
@@ -180,6 +185,8 @@ def _form(lines: list[str], name: str) -> Form:
     # A header may start with # too.
     if first and len(_fields(lines[first - 1], delimiter)) == len(values):
         first, header = first - 1, _fields(lines[first - 1].lstrip("#"), delimiter)
+    if len(header) == len(values) - 1 and _end_in_separator(lines[first + 1 :], delimiter):
+        header = [*header, ""]  # a column without name and values, and none that R's header leaves out
     corner, columns = ("", header) if len(header) == len(values) - 1 else (header[0], header[1:])
     words = {word.strip().lower() for word in header}
     if words & LONG_CELL and words & LONG_GENE and words & LONG_COUNT and words <= LONG_CELL | LONG_GENE | LONG_COUNT:
@@ -196,6 +203,10 @@ def _form(lines: list[str], name: str) -> Form:
 
 def _fields(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+
+
+def _end_in_separator(lines: list[str], delimiter: str) -> bool:
+    return all(_fields(line, delimiter)[-1].strip() == "" for line in lines if line.strip())
 
 
 def _decimal(lines: list[str], delimiter: str) -> str:
@@ -246,7 +257,8 @@ def _names_of_rows(
     Columns of text are taken out of `form.columns`.
     """
     columns = form.columns
-    named = {columns[number - 1]: values for number, values in texts.items()}
+    # What a separator at the end of the lines leaves has neither a name nor values.
+    named = {columns[n - 1]: values for n, values in texts.items() if columns[n - 1] or any(map(str.strip, values))}
     numbered = bool(row_names) and all(map(is_number, row_names))
     by_text = next((c for c, v in named.items() if len(set(v)) == len(v) and share_of_genes(v) > 0.3), None)
     by_text = by_text or next((c for c, v in named.items() if len(set(v)) == len(v)), None)

@@ -53,6 +53,7 @@ GENES = [
     "SIRPA",
     "N4BP1",
     "mt-Nd1",
+    "pct-1",
 ]
 OTHERS = {
     "read counter": ["__no_feature", "__ambiguous", "__alignment_not_unique", "N_unmapped", "N_multimapping", "no_feature",
@@ -60,7 +61,7 @@ OTHERS = {
     "spike-in": ["ERCC-00002", "ERCC.00171", "ERCC_00074", "GRCh38_ERCC-00003", "SIRV101", "gSpikein_ERCC"],
     "tag": ["CD3_TotalSeqB", "CD19-TotalSeq-A", "ADT_CD8", "HTO_1", "Hashtag1", "Hashtag-2", "CMO301", "CD4-TGTTCCCGCTCAACT",
             "anti-human CD45", "CD3:UCHT1|CD3E|AHS0231|pAbO", "CD11c_ADT"],
-    "metadata": ["nCount_RNA", "nFeature_RNA", "n_genes", "n_genes_by_counts", "total_counts", "percent.mt", "pct_counts_mt",
+    "metadata": ["nCount_RNA", "nFeature_RNA", "n_genes", "n_genes_by_counts", "total_counts", "percent.mt", "pct_counts_mt", "pct-mito",
                  "seurat_clusters", "leiden", "louvain_0.5", "RNA_snn_res.0.8", "orig.ident", "cell_type", "batch", "UMAP_1",
                  "S.Score", "doublet_score", "tumor", "malignant(1=no,2=yes)", "Unnamed: 0", "Length", "Chr"],
     "sum": ["total", "Sum", "mean", "row sums"],

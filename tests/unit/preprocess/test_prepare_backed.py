@@ -149,6 +149,16 @@ def test_doublets_in_parts_as_in_memory(judged, tmp_path, request, monkeypatch):
     assert_same(prepared(path, tmp_path, limits=ALL_LIMITS), theirs)
 
 
+def test_parts_of_the_molecules_are_told_as_in_memory(cells, tmp_path, request):
+    velocyto = cells.copy()
+    velocyto.layers["spliced"], velocyto.layers["unspliced"] = cells.X.copy(), cells.X.copy()
+    velocyto.write_h5ad(tmp_path / "a.h5ad")
+    theirs = prepared(tmp_path / "a.h5ad", tmp_path)
+    assert "layer 'spliced' alone" in theirs.uns["cicl"]["warnings"][0]
+    request.getfixturevalue("in_blocks")
+    assert_same(prepared(tmp_path / "a.h5ad", tmp_path), theirs)
+
+
 def test_quality_control_of_an_earlier_step_is_kept(judged, tmp_path, request):
     done = qc.quality_control(judged, Limits(min_counts=50))
     done.uns["cicl"]["warnings"] = ["of the step before"]
