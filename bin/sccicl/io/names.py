@@ -46,8 +46,20 @@ def clean_names(adata: "AnnData", name: str) -> None:
 
     A gene that has its id and its symbol in one name gets a column of symbols. Where names of genes are numbers or
     not unique, and a column of `var` holds unique ids or symbols, these become the names; the old names are kept in
-    `var["gene_symbols"]` if they were symbols. Every such change is a warning.
+    `var["gene_symbols"]` if they were symbols. Columns whose names h5ad cannot hold are left out. Every such change is
+    a warning.
     """
+    for key in ("obs", "var"):
+        frame = getattr(adata, key)
+        kept = _storable(list(map(str, frame.columns)))
+        if not all(kept):
+            left_out = [column for column, stays in zip(frame.columns, kept, strict=True) if not stays]
+            setattr(adata, key, frame.loc[:, kept].copy())
+            add_warning(
+                adata,
+                f"{name}: columns of {key} have names that an h5ad cannot hold, or that another column has, and are "
+                f"left out: {quoted(left_out)}",
+            )
     adata.obs_names = pd.Index(unquoted(adata.obs_names), dtype=object)
     adata.var_names = pd.Index(unquoted(adata.var_names), dtype=object)
     for column in (*SYMBOL_COLUMNS, *ID_COLUMNS):
@@ -64,6 +76,18 @@ def clean_names(adata: "AnnData", name: str) -> None:
             f"{name}: {len(dates)} names of genes were made dates by a spreadsheet program ({quoted(dates, 5)}), such "
             "as MARCHF1, SEPTIN2 or DELEC1: which gene each was is not known",
         )
+
+
+def _storable(columns: Sequence[str]) -> list[bool]:
+    """Which columns HDF5 takes together: each is a path, so `a/b` needs that no `a` holds values."""
+    seen: set[str] = set()
+    kept = []
+    for column in columns:
+        parts = column.split("/")
+        paths = {"/".join(parts[:n]) for n in range(1, len(parts))} & set(columns)
+        kept.append(not (column in seen or column == "_index" or {"", "."} & set(parts) or paths or "\0" in column))
+        seen.add(column)
+    return kept
 
 
 def _split_in_two(adata: "AnnData", name: str) -> None:

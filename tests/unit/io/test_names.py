@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sccicl.errors import InputError
 from sccicl.io.names import SPREADSHEET_DATE, check_names, looks_like_header, unique_column, unquoted
 from sccicl.io.read import take_counts
+from sccicl.io.write_h5ad import write_h5ad
 
 NAME = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"], exclude_characters="\"'"),
@@ -83,3 +84,14 @@ def test_duplicates_have_a_remedy_for_the_format(file, told):
 def test_headers(fields):
     assert looks_like_header(fields)
     assert not looks_like_header(["ENSG00000000001", "CD3D"]) and not looks_like_header(["ACGTACGTACGT-1"])
+
+
+@pytest.mark.parametrize("odd", ["", ".", "/", "/a", "_index", "a\0b", "type/codes", "type"])
+def test_columns_that_h5ad_cannot_hold_are_left_out(odd, tmp_path):
+    adata = adata_of([f"GENE{i}" for i in range(12)])
+    adata.obs = pd.DataFrame([["T", "x", 1]] * 20, columns=["type", odd, "n/a"], index=adata.obs_names)
+    adata.obs["type"] = adata.obs["type"].astype("category") if odd != "type" else adata.obs["type"]
+    taken = take_counts(adata)
+    assert "left out" in taken.uns["cicl"]["warnings"][0]
+    write_h5ad(taken, tmp_path / "s.h5ad")
+    assert list(anndata.read_h5ad(tmp_path / "s.h5ad").obs.columns) == ["type", "n/a"]
