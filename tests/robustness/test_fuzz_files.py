@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import anndata
 import h5py
 import numpy as np
 import pytest
@@ -193,6 +194,27 @@ def test_any_step_file_many_times(steps, tmp_path_factory, command, wanted):
     one_step(steps, tmp_path_factory.getbasetemp(), command, wanted)
 
 
+@pytest.mark.parametrize("command", ["cluster", "markers", "annotate", "export"])
+@pytest.mark.parametrize(("place", "value"), [("indices", 10**9), ("indices", -(10**8)), ("indptr", 10**12)])
+def test_places_outside_of_the_matrix_of_a_step(steps, tmp_path, command, place, value):
+    """SciPy crashed, or asked for terabytes."""
+
+    def change(file: h5py.File) -> None:
+        values = file[f"X/{place}"][:].astype(np.int64)
+        values[5:] = value
+        del file[f"X/{place}"]
+        file[f"X/{place}"] = values
+
+    name = "s.prepared.h5ad" if command == "cluster" else "s.clustered.h5ad"
+    path = tmp_path / name
+    shutil.copyfile(steps / name, path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    more = {"cluster": ["--fit", steps / "s.fit.pt"], "annotate": ["--marker-list", steps / "list.csv"]}
+    assert outcome(command, path, *more.get(command, []), "--outdir", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
+
+
 # ---- texts ----
 
 BYTES = [b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1f\x8b", b"\r", b"\n\n", b'"', b"'", b",", b";", b"\t", b"#", b"\\"]
@@ -325,3 +347,54 @@ def test_any_table(tables, name, wanted):
 def test_any_table_many_times(tables, name, wanted):
     with pytest.MonkeyPatch.context() as monkeypatch:
         one_table(tables, name, wanted, monkeypatch)
+
+
+# ---- records of steps in the input of another ----
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """Two samples in one file, with the records of their quality control."""
+    folder = tmp_path_factory.mktemp("joined")
+    for name in "ab":
+        cells = simulate_cells(30, 3, 80)
+        cells.obs_names = name + cells.obs_names
+        cells.write_h5ad(folder / f"{name}.h5ad")
+    assert outcome("join", folder / "a.h5ad", folder / "b.h5ad", "--samples", "a,b", "--id", "s", "--min-genes", 1,
+                   "--doublets", "mark", "--outdir", folder) == 0  # fmt: skip
+    return folder / "s.joined.h5ad"
+
+
+@pytest.mark.parametrize(
+    ("place", "what", "kind"),
+    [
+        ("uns/cicl", "swap", "text"),
+        ("uns/cicl/qc", "swap", "text"),
+        ("uns/cicl/qc", "attribute", "text"),
+        ("uns/cicl/qc/cells_in", "delete", "text"),
+        *(("uns/cicl/qc/cells_in", "replace", kind) for kind in ("text", "word", "none", "nan")),
+        ("uns/cicl/joined/samples", "replace", "bytes"),
+        ("uns/cicl/joined/samples", "replace", "nan"),
+        ("uns/cicl/warnings", "attribute", "text"),
+    ],
+)
+def test_changed_records_of_earlier_steps_are_left_out(joined, place, what, kind, tmp_path):
+    path = tmp_path / "s.joined.h5ad"
+    shutil.copyfile(joined, path)
+    with h5py.File(path, "r+") as file:
+        change(file, place, what, kind, 0)
+    assert outcome("prepare", path, "--min-genes", 2, "--outdir", tmp_path) == 0
+    found = anndata.read_h5ad(tmp_path / "s.prepared.h5ad")
+    warnings = list(found.uns["cicl"].get("warnings", ()))
+    assert found.n_obs == 60 and (place == "uns/cicl" or "were changed by another program" in warnings[0])
+
+
+def test_one_warning_as_a_single_text_stays_whole(joined, tmp_path):
+    path = tmp_path / "s.joined.h5ad"
+    shutil.copyfile(joined, path)
+    with h5py.File(path, "r+") as file:
+        del file["uns/cicl/warnings"]
+        anndata.io.write_elem(file, "uns/cicl/warnings", "a: doublets were not searched for")
+    assert outcome("prepare", path, "--outdir", tmp_path) == 0
+    found = anndata.read_h5ad(tmp_path / "s.prepared.h5ad")
+    assert list(found.uns["cicl"]["warnings"]) == ["a: doublets were not searched for"]

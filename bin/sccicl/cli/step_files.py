@@ -17,15 +17,21 @@ def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """
     import anndata
 
+    from ..io.hdf5_probe import check_places, probe_hdf5
     from ..numerics.ordering import sort_by_name
     from ..runtime.seal import is_intact, is_sealed
 
     try:
         if not is_intact(path):
             raise ValueError("its checksum is wrong")
-        if not is_sealed(path) and (ctx := click.get_current_context(silent=True)) is not None:
-            ctx.meta.setdefault(CHANGED_FILES, []).append(path)
+        if not is_sealed(path):
+            if (ctx := click.get_current_context(silent=True)) is not None:
+                ctx.meta.setdefault(CHANGED_FILES, []).append(path)
+            probe_hdf5(path)
+            check_places(path)
         adata = anndata.read_h5ad(path, backed="r" if backed else None)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give the h5ad that the step before wrote") from None
     except Exception as error:

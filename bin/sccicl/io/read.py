@@ -1,5 +1,6 @@
 """Any input to a validated AnnData of counts: the one way in for every command."""
 
+import operator
 import os
 import warnings
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from typing import Any, NamedTuple
 
 import anndata
 import h5py
+import numpy as np
 from anndata import AnnData
-from anndata.io import read_elem
+from anndata.io import read_elem, write_elem
 from scipy import sparse
 
 from ..config import InputKind
@@ -26,7 +28,7 @@ from .read_loom import is_loom, loom_count_layers, read_loom
 from .read_quants import quant_files, read_quants
 from .read_rds import is_r_object, read_r_object
 from .read_table import read_table
-from .record import Preparation
+from .record import Preparation, QualityControl
 from .validate import (
     add_warning,
     as_counts,
@@ -337,12 +339,41 @@ def _validated(
 STEP_RECORDS = ("cells", "reads", "qc", "joined", "warnings")
 
 
-def take_record(adata: AnnData, path: "Path") -> None:
-    """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from."""
+def take_record(adata: AnnData, path: Path) -> None:
+    """Add to `uns["cicl"]` what the steps before left in the h5ad at `path`, which `adata` was read from.
+
+    Where another program has changed that, it is left out with a warning.
+    """
     if not path.is_file() or not h5py.is_hdf5(path):
         return
+    try:
+        record = _earlier_record(path)
+    except Exception:  # what the readers of changed files raise is not enumerable
+        add_warning(
+            adata,
+            f"{path.name}: the records of earlier steps in uns['cicl'] were changed by another program and cannot be "
+            "read, so they are left out",
+        )
+        return
+    for warning in record.pop("warnings", ()):
+        add_warning(adata, warning)
+    adata.uns["cicl"].update(record)
+
+
+def _earlier_record(path: Path) -> dict[str, Any]:
+    """The `STEP_RECORDS` of an h5ad; raises where no report could be made of them, or no file could hold them."""
     with h5py.File(path, "r") as file:
         record = {key: read_elem(file[f"uns/cicl/{key}"]) for key in STEP_RECORDS if f"uns/cicl/{key}" in file}
-    for warning in record.pop("warnings", ()):
-        add_warning(adata, str(warning))
-    adata.uns["cicl"].update(record)
+    numbers = [record["cells"][name] for name in ("barcodes", "cells")] if "cells" in record else []
+    if "qc" in record:
+        found = QualityControl.from_uns(record["qc"])
+        numbers += [found.cells_in, found.cells_out, found.genes_in, found.genes_out, *found.removed.values()]
+        numbers += [round(float(limit)) for limit in found.thresholds.values()]
+    for number in numbers:
+        operator.index(number)
+    with h5py.File("record", "w", driver="core", backing_store=False) as file:
+        write_elem(file, "record", record)
+    if "warnings" in record:
+        # R makes one text of a list of one.
+        record["warnings"] = list(map(str, np.atleast_1d(record["warnings"])))
+    return record

@@ -75,17 +75,18 @@ def checked_sparse(matrix: sparse.spmatrix, name: str) -> sparse.spmatrix:
     try:
         matrix.check_format(full_check=True)
     except ValueError as error:
-        raise _points_outside(name, str(error)) from error
+        raise points_outside(name, str(error)) from error
     return matrix
 
 
 def check_offsets(indptr: np.ndarray, n_stored: int, name: str) -> None:
     """Raise InputError unless the offsets of a sparse matrix' rows (or columns) rise from 0 to at most `n_stored`."""
     if not len(indptr) or indptr[0] != 0 or indptr[-1] > n_stored or (indptr[1:] < indptr[:-1]).any():
-        raise _points_outside(name, f"its offsets do not rise from 0 to {n_stored}")
+        raise points_outside(name, f"its offsets do not rise from 0 to {n_stored}")
 
 
-def _points_outside(name: str, reason: str) -> InputError:
+def points_outside(name: str, reason: str) -> InputError:
+    """Make the error for a sparse matrix with an index or offset outside of it."""
     return InputError(f"{name} is damaged: its matrix points outside of itself ({reason}): write it again")
 
 
