@@ -142,8 +142,11 @@ def train(
         losses = take_step(views, state.pseudo_labels[batch])
         state.sums += torch.stack(losses) * len(batch)
 
-    # Several processes wait for each other, cells of the host for their rows, and parts of a step for the memory.
-    may_capture = world.size == 1 and cells.is_resident
+    # Several processes wait for each other, cells of the host for their rows, and parts of a step for the memory. With
+    # fewer cells in a minibatch than clusters the centroids are new ones whenever the size changes, and a graph would
+    # go on writing to those that it was made with, whose memory is free by then.
+    has_lasting_centroids = not per_minibatch or len(x) // n_batches >= n_clusters
+    may_capture = world.size == 1 and cells.is_resident and has_lasting_centroids
     take_graphed = GraphedSteps(on_minibatch, device, state.drawing, lambda: may_capture and take_step.is_whole)
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
