@@ -174,7 +174,7 @@ def _seed_of(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _check_names(parameters: dict[str, Any]) -> None:
+def _check_names(parameters: dict[str, Any], caller: str = "cicl()") -> None:
     known = [field.name for field in fields(Config)]
     for name in parameters:
         if name not in known:
@@ -187,7 +187,7 @@ def _check_names(parameters: dict[str, Any]) -> None:
                     "cicl() has no argument 'restrict_to': call it on a copy of these cells, adata[mask].copy()"
                 )
             raise TypeError(
-                f"cicl() got an unexpected keyword argument '{name}'" + (f". Did you mean '{hint}'?" if hint else "")
+                f"{caller} got an unexpected keyword argument '{name}'" + (f". Did you mean '{hint}'?" if hint else "")
             )
 
 
@@ -267,17 +267,19 @@ class CICL(ClusterMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: None = None) -> "CICL":
         """Train on X, (cells, features), and cluster it; `y` is ignored."""
         X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2, ensure_min_features=2)
-        self._config = preset_config(self.preset).changed(**(self.parameters or {}))
-        device, seed = choose_device(self.device), _seed_of(self.random_state)
-        found = fit(
-            X,
-            ArrayFeatures(X),
-            parse_n_clusters(self.n_clusters, len(X)),
-            self._config,
-            seed=seed,
-            device=device,
-            quiet=True,
-        )
+        _check_names(self.parameters or {}, "CICL()")
+        seed = _seed_of(self.random_state)
+        with _in_words_of_python():
+            self._config = preset_config(self.preset).changed(**(self.parameters or {}))
+            found = fit(
+                X,
+                ArrayFeatures(X),
+                parse_n_clusters(self.n_clusters, len(X)),
+                self._config,
+                seed=seed,
+                device=choose_device(self.device),
+                quiet=True,
+            )
         self._encoder, self.history_ = found.encoder, found.history
         clusters = cluster(
             found.embedding,

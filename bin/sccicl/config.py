@@ -1,6 +1,7 @@
 """Every number of the method, with the two presets."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from .errors import InputError
@@ -87,6 +88,9 @@ class Config:
                 raise InputError(f"{option} must be one of {', '.join(meta['choices'])}, not '{value}'")
             if value is None or "low" not in meta:
                 continue
+            is_whole = item.type in (int, int | None)
+            if not isinstance(value, Integral if is_whole else Real):
+                raise InputError(f"{option} must be a {'whole ' if is_whole else ''}number, not {value!r}")
             if meta["low"] is not None and not value >= meta["low"]:
                 raise InputError(f"{option} must be at least {meta['low']:g}, not {value}")
             if meta["high"] is not None and not value <= meta["high"]:

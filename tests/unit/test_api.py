@@ -104,6 +104,26 @@ def test_unknown_arguments(cells, wrong, right):
         cicl(cells, **{wrong: 1})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"epochs": "20"}, "epochs must be a whole number, not '20'"),
+        ({"batch_size": 256.0}, "batch_size must be a whole number, not 256.0"),
+        ({"learning_rate": "1e-3"}, "learning_rate must be a number, not '1e-3'"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+    ],
+)
+def test_values_that_no_parameter_has_are_named(cells, array, wrong, told):
+    for call in (lambda: cicl(cells, **wrong), lambda: CICL(4, parameters=wrong, device="cpu").fit(array[0])):
+        with pytest.raises(InputError, match=f"^{told}"):
+            call()
+
+
+def test_the_estimator_names_unknown_parameters(array):
+    with pytest.raises(TypeError, match=r"CICL\(\) got an unexpected keyword argument 'epoch'. Did you mean 'epochs'"):
+        CICL(4, parameters={"epoch": 3}).fit(array[0])
+
+
 def test_messages_name_arguments_not_options(cells):
     with pytest.raises(ValueError) as told:
         cicl(cells, layer="nothing")

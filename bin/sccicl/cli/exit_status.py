@@ -17,15 +17,20 @@ INTERRUPTED = 128 + signal.SIGINT
 
 @contextmanager
 def unwound_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as an exception does, so that temporary files go; exit status 143."""
+    """SIGTERM ends the block as an exception does, so that temporary files go; exit status 143.
+
+    SIGUSR1, which asks for a checkpoint, changes nothing where there is none to write; by default it ends a process.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _end)
+    handlers = {signal.SIGTERM: _end, signal.SIGUSR1: signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

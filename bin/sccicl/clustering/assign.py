@@ -38,11 +38,17 @@ def cluster(h: Tensor, k: int, *, start: Tensor | None = None, student_df: float
     else:
         centroids = means(h, start, k)[0]
         labels = assign(h, centroids)[0]
-    size = torch.bincount(labels, minlength=k)
-    order = size.argsort(descending=True, stable=True)
-    centroids = centroids[order[: int((size > 0).sum())]]
-    labels, confidence = assign_clusters(h, centroids, student_df)
-    return Clusters(labels, confidence, centroids.cpu().numpy())
+    # Of centroids that lie within rounding of each other the first gets the cells of all, which changes the sizes.
+    for _ in range(2 * k):
+        size = torch.bincount(labels, minlength=len(centroids))
+        order = size.argsort(descending=True, stable=True)
+        centroids = centroids[order[: int((size > 0).sum())]]
+        found, confidence = assign_clusters(h, centroids, student_df)
+        size = np.bincount(found, minlength=len(centroids))
+        if (size > 0).all() and (np.diff(size) <= 0).all():
+            break
+        labels = torch.from_numpy(found).to(h.device)
+    return Clusters(found, confidence, centroids.cpu().numpy())
 
 
 def assign_clusters(h: Tensor, centroids: Tensor, student_df: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

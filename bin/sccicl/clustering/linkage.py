@@ -197,4 +197,4 @@ def _means(x: np.ndarray, labels: np.ndarray, size: np.ndarray) -> np.ndarray:
 def shrunk_to_sphere(x: np.ndarray, power: float) -> np.ndarray:
     """Cells with their length raised to 1 - `power`: 0 leaves them, 1 puts them on the sphere (cosine similarity)."""
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    return x / np.maximum(length / np.median(length), 1e-3) ** power
+    return x / np.maximum(length / (np.median(length) or 1.0), 1e-3) ** power

@@ -1,12 +1,7 @@
 """Minibatches: random splits of the cells."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    pass
 
 
 def balanced_minibatches(batches: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:

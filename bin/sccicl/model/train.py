@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..config import Config
 from ..errors import InputError
-from ..runtime.progress import progress
+from ..runtime.progress import log, progress
 from .cell_loader import CellLoader
 from .checkpoint import Checkpoint, Progress
 from .distributed import World
@@ -107,16 +107,17 @@ def train(
     state = _start(cells, pseudo_labels, config, seed)
     world = world or World()
     take_step = Stepper(state.modules, state.optimiser, config, device, world)
+    n_batches = n_minibatches(len(x), config.batch_size)
+    n_epochs = max(config.epochs, -(-config.min_steps // n_batches))
+    # Minibatches that have pseudo-labels of their own have none before the first epoch.
+    when = [n for n in snapshot_epochs(n_epochs) if evolution and (n or not per_minibatch)]
     first_epoch, first_batch = 0, 0
-    if (reached := world.once(checkpoint.progress)) is not None:
+    if (reached := world.once(lambda: _reached(checkpoint, when))) is not None:
         first_epoch, first_batch = reached.epoch, reached.batch
         state.restore(reached.state)
     if not world.is_first:
         # Another dropout in every process, as each has other cells
         torch.manual_seed(seed + world.rank + world.size * first_epoch)
-    n_epochs = max(config.epochs, -(-config.min_steps // n_minibatches(len(x), config.batch_size)))
-    # Minibatches that have pseudo-labels of their own have none before the first epoch.
-    when = [n for n in snapshot_epochs(n_epochs) if evolution and (n or not per_minibatch)]
     seen = snapshot_cells(len(x), seed).to(device) if evolution else None
 
     def embedded(some: Tensor) -> Tensor:
@@ -125,7 +126,7 @@ def train(
         return F.normalize(h) if config.distance == "cosine" else h
 
     def take_snapshot(n_done: int) -> None:
-        if n_done in when:
+        if n_done in when and n_done not in state.snapshots["epoch"]:
             state.snapshots["epoch"].append(n_done)
             state.snapshots["embedding"].append(embedded(cells.take(seen)).cpu())
             state.snapshots["pseudo_labels"].append(state.pseudo_labels[seen].cpu())
@@ -141,8 +142,11 @@ def train(
         losses = take_step(views, state.pseudo_labels[batch])
         state.sums += torch.stack(losses) * len(batch)
 
-    # Several processes wait for each other, cells of the host for their rows, and parts of a step for the memory.
-    may_capture = world.size == 1 and cells.is_resident
+    # Several processes wait for each other, cells of the host for their rows, and parts of a step for the memory. With
+    # fewer cells in a minibatch than clusters the centroids are new ones whenever the size changes, and a graph would
+    # go on writing to those that it was made with, whose memory is free by then.
+    has_lasting_centroids = not per_minibatch or len(x) // n_batches >= n_clusters
+    may_capture = world.size == 1 and cells.is_resident and has_lasting_centroids
     take_graphed = GraphedSteps(on_minibatch, device, state.drawing, lambda: may_capture and take_step.is_whole)
     with checkpoint.training():
         for epoch in progress(range(first_epoch, n_epochs), "training", n_epochs, done=first_epoch, quiet=quiet):
@@ -164,6 +168,8 @@ def train(
             first_batch = 0
             _close_epoch(state, epoch, config)
         take_snapshot(n_epochs)
+        # A signal since the last step, as while the host waited for the device at the end of the epoch
+        checkpoint.step_done(partial(_progress, n_epochs, 0, state))
     snapshots = {"cells": seen.cpu(), **state.snapshots} if evolution else None
     return Trained(state.modules["encoder"], state.pseudo_labels.cpu(), state.history, snapshots)
 
@@ -207,6 +213,18 @@ def _start(cells: CellLoader, pseudo_labels: Tensor | None, config: Config, seed
 
 def _progress(epoch: int, batch: int, state: TrainingState) -> Progress:
     return Progress(epoch, batch, state.snapshot())
+
+
+def _reached(checkpoint: Checkpoint, when: list[int]) -> Progress | None:
+    """Where to go on; None where the checkpoint was made without the snapshots after `when` epochs: they are lost."""
+    reached = checkpoint.progress()
+    if reached is None:
+        return None
+    due = {n for n in when if n < reached.epoch or (n == reached.epoch and reached.batch > 0)}
+    if due <= set(reached.state["snapshots"]["epoch"]):
+        return reached
+    log("WARNING: the checkpoint was written without --history, so the training starts again")
+    return None
 
 
 def _label_minibatch(state: TrainingState, h: Tensor, batch: Tensor, k: int, seed: int) -> None:

@@ -50,6 +50,7 @@ class GraphedSteps:
         """Take the step of a minibatch."""
         size = len(batch)
         if not self._is_on or not self._may_capture():
+            self._graphs.clear()  # and the memory that each of them holds
             self._step(batch)
             return
         if size not in self._graphs:

@@ -171,11 +171,12 @@ def fit_sample(
 def fit_beside_others(prepared: AnnData, n_clusters: int | Auto, **settings: Any) -> None:
     """Do this process's share of a fit that the first process writes.
 
-    SIGTERM is for the first process: it writes a checkpoint and ends, and the launcher then ends the others. If these
-    ended at once the first would wait for them in vain.
+    SIGTERM and SIGUSR1 are for the first process: it writes a checkpoint and, after SIGTERM, ends; the launcher then
+    ends the others. If these ended at once the first would wait for them in vain.
     """
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         fit_sample(prepared, n_clusters, **settings, quiet=True)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

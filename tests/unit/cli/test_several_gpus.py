@@ -1,8 +1,10 @@
 """`fit --gpus N` as a command: processes that meet, one result, and the status of the one that failed."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,18 @@ def test_status_of_bad_input(tmp_path):
     (tmp_path / "bad.prepared.h5ad").write_text("no h5ad")
     done = fit(tmp_path / "bad.prepared.h5ad", tmp_path, "--gpus", "2")
     assert done.returncode == 2 and "ERROR" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_sigusr1_writes_a_checkpoint_and_the_fit_goes_on(prepared, tmp_path, processes):
+    environment = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK")}
+    command = [sys.executable, COMMAND, "fit", prepared, "--outdir", tmp_path, "--device", "cpu", *SHORT]
+    command += ["--epochs", "150", "--gpus", processes]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        while not list(tmp_path.glob("*.checkpoint.pt")):  # with the choice of k: all processes have met
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGUSR1)
+        told = process.communicate(timeout=900)[1].decode()
+    assert process.returncode == 0, told
+    assert len(FitFile.load(tmp_path / "cells.fit.pt").history["loss"]) == 150

@@ -33,6 +33,15 @@ def test_the_biggest_cluster_is_the_first_whatever_its_pseudo_label(unequal):
     np.testing.assert_array_equal(by_size(1 - labels.numpy()), labels)
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-4, 1e-3])
+def test_clusters_within_rounding_of_each_other_are_numbered_by_size_and_none_is_empty(scale):
+    for seed in range(10):
+        h = torch.from_numpy((scale * np.random.default_rng(seed).normal(size=(40, 3))).astype(np.float32))
+        found = cluster(h, 12, start=torch.arange(40) % 12)
+        size = np.bincount(found.labels, minlength=len(found.centroids))
+        assert size.min() > 0 and (np.diff(size) <= 0).all(), (seed, size)
+
+
 def test_without_pseudo_labels_it_is_k_means(unequal):
     h, _ = unequal
     theirs = KMeans(2, n_init=20, random_state=0).fit_predict(h)

@@ -102,3 +102,13 @@ def test_a_type_of_one_percent_is_found():
     truth = np.repeat([0, 1, 2, 3], [1200, 500, 280, 20])
     x = (rng.normal(size=(2000, 8)) + 9 * np.eye(8)[truth]).astype(np.float32)
     assert adjusted_rand_score(truth, tempered_ward(x, 4, 0)) > 0.999
+
+
+def test_cells_of_no_length_stay_where_they_are():
+    """As most cells of a half of the features that hardly varies are."""
+    x = np.zeros((5, 3))
+    x[0] = [3, 0, 4]
+    with np.errstate(all="raise"):
+        found = shrunk_to_sphere(x, 1.0)
+    assert np.isfinite(found).all() and (found[1:] == 0).all()
+    np.testing.assert_allclose(found[0], [0.6, 0, 0.8])

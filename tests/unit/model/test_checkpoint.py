@@ -67,6 +67,43 @@ def test_sigusr1_writes_and_goes_on(tmp_path):
     assert Checkpoint(tmp_path, "a", "key").progress()[:2] == (0, 2)
 
 
+def test_sigterm_after_the_last_step_is_not_lost(tmp_path, monkeypatch):
+    """While the host waits for the device at the end of the last epoch."""
+    x = torch.randn(60, 12, generator=torch.Generator().manual_seed(0))
+    whole = train.train(x, 3, PER_MINIBATCH, evolution=True, quiet=True)
+    close = train._close_epoch
+
+    def closing(state, epoch, config):
+        close(state, epoch, config)
+        if epoch == PER_MINIBATCH.epochs - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "_close_epoch", closing)
+        checkpoint = Checkpoint(tmp_path, "a", "key")
+        with checkpoint.signals(), pytest.raises(Interrupted):
+            train.train(x, 3, PER_MINIBATCH, checkpoint=checkpoint, evolution=True, quiet=True)
+    resumed = train.train(x, 3, PER_MINIBATCH, checkpoint=Checkpoint(tmp_path, "a", "key"), evolution=True, quiet=True)
+    assert resumed.history == whole.history and resumed.snapshots["epoch"] == whole.snapshots["epoch"]
+    assert all(map(torch.equal, resumed.snapshots["embedding"], whole.snapshots["embedding"]))
+    assert all(map(torch.equal, resumed.encoder.parameters(), whole.encoder.parameters()))
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_snapshots_that_were_not_taken_are_not_left_out(before, tmp_path, capsys):
+    """A fit that is given again with --history draws all epochs, also those before the interruption."""
+    x = torch.randn(90, 12, generator=torch.Generator().manual_seed(0))
+    whole = train.train(x, 3, PER_MINIBATCH, evolution=True, quiet=True)
+    checkpoint = Stopping(tmp_path, 10)
+    with checkpoint.signals(), pytest.raises(Interrupted):
+        train.train(x, 3, PER_MINIBATCH, checkpoint=checkpoint, evolution=before, quiet=True)
+    again = Checkpoint(tmp_path, "a", "key")
+    resumed = train.train(x, 3, PER_MINIBATCH, checkpoint=again, evolution=True, quiet=True)
+    assert resumed.snapshots["epoch"] == whole.snapshots["epoch"]
+    assert all(map(torch.equal, resumed.snapshots["embedding"], whole.snapshots["embedding"]))
+    assert ("without --history" in capsys.readouterr().err) == (not before)
+
+
 def test_every_few_minutes_and_no_more_often(tmp_path):
     often = Checkpoint(tmp_path, "often", "key", minutes=0)
     seldom = Checkpoint(tmp_path, "seldom", "key", minutes=60)

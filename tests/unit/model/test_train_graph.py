@@ -1,8 +1,11 @@
 """Steps as CUDA graphs: their order, on the CPU with a stand-in for the graph, and their weights on a GPU."""
 
+import weakref
+
 import pytest
 import torch
 from sccicl.config import PRESETS
+from sccicl.model import train as train_module
 from sccicl.model import train_graph
 from sccicl.model.train import train
 from sccicl.model.train_graph import GraphedSteps
@@ -71,6 +74,42 @@ def test_no_graph_where_it_may_not_be():
     for _ in range(10):
         steps(torch.arange(3))
     assert len(taken) == 10 and steps.replays == 0
+
+
+def test_graphs_that_are_not_replayed_any_more_hold_no_memory():
+    """As after a step that the memory was too small for: the next one needs it."""
+    may = [True]
+    steps = StandIn(lambda rows: None, torch.device("cpu"), torch.Generator(), lambda: may[0])
+    for _ in range(train_graph.WARM_STEPS + 1):
+        steps(torch.arange(3))
+    rows = weakref.ref(steps._graphs[3][0])
+    may[0] = False
+    steps(torch.arange(3))
+    assert rows() is None and steps.replays == 1
+
+
+@pytest.mark.parametrize("n_clusters", [5, 20])
+def test_a_graph_finds_the_centroids_that_it_was_made_with(n_clusters, monkeypatch):
+    """Minibatches of 9 and 10 cells: with more clusters than that their number changes with the size."""
+    states, at_replay = [], {}
+    start = train_module._start
+    monkeypatch.setattr(train_module, "_start", lambda *given: states.append(start(*given)) or states[-1])
+
+    class Recording(StandIn):
+        def _capture(self, rows):
+            replay, made_with = super()._capture(rows), states[-1].centroids
+
+            def recorded():
+                at_replay.setdefault(states[-1].centroids is made_with, []).append(len(rows))
+                replay()
+
+            return recorded
+
+    monkeypatch.setattr(train_module, "GraphedSteps", Recording)
+    x = torch.randn(95, 12, generator=torch.Generator().manual_seed(0))
+    train(x, n_clusters, CONFIGS["paper"].changed(batch_size=10), quiet=True)
+    assert False not in at_replay
+    assert (True in at_replay) == (n_clusters == 5)
 
 
 def test_each_size_has_a_graph_and_reads_its_own_rows():
