@@ -18,6 +18,8 @@ Monocyte,LYZ;CD14;FCGR3A
 NK cell,GZMB;PRF1;GZMH
 """
 ARGUMENTS = ("-profile", "test", "--epochs", "5", "--marker_list", "types.csv", "--export", "cellxgene,loupe")
+# Which Nextflow before 26 hands over as a number
+TITLE = ("--multiqc_title", "240115")
 CELLS = {"pbmc700": 700, "pbmc350": 350}
 
 
@@ -26,7 +28,7 @@ def demo(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     (folder / "types.csv").write_text(TYPES)
     # Few epochs: what is looked at is that the steps fit together.
-    run = pipeline(*ARGUMENTS, folder=folder)
+    run = pipeline(*ARGUMENTS, *TITLE, folder=folder)
     assert run.status == 0, run.text
     return run
 
@@ -47,6 +49,7 @@ def test_files_of_a_sample(demo, sample):
 
 
 def test_files_of_the_run(demo):
+    assert f"<h1>{TITLE[1]}</h1>" in (demo.outdir / "report" / "cicl_report.html").read_text()
     for name in ("report/cicl_report.html", "multiqc/multiqc_report.html", "pipeline_info/software_versions.yml"):
         assert (demo.outdir / name).stat().st_size > 0
     kinds = (
@@ -136,7 +139,7 @@ def test_versions(demo):
 
 
 def test_resume_starts_nothing(demo, pipeline):
-    again = pipeline(*ARGUMENTS, "-resume", folder=demo.folder)
+    again = pipeline(*ARGUMENTS, *TITLE, "-resume", folder=demo.folder)
     assert again.status == 0, again.text
     assert again.tasks == []
     assert again.text.count("Cached process > ") == len(demo.tasks)

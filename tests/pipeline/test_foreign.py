@@ -1,6 +1,8 @@
 """The module alone, copied into a pipeline that shares nothing else with this one."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,23 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
 
+def copy_as_documented(folder):
+    """Run the commands of docs/integration.md that copy the module and the engine."""
+    text = (ROOT / "docs" / "integration.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```bash\n(   mkdir -p modules/local/cicl\n(?:   cp .*\n)+)", text)
+    environment = os.environ | {"CICL": str(ROOT)}
+    (folder / "bin").mkdir(exist_ok=True)
+    subprocess.run(["bash", "-euc", commands], cwd=folder, env=environment, check=True)
+
+
+def test_what_is_copied_includes_nothing_else(tmp_path):
+    """A host pipeline lints all files that it holds: an include of a file that was not copied is an error there."""
+    copy_as_documented(tmp_path)
+    scripts = list((tmp_path / "modules").rglob("*.nf"))
+    assert [path.parent.name for path in scripts] == ["integrate"]
+    assert "include {" not in scripts[0].read_text()
+
+
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory, nextflow):
     import anndata
@@ -21,10 +40,10 @@ def foreign(tmp_path_factory, nextflow):
 
     folder = tmp_path_factory.mktemp("foreign")
     shutil.copytree(ROOT / "tests" / "foreign", folder, dirs_exist_ok=True)
-    # What docs/integration.md says to copy
-    shutil.copytree(ROOT / "modules" / "local" / "cicl", folder / "modules" / "local" / "cicl")
-    shutil.copytree(ROOT / "bin" / "sccicl", folder / "bin" / "sccicl", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "bin" / "cicl.py", folder / "bin" / "cicl.py")
+    copy_as_documented(folder)
+    # The module of prepared cells stands alone as well.
+    for path in (ROOT / "modules" / "local" / "cicl").glob("*.*"):
+        shutil.copy(path, folder / "modules" / "local" / "cicl")
     adata = simulate_cells(120, 3, 60)
     # A cell without counts in these genes, a layer and a table that have to stay
     # A shift between the batches, three times as many counts of every other gene, that must not make clusters

@@ -50,7 +50,7 @@ def test_version(nextflow, root):
 
 
 @pytest.fixture(scope="module")
-def refused(nextflow, root):
+def refused(nextflow, root, tmp_path_factory):
     """One start with everything wrong at once, for a start takes seconds."""
     arguments = {
         "inptu": "x",
@@ -64,9 +64,13 @@ def refused(nextflow, root):
         "input_kind": "'; touch hacked; '",
         "marker_list": "nowhere.csv",
         "export": "excel",
+        "checkpoint_dir": "s3://bucket/x",
     }
     words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-    return nextflow("run", root, *words, "--label_col")
+    # YAML reads a plain off as false.
+    values = tmp_path_factory.mktemp("values") / "values.yml"
+    values.write_text("doublets: off\n")
+    return nextflow("run", root, *words, "-params-file", str(values), "--label_col")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,9 @@ def refused(nextflow, root):
         "Parameter --input_kind must be one of counts, normalised, log",
         "Parameter --marker_list: there is no file 'nowhere.csv'",
         "Parameter --export must be cellxgene, seurat, loupe or several of them, separated by commas, not 'excel'.",
+        "Parameter --checkpoint_dir must be a folder of a file system, no address, without ' in its path, not 's3://bucket/x'.",
         "Parameter --label_col needs a value",
+        "Parameter --doublets is false, as which YAML reads a plain off: put quotes around it, 'off'.",
         "Parameter --outdir is missing",
         "Parameter --input is missing",
     ],

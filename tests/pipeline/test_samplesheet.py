@@ -127,6 +127,10 @@ REFUSED = {
         b"sample,input,group\ns1,data.h5ad,s1\ns2,data.h5ad,s1\n",
         "group_name.csv, rows 2 and 3, column group: 's1' cannot name the result",
     ),
+    "group_differs.csv": (
+        b"sample,input,group,n_clusters\ns1,data.h5ad,g,5\ns2,data.h5ad,g,\ns3,data.h5ad,g,8\n",
+        "group_differs.csv, rows 2 and 4, column n_clusters: the samples of the group 'g' have different values",
+    ),
     "home.csv": (
         b"sample,input\ns1,~/x.h5ad\n",
         "home.csv, row 2, column input: '~/x.h5ad' does not exist; ~ and variables are not expanded in a samplesheet",
@@ -189,6 +193,7 @@ def outcomes(nextflow, tmp_path_factory):
     contents = ACCEPTED | {name: content for name, (content, _) in REFUSED.items() if content is not None}
     values = b'sample,input,n_clusters,label_col,batch_col\ns1,data.h5ad,12,,"it\'s, ""so"""\n'
     contents |= {"values.csv": values, "data.h5ad": b"sample,input\n", "reads.csv": READS}
+    contents["group.csv"] = b"sample,input,group,n_clusters,batch_col\ns1,data.h5ad,g,,\ns2,data.h5ad,g,12,b\n"
     contents |= {f"{lane}_R{mate}.fastq.gz": b"" for lane in ("a", "b", "a,b") for mate in (1, 2)}
     # A number, a truth and a date of YAML are names here.
     contents["names.yml"] = b"".join(b"- {sample: %s, input: data.h5ad}\n" % name for name in (b"001", b"no", b"1e5"))
@@ -235,6 +240,12 @@ def test_values_of_a_row_override_the_parameters(outcomes):
     assert "counts_layer" not in sample
 
 
+def test_samples_of_a_group_share_what_one_of_them_has(outcomes):
+    first, second = outcomes["group.csv"]
+    assert (first["n_clusters"], second["n_clusters"]) == ("12", "12")
+    assert "batch_col" not in first and second["batch_col"] == "b"
+
+
 def test_rows_of_reads_are_lanes_of_their_sample(outcomes):
     reads, counts = outcomes["reads.csv"]
     assert reads["input"] == [["a_R1.fastq.gz", "a_R2.fastq.gz"], ["b_R1.fastq.gz", "b_R2.fastq.gz"]]
@@ -252,7 +263,7 @@ PIECES = [
     b"\x1b[2J", "\u2028".encode(),
 ]  # fmt: skip
 WHOLE = [
-    b"sample,input,n_clusters,label_col,batch_col,group\ns1,data.h5ad,5,a,b,g\ns2,data.h5ad,auto,,,g\n",
+    b"sample,input,n_clusters,label_col,batch_col,group\ns1,data.h5ad,5,a,b,g\ns2,data.h5ad,5,,,g\n",
     READS,
     b"sample,input,cell_calling,expected_cells\ns1,data.h5ad,true,300\ns2,data.h5ad,false,\n",
 ]
@@ -309,6 +320,18 @@ def test_a_bad_sheet_stops_the_run_before_any_task(pipeline, tmp_path):
     assert run.tasks == []
     assert "ERROR: sheet.csv, row 2, column sample: 'a;rm -rf x' cannot name files" in run.text
     assert "ERROR: sheet.csv, row 2, column input: 'nothing.h5ad' does not exist" in run.text
+
+
+def test_joined_samples_must_not_differ_nor_integration_lack_batches(pipeline, tmp_path):
+    """What one of the samples is asked for would be dropped without a word."""
+    (tmp_path / "cells.h5ad").touch()
+    (tmp_path / "differ.csv").write_text("sample,input,n_clusters\na,cells.h5ad,5\nb,cells.h5ad,8\n")
+    run = pipeline("-stub", "--input", "differ.csv", "--join", folder=tmp_path)
+    assert (run.status, run.tasks) == (2, [])
+    assert "rows 2 and 3, column n_clusters: the samples of the group 'joined' have different values" in run.text
+    run = pipeline("-stub", "--input", "differ.csv", "--integrate", folder=tmp_path)
+    assert (run.status, run.tasks) == (2, [])
+    assert "ERROR: --integrate needs the batch of each cell: name its column of obs with --batch_col" in run.text
 
 
 def test_bad_data_stop_the_run_with_the_engine_s_sentence(pipeline, tmp_path):

@@ -131,7 +131,11 @@ def joined(samples) {
     return samples.collect { meta, files -> [meta + [group: 'joined'], files] }
 }
 
+// Batches of a column can be integrated where it is named
 def integrated(samples, parameters) {
+    if (parameters.integrate && samples.every { meta, _files -> !meta.batch_col && !meta.group }) {
+        error("ERROR: --integrate needs the batch of each cell: name its column of obs with --batch_col or in the samplesheet; to cluster samples together, give --join or the column group.")
+    }
     return samples.collect { meta, files -> [parameters.integrate && meta.batch_col ? meta + [integrate: true] : meta, files] }
 }
 

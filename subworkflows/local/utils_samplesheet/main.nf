@@ -6,7 +6,7 @@ include { expectation ; suggestion } from '../utils_schema'
 
 // The samples of a samplesheet, [ meta, path ] for each row with counts, [ meta, [ [ fastq_1, fastq_2 ], ... ] ] for the rows of
 // a sample with reads, which are its lanes. `defaults` holds n_clusters, label_col, batch_col, counts_layer, cells_in of rows that do
-// not give them, `columns` the rules. Stops with all that is wrong with the sheet, one sentence each.
+// not give them, and whether to `join` all samples, `columns` the rules. Stops with all that is wrong with the sheet, one sentence each.
 def readSamplesheet(sheet, defaults, columns) {
     def table = readTable(sheet, columns)
     def errors = headerErrors(table.header, sheet.name)
@@ -17,11 +17,14 @@ def readSamplesheet(sheet, defaults, columns) {
 
     def rows = table.rows.collect { row -> row + [values: [table.header, row.cells].transpose().collectEntries()] }
     def samples = rows.collect { row -> row + [paths: inputColumns(columns).collectEntries { column -> [column, resolveInput(row.values[column], sheet)] }] }
-    def messages = rows ? samples.collectMany { row -> rowErrors(row, table.header.size(), sheet.name, columns) } + sampleErrors(rows, sheet.name, columns)
+    def messages = rows ? samples.collectMany { row -> rowErrors(row, table.header.size(), sheet.name, columns) } + sampleErrors(rows, sheet.name, columns, defaults.join)
         : ["${sheet.name} has a header but no samples: add a row for each sample."]
     if (messages) {
         stop(messages)
     }
+    def of_group = rowsOfGroups(rows, defaults.join)
+        .collectMany { _group, same -> same.collect { row -> [row.values.sample, same] } }
+        .collectEntries()
     return samples
         .groupBy { row -> row.values.sample }
         .collect { sample, lanes ->
@@ -29,7 +32,8 @@ def readSamplesheet(sheet, defaults, columns) {
             def names = lanes.first().paths.input ? ['n_clusters', 'label_col', 'batch_col', 'counts_layer', 'cells_in'] : ['n_clusters']
             def fallback = defaults.findAll { name, _value -> name in names }
             def settings = settingColumns(columns)
-                .collectEntries { column -> [column, lanes.findResult { row -> row.values[column] ?: null } ?: fallback[column]?.toString()] }
+                .collectEntries { column -> [column, column in groupSettings() ? lanes + (of_group[sample] ?: []) : lanes] }
+                .collectEntries { column, from -> [column, from.findResult { row -> row.values[column] ?: null } ?: fallback[column]?.toString()] }
                 .collectEntries { column, value -> [column, columns[column].type == 'boolean' ? value == 'true' : value] }
                 .findAll { _column, value -> value }
             def reads = lanes.collect { row -> [row.paths.fastq_1, row.paths.fastq_2] }
@@ -262,7 +266,7 @@ def missingReason(input, otherwise) {
 }
 
 // What is wrong among the rows of a sample: only lanes, which are rows with reads, may share a name, and no file is given twice
-def sampleErrors(rows, name, columns) {
+def sampleErrors(rows, name, columns, join) {
     def shared = rows
         .findAll { row -> row.values.sample }
         .groupBy { row -> row.values.sample }
@@ -281,7 +285,36 @@ def sampleErrors(rows, name, columns) {
         .groupBy { _row, file -> file }
         .findAll { _file, same -> same.collect { row, _name -> row.number }.unique().size() > 1 }
         .collect { file, same -> "${places(same.collect { row, _name -> row }, name)}: '${file}' is there ${same.size()} times; give each file of reads once." }
-    return duplicates + differing + repeated + groupErrors(rows, name, columns)
+    return duplicates + differing + repeated + groupErrors(rows, name, columns) + differingInGroup(rows, name, join)
+}
+
+// What a group has but once: its samples may leave it out, and must not differ
+def groupSettings() {
+    return ['n_clusters', 'label_col', 'counts_layer', 'cells_in']
+}
+
+// Group -> the rows of its samples, all lanes of these
+def rowsOfGroups(rows, join) {
+    return rows
+        .findAll { row -> row.values.sample }
+        .groupBy { row -> row.values.sample }
+        .collectMany { _sample, lanes ->
+            def group = join ? 'joined' : lanes.findResult { row -> row.values.group ?: null }
+            group ? lanes.collect { row -> [group, row] } : []
+        }
+        .groupBy { group, _row -> group }
+        .collectEntries { group, pairs -> [group, pairs.collect { _group, row -> row }] }
+}
+
+def differingInGroup(rows, name, join) {
+    return rowsOfGroups(rows, join).collectMany { group, same ->
+        groupSettings()
+            .collect { column -> [column, same.findAll { row -> row.values[column] }] }
+            .findAll { column, given -> given.collect { row -> row.values[column] }.unique().size() > 1 && given.collect { row -> row.values.sample }.unique().size() > 1 }
+            .collect { column, given ->
+                "${places(given, name)}, column ${column}: the samples of the group '${group}' have different values, and are clustered together; give one of them."
+            }
+    }
 }
 
 // Only two samples or more can be clustered together, under a name of their own

@@ -54,7 +54,9 @@ def parameterErrors(given, schema_parameters) {
 def valueError(name, value, description) {
     // A name with nothing after it is true, which before Nextflow 26 is no text
     if ((value instanceof Boolean || value.toString() == 'true') && !('boolean' in [description.type].flatten())) {
-        return "Parameter --${name} needs a value: ${startLower(description.description)}"
+        return value == false && description['enum']?.contains('off')
+            ? "Parameter --${name} is false, as which YAML reads a plain off: put quotes around it, 'off'."
+            : "Parameter --${name} needs a value: ${startLower(description.description)}"
     }
     def expected = expectation(value, description)
     return expected ? "Parameter --${name} must be ${expected}, not '${value}'." : null
