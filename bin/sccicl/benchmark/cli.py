@@ -105,13 +105,21 @@ def run(
 ) -> None:
     """Run methods on one DATASET (h5ad with obs["cell_type"]) and score them: a row for each method, track and seed."""
     from ..runtime.device import set_threads
-    from .plan import code_version
+    from .plan import code_version, why_not
     from .run import COLUMNS
     from .run import run as run_methods
 
     own = _program_options(options["methods"], program_options)
     if code is not None and code != code_version(*options["methods"], options=own):
         raise InputError("the code has changed since the plan was made: start the benchmark again")
+    if not dataset.exists():
+        raise InputError(f"{dataset} does not exist: check the path")
+    for name in options["methods"]:
+        method = METHODS[name]
+        # A program that fails has a row that says why.
+        is_checked = not isinstance(method, Program) or not set(method.tracks) & set(options["tracks"])
+        if is_checked and (why := why_not(name, options["tracks"], own)):
+            raise InputError(f"{name} cannot be run: {why}")
     set_threads(threads)
     changes = tuple(map(_changes, settings)) or ({},)
     _write(run_methods(dataset, settings=changes, options=own, **options), COLUMNS, out)
