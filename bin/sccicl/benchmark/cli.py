@@ -157,15 +157,21 @@ def report(folder: Path, plan_file: Path | None, left_out_file: Path | None, out
 
     from .plan import missing
     from .report import write_report
+    from .run import COLUMNS
     from .summary import METRICS
 
     # Runs that failed have no numbers.
     empty = {name: [""] for name in METRICS}
     text = dict.fromkeys(("setting", "version", "failure"), str)
-    tables = [
-        pd.read_csv(table, sep="\t", keep_default_na=False, na_values=empty, dtype=text)
-        for table in sorted(folder.glob("*.tsv"))
-    ]
+    tables = []
+    for path in sorted(folder.glob("*.tsv")):
+        try:
+            table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=empty, dtype=text)
+        except ValueError:  # no text, or no columns
+            table = pd.DataFrame()
+        if not set(COLUMNS) <= set(table):
+            raise InputError(f"{path} is no table of runs: take it out of the folder, and write reports to another one")
+        tables.append(table)
     if not any(map(len, tables)):
         raise InputError(f"there is no result in the folder {folder}: run something first")
     results = pd.concat([table for table in tables if len(table)], ignore_index=True)

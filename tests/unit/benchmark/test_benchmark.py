@@ -445,6 +445,13 @@ def test_report_says_what_failed_which_version_and_what_was_sampled(tmp_path):
     assert lost and all(row["n_datasets"] == "3" for row in lost)
 
 
+@pytest.mark.parametrize("other", ["", "dataset\tari\nx\t1\n", "a\n1\t2\t3\n1\n"])
+def test_report_of_a_folder_with_other_tables(tmp_path, other):
+    synthetic(1, 1).to_csv(tmp_path / "a.tsv", sep="\t", index=False)
+    (tmp_path / "groups.tsv").write_text(other)
+    assert "groups.tsv is no table of runs" in benchmark("report", tmp_path, "--outdir", tmp_path, code=2).stderr
+
+
 def test_report_where_every_run_failed(tmp_path):
     results = synthetic(1, 1).assign(failure="no R")
     results[["ari", "nmi", "ami", "acc", "n_clusters", "seconds", "peak_memory_mb"]] = ""
