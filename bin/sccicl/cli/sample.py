@@ -295,7 +295,7 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     before = read_step_file(path, "k")
     how = again.recipe(before, str(path))
     chosen = use_device(device, threads or how.threads)
-    check_replaceable(outdir / f"{how.id}.h5ad", path)
+    check_replaceable(outdir / f"{how.id}.h5ad", path, "give another --outdir")
     prepared = again.prepare_again(before, how, original)
     n_clusters, others = parse_numbers(how.n_clusters, prepared.n_obs)
     fitted = fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)
