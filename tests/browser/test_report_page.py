@@ -13,6 +13,7 @@ import pytest
 from chromium import Page, find_chromium
 from clustered import clustered, described, metrics
 from drawn import MAP, alone, barcodes_of, codes_of, data_of, pixels, places, rgb, without_names
+from matplotlib.image import imread
 from sccicl.downstream.palette import GROUNDS, PALETTE, contrast, readable_colours
 from sccicl.report.page import write_report
 from scipy import stats
@@ -579,6 +580,21 @@ def warned_report(sample, tmp_path_factory):
     return write_report(
         [(adata, metrics(adata))], tmp_path_factory.mktemp("warned") / "report.html", files_at="../{id}/"
     )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_shadow_says_that_the_table_of_clusters_goes_on(warned_report, tmp_path, dark):
+    def bottom(page):
+        """Brightness of the lowest lines of the table's box, beside the text."""
+        page.screenshot(tmp_path / "table.png", of=".answer")
+        return np.median(imread(tmp_path / "table.png")[-6:, :, :3].mean(-1), axis=1).mean()
+
+    with Page(1280, 900, dark=dark) as page:
+        page.open(warned_report)
+        page.run("void (document.querySelector('.answer').style.maxHeight = '12rem')")
+        goes_on = bottom(page)
+        page.run("void (document.querySelector('.answer').scrollTop = 9999)")
+        assert abs(goes_on - bottom(page)) > 0.1
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

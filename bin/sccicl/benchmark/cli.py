@@ -105,13 +105,21 @@ def run(
 ) -> None:
     """Run methods on one DATASET (h5ad with obs["cell_type"]) and score them: a row for each method, track and seed."""
     from ..runtime.device import set_threads
-    from .plan import code_version
+    from .plan import code_version, why_not
     from .run import COLUMNS
     from .run import run as run_methods
 
     own = _program_options(options["methods"], program_options)
     if code is not None and code != code_version(*options["methods"], options=own):
         raise InputError("the code has changed since the plan was made: start the benchmark again")
+    if not dataset.exists():
+        raise InputError(f"{dataset} does not exist: check the path")
+    for name in options["methods"]:
+        method = METHODS[name]
+        # A program that fails has a row that says why.
+        is_checked = not isinstance(method, Program) or not set(method.tracks) & set(options["tracks"])
+        if is_checked and (why := why_not(name, options["tracks"], own)):
+            raise InputError(f"{name} cannot be run: {why}")
     set_threads(threads)
     changes = tuple(map(_changes, settings)) or ({},)
     _write(run_methods(dataset, settings=changes, options=own, **options), COLUMNS, out)
@@ -149,15 +157,21 @@ def report(folder: Path, plan_file: Path | None, left_out_file: Path | None, out
 
     from .plan import missing
     from .report import write_report
+    from .run import COLUMNS
     from .summary import METRICS
 
     # Runs that failed have no numbers.
     empty = {name: [""] for name in METRICS}
     text = dict.fromkeys(("setting", "version", "failure"), str)
-    tables = [
-        pd.read_csv(table, sep="\t", keep_default_na=False, na_values=empty, dtype=text)
-        for table in sorted(folder.glob("*.tsv"))
-    ]
+    tables = []
+    for path in sorted(folder.glob("*.tsv")):
+        try:
+            table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=empty, dtype=text)
+        except ValueError:  # no text, or no columns
+            table = pd.DataFrame()
+        if not set(COLUMNS) <= set(table):
+            raise InputError(f"{path} is no table of runs: take it out of the folder, and write reports to another one")
+        tables.append(table)
     if not any(map(len, tables)):
         raise InputError(f"there is no result in the folder {folder}: run something first")
     results = pd.concat([table for table in tables if len(table)], ignore_index=True)

@@ -2,6 +2,7 @@
 
 import filecmp
 import hashlib
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import product
@@ -86,7 +87,7 @@ def plan(
     tracks = _chosen(tracks, list(TRACKS), "track")
     methods = _chosen(methods, list(METHODS), "method")
     studies = _chosen(studies, list(STUDIES), "study") if studies else []
-    left_out = {name: why for name in methods if (why := _reason(name, tracks, options.get(name, {})))}
+    left_out = {name: why for name in methods if (why := why_not(name, tracks, options.get(name, {})))}
     for name in set(methods) - set(left_out):
         if "source" in options.get(name, {}):
             _refuse_source(Path(options[name]["source"]), folder, sets, TITLES[name])
@@ -113,10 +114,11 @@ def _chosen(names: list[str], known: list[str], what: str) -> list[str]:
     return [name for name in known if name in names] if names else known
 
 
-def _reason(name: str, tracks: list[str], options: dict[str, str]) -> str | None:
+def why_not(name: str, tracks: Sequence[str], options: dict[str, str]) -> str | None:
+    """Why a method cannot be run here on any of the tracks, None where it can."""
     method = METHODS[name]
     if not set(method.tracks) & set(tracks):
-        return f"it has no way to run with k {tracks[0]}"
+        return f"it has no way to run with k {tracks[0]}, but with k {method.tracks[0]}"
     if isinstance(method, Program):
         return reason(method, options)
     if method.package and find_spec(method.package) is None:

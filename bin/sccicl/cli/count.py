@@ -41,7 +41,7 @@ def check_reads(
     from ..count import check_reads as reads
 
     if len(fastq) % 2:
-        raise click.UsageError(f"{len(fastq)} files are no pairs: give read 1 and read 2 of every lane")
+        raise click.UsageError(f"the number of files is odd ({len(fastq)}): give read 1 and read 2 of every lane")
     found = reads.check_reads(list(zip(fastq[::2], fastq[1::2], strict=True)), protocol, whitelist)
     write_json(found, outdir / f"{sample_id(fastq[0], given_id)}.reads.json")
 

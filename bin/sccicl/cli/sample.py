@@ -222,6 +222,10 @@ def report(files: tuple[Path, ...], title: str, files_at: str, outdir: Path) -> 
     """
     from ..report.page import write_report
 
+    try:
+        files_at.format(id="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise click.UsageError(f"--files-at '{files_at}': {{id}} is the only name that it may hold") from error
     metrics = {found["id"]: found for found in map(read_metrics, (file for file in files if file.suffix == ".json"))}
     samples = []
     for file in sorted(file for file in files if file.suffix != ".json"):
@@ -279,8 +283,9 @@ def map_cells(
 def rerun(path: Path, original: Path | None, device: str, threads: int | None, outdir: Path) -> None:
     """Make a finished <id>.h5ad once more from its own record, and compare the clusters.
 
-    Counts, parameters, seed and number of threads are those that RESULT holds. Writes the files that `run` writes. The
-    exit status is 1 where a cell has another cluster than before.
+    Counts, parameters, seed and number of threads are those that RESULT holds. Writes the files that `run` writes,
+    except for cell types and the figure of --history. The exit status is 1 where a cell has another cluster than
+    before.
     """
     from ..steps import rerun as again
     from ..steps.cluster import cluster_sample
@@ -290,7 +295,7 @@ def rerun(path: Path, original: Path | None, device: str, threads: int | None, o
     before = read_step_file(path, "k")
     how = again.recipe(before, str(path))
     chosen = use_device(device, threads or how.threads)
-    check_replaceable(outdir / f"{how.id}.h5ad", path)
+    check_replaceable(outdir / f"{how.id}.h5ad", path, "give another --outdir")
     prepared = again.prepare_again(before, how, original)
     n_clusters, others = parse_numbers(how.n_clusters, prepared.n_obs)
     fitted = fit_sample(prepared, n_clusters, others=others, config=how.config, seed=how.seed, device=chosen)

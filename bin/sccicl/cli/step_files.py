@@ -46,11 +46,10 @@ def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     return adata if backed else sort_by_name(adata)
 
 
-def check_replaceable(target: Path, source: Path) -> None:
+def check_replaceable(target: Path, source: Path, remedy: str = "give another --outdir or --id") -> None:
     """Refuse to replace the file that is read, or an h5ad that is no result of CICL: it may be all there is of it."""
     if not target.exists():
         return
-    remedy = "give another --outdir or --id"
     if target.is_dir():
         raise InputError(f"{target} is a folder, but a file of this name must be written: {remedy}")
     if target.samefile(source):

@@ -264,7 +264,10 @@ def annotate_by_reference(
     model = load_reference(path)
     reference = model.reference
     if (kind := input_kind(adata)) != model.input_kind:
-        raise InputError(f"{path.name} was made of {model['input_kind']} and the sample holds {kind}: map like to like")
+        raise InputError(
+            f"{path.name} was trained on values of kind '{model.input_kind}' and the sample holds '{kind}': give a "
+            "model of the same kind (--input-kind)"
+        )
     new = _with_genes_of(adata, model.genes)
     new.obs["cicl"] = adata.obs["cicl"].array
     clusters = adata.obs["cicl"].astype(str).to_numpy()

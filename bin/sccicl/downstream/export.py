@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..io.gene_names import gene_symbols
 from ..io.write_h5ad import write_h5ad
 from ..runtime.files import atomic_path
+from .annotation import TITLES
 from .expression import log_normalised
 from .palette import colours
 
@@ -52,7 +53,7 @@ def export_sample(adata: AnnData, folder: str | os.PathLike, sample_id: str, too
     unknown = [tool for tool in tools if tool not in EXPORTS]
     if unknown or not tools:
         raise InputError(
-            f"--export names '{','.join(tools)}': give {', '.join(EXPORTS)}, or several with commas between"
+            f"there is no export for '{','.join(unknown)}': give {', '.join(EXPORTS)}, or several with commas between"
         )
     folder = Path(folder)
     return [path for tool in dict.fromkeys(tools) for path in EXPORTS[tool](adata, folder, sample_id)]
@@ -102,13 +103,15 @@ def for_seurat(adata: AnnData, folder: Path, sample_id: str) -> list[Path]:
     """Write the folder `seurat/` and, where R has Seurat, `<id>.seurat.rds`.
 
     The folder has the counts as a 10x folder (`matrix.mtx.gz`, `features.tsv.gz`, `barcodes.tsv.gz`), `metadata.csv`
-    (all of obs; `cluster` is CICL's), `cicl.csv`, `umap.csv` and `tsne.csv` (coordinates), and `seurat.R`, which makes
-    a Seurat object of them.
+    (all of obs; `cluster` is CICL's, and one of the input becomes `cluster_of_input`), `cicl.csv`, `umap.csv` and
+    `tsne.csv` (coordinates), and `seurat.R`, which makes a Seurat object of them.
     """
     target = folder / "seurat"
     with _whole_folder(target) as temporary:
         _write_tenx(adata, temporary)
         obs = adata.obs.copy()
+        if "cluster" in obs:  # of the input; the name is that of CICL's clusters here
+            obs = obs.rename(columns={"cluster": "cluster_of_input"})
         obs.insert(0, "cluster", adata.obs["cicl"].astype(str))
         obs.to_csv(temporary / "metadata.csv", index_label="barcode")
         for key, name in {"X_cicl": "cicl", **LAYOUTS}.items():
@@ -173,7 +176,7 @@ def for_loupe(adata: AnnData, folder: Path, sample_id: str) -> list[Path]:
     """
     barcodes = adata.obs_names.to_numpy(dtype=str)
     table = pd.DataFrame({"Barcode": barcodes, "CICL": [f"Cluster {name}" for name in adata.obs["cicl"]]})
-    for method, title in {"celltypist": "CellTypist", "marker_list": "Marker list", "reference": "Reference"}.items():
+    for method, title in TITLES.items():
         if f"cicl_{method}" in adata.obs:
             table[title] = adata.obs[f"cicl_{method}"].astype(str).to_numpy()
     tables = {"loupe": table}

@@ -1,9 +1,11 @@
 """The paragraph for a paper's methods section, written from what was run."""
 
+import math
 from dataclasses import fields, replace
 from typing import TypeVar
 
 from ..io.record import Markers, Parameters, Preparation
+from .qc_section import WHOLE
 from .sample import ClusteredSample
 
 CICL = (
@@ -22,6 +24,18 @@ KHOSLA = (
     "Khosla P, Teterwak P, Wang C, et al. Supervised contrastive learning. "
     "Advances in Neural Information Processing Systems 33 (2020)."
 )
+FRIEDMAN = (
+    "Friedman HP, Rubin J. On some invariant criteria for grouping data. "
+    "Journal of the American Statistical Association 62, 1159-1178 (1967)."
+)
+WOLOCK = (
+    "Wolock SL, Lopez R, Klein AM. Scrublet: computational identification of cell doublets in single-cell "
+    "transcriptomic data. Cell Systems 8, 281-291 (2019)."
+)
+HAGHVERDI = (
+    "Haghverdi L, Lun ATL, Morgan MD, Marioni JC. Batch effects in single-cell RNA-sequencing data are corrected by "
+    "matching mutual nearest neighbors. Nature Biotechnology 36, 421-427 (2018)."
+)
 TRAAG = (
     "Traag VA, Waltman L, van Eck NJ. From Louvain to Leiden: guaranteeing well-connected communities. "
     "Scientific Reports 9, 5233 (2019)."
@@ -36,6 +50,14 @@ TSNE = (
     "Journal of Machine Learning Research 9, 2579-2605 (2008)."
 )
 
+# Limits of the quality control: with a value that all samples share, and without
+CELL_LIMITS = {
+    "min_counts": ("fewer than {:,} counts", "few counts"),
+    "min_genes": ("fewer than {:,} genes", "few genes"),
+    "max_mito": ("more than {:.3g}% mitochondrial counts", "a high share of mitochondrial counts"),
+}
+GENE_LIMITS = {"min_cells": ("fewer than {:,} cells", "few cells")}
+
 Section = TypeVar("Section", Parameters, Preparation, Markers)
 
 
@@ -46,13 +68,14 @@ def methods_text(results: list[ClusteredSample]) -> str:
     params, prepare = (_shared([getattr(r.record, name) for r in results]) for name in ("parameters", "preparation"))
     sentences = [
         _software(results),
+        _quality(results),
         _preparation(results, params, prepare),
         _views(params),
         _pseudo_labels(params),
         _training(results, params),
         _clusters(results, params),
         _scores(results),
-        _markers(results),
+        _markers(results, prepare),
         _annotation(results),
         _layouts(results),
     ]
@@ -62,8 +85,17 @@ def methods_text(results: list[ClusteredSample]) -> str:
 def references(results: list[ClusteredSample]) -> list[str]:
     """Works to cite for what the report shows."""
     text = methods_text(results)
-    cited = {"Ward 1963": WARD, "Khosla et al.": KHOSLA, "Traag et al.": TRAAG, "McInnes": UMAP, "Maaten": TSNE}
-    cited["Dominguez Conde et al."] = CELLTYPIST
+    cited = {
+        "Wolock et al.": WOLOCK,
+        "Haghverdi et al.": HAGHVERDI,
+        "Ward 1963": WARD,
+        "Friedman and Rubin": FRIEDMAN,
+        "Khosla et al.": KHOSLA,
+        "Traag et al.": TRAAG,
+        "McInnes": UMAP,
+        "Maaten": TSNE,
+        "Dominguez Conde et al.": CELLTYPIST,
+    }
     return [CICL, *(work for authors, work in cited.items() if authors in text)]
 
 
@@ -85,6 +117,28 @@ def _software(results: list[ClusteredSample]) -> str:
     )
 
 
+def _quality(results: list[ClusteredSample]) -> str:
+    """Limits of the quality control, with their values where all samples have the same, and the doublets."""
+    found = [result.qc for result in results if result.qc is not None]
+    limits: dict[str, set[float]] = {}
+    for qc in found:
+        for name, value in qc.thresholds.items():
+            limits.setdefault(str(name), set()).add(math.ceil(value) if name in WHOLE else float(value))
+    sentences = []
+    for what, names in (("Cells with {}", CELL_LIMITS), ("Genes in {}", GENE_LIMITS)):
+        texts = []
+        for name, (exact, vague) in names.items():
+            if name in limits:
+                same = len(limits[name]) == 1 and all(name in qc.thresholds for qc in found)
+                texts.append(exact.format(min(limits[name])) if same and len(found) == len(results) else vague)
+        if texts:
+            sentences.append(f"{what.format(_list(texts, 'or'))} were removed.")
+    if any(qc.doublets is not None for qc in found):
+        done = "removed" if any("doublets" in qc.removed for qc in found) else "marked"
+        sentences.append(f"Doublets were detected by Scrublet (Wolock et al. 2019) and {done}.")
+    return " ".join(sentences)
+
+
 def _preparation(results: list[ClusteredSample], params: Parameters, prepare: Preparation) -> str:
     n_genes = params.n_genes if prepare.n_genes is None else prepare.n_genes
     genes = f"the {int(n_genes):,} most variable genes" if n_genes is not None else "the most variable genes"
@@ -101,6 +155,12 @@ def _preparation(results: list[ClusteredSample], params: Parameters, prepare: Pr
     selected = whose.get(prepare.gene_selection, "")
     clipped = "" if prepare.max_value is None else f", clipped at {prepare.max_value:g} standard deviations"
     genes = "all genes" if takes_all else f"{genes}{selected}"
+    if prepare.integrate:
+        return (
+            f"{scaled}, {genes} were kept, ranked within the batches, and every gene was scaled to mean 0 and "
+            f"variance 1 within each batch{clipped}. Shifts between batches, estimated from mutual nearest neighbours "
+            "(Haghverdi et al. 2018), were removed from the leading principal components."
+        )
     return f"{scaled}, {genes} were kept, and every gene was scaled to mean 0 and variance 1{clipped}."
 
 
@@ -198,7 +258,7 @@ def _scores(results: list[ClusteredSample]) -> str:
     )
 
 
-def _markers(results: list[ClusteredSample]) -> str:
+def _markers(results: list[ClusteredSample], prepare: Preparation) -> str:
     every = [result.record.found_markers for result in results]
     if not any(every):
         return ""
@@ -209,10 +269,13 @@ def _markers(results: list[ClusteredSample]) -> str:
             f"; we report genes with an adjusted p value of at most {found.max_p:g} that are expressed in at "
             f"least {found.min_fraction:.0%} of a cluster's cells"
         )
+    values = {
+        "log": "the log-normalised values",
+        "normalised": "values scaled to a sum of 10,000 in every cell and log-transformed",
+    }.get(prepare.input_kind, "counts scaled to 10,000 in every cell and log-transformed")
     return (
-        "Marker genes were found by the Wilcoxon rank-sum test of each cluster against all other cells, on counts "
-        "scaled to 10,000 in every cell and log-transformed, with Benjamini-Hochberg adjusted p "
-        f"values{limits}."
+        f"Marker genes were found by the Wilcoxon rank-sum test of each cluster against all other cells, on {values}, "
+        f"with Benjamini-Hochberg adjusted p values{limits}."
     )
 
 
@@ -252,5 +315,5 @@ def _layouts(results: list[ClusteredSample]) -> str:
     return f"For visualisation, the embedding was projected to two dimensions with {_list(names)}." if names else ""
 
 
-def _list(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+def _list(items: list[str], last: str = "and") -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"

@@ -62,6 +62,7 @@ CLUSTER_COLUMNS: dict[str, dict[str, Any]] = {
     "cells": {"title": "Cells", "format": "{:,d}", "scale": "Blues"},
     "confidence": {"title": "Confidence", "min": 0, "max": 1, "format": "{:,.2f}", "scale": "Greens"},
     "stability": {"title": "Stability", "min": 0, "max": 1, "format": "{:,.2f}", "scale": "Greens"},
+    "your_names": {"title": "Your names", "scale": False},
     "celltypist": {"title": "CellTypist", "scale": False},
     "marker_list": {"title": "Marker list", "scale": False},
     "reference": {"title": "Reference", "scale": False},

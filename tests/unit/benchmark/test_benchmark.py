@@ -237,6 +237,26 @@ def test_plan_leaves_out_what_cannot_run(folder, tmp_path, monkeypatch):
     assert not any("scvi" in row["methods"] for row in rows_of(tmp_path / "plan.tsv"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--method", "scvi-kmeans"], "scvi-kmeans cannot be run: the Python package scvi is not installed"),
+        (["--method", "pca20-kmeans", "--track", "estimated"], "no way to run with k estimated, but with k given"),
+        (["--method", "phenograph", "--track", "given"], "no way to run with k given, but with k estimated"),
+    ],
+)
+def test_a_method_that_cannot_run_is_refused(folder, tmp_path, monkeypatch, arguments, told):
+    monkeypatch.setattr("sccicl.benchmark.plan.find_spec", lambda package: None)
+    out = tmp_path / "x.tsv"
+    assert told in benchmark("run", folder / "five.h5ad", *arguments, "--out", out, code=2).stderr
+    assert not out.exists()
+
+
+def test_run_of_a_file_that_is_not_there(tmp_path):
+    told = benchmark("run", tmp_path / "x.h5ad", "--method", "leiden-1", "--out", tmp_path / "x.tsv", code=2).stderr
+    assert told == f"ERROR: {tmp_path / 'x.h5ad'} does not exist: check the path\n"
+
+
 def test_studies_change_one_parameter(folder):
     rows, _ = plan(folder, methods=["cicl"], sets=["five"], tracks=["estimated"], n_seeds=1, studies=["lambda"])
     (values,) = [row["setting"].split(";") for row in rows if row["setting"]]
@@ -423,6 +443,13 @@ def test_report_says_what_failed_which_version_and_what_was_sampled(tmp_path):
     assert set(summary) == {"set0", "set1", "set2", ALL} and summary[ALL]["n_datasets"] == "3"
     lost = [row for row in rows_of(tmp_path / "paired.tsv") if row["rival"] == "GraphSCC"]
     assert lost and all(row["n_datasets"] == "3" for row in lost)
+
+
+@pytest.mark.parametrize("other", ["", "dataset\tari\nx\t1\n", "a\n1\t2\t3\n1\n"])
+def test_report_of_a_folder_with_other_tables(tmp_path, other):
+    synthetic(1, 1).to_csv(tmp_path / "a.tsv", sep="\t", index=False)
+    (tmp_path / "groups.tsv").write_text(other)
+    assert "groups.tsv is no table of runs" in benchmark("report", tmp_path, "--outdir", tmp_path, code=2).stderr
 
 
 def test_report_where_every_run_failed(tmp_path):

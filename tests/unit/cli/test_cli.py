@@ -313,6 +313,14 @@ def test_fit_keeps_to_what_was_prepared(cells, tmp_path):
     assert params["n_genes"] == 30 and params["gene_selection"] == "seurat" and "max_value" not in params
 
 
+def test_report_of_a_place_that_cannot_be_filled_in(finished, tmp_path):
+    files = finished / "five.h5ad", finished / "five.metrics.json"
+    for place in ("../{sample}/", "../{/", "{}"):
+        told = cicl("report", *files, "--files-at", place, "--outdir", tmp_path, code=2).stderr
+        assert "{id} is the only name" in told
+    assert not list(tmp_path.iterdir())
+
+
 def test_map_tells_which_genes_are_missing(finished, cells, tmp_path):
     cells[:, 10:].write_h5ad(tmp_path / "new.h5ad")
     result = cicl(

@@ -12,6 +12,7 @@ from sccicl.downstream.annotate_reference import annotate_by_reference, map_labe
 from sccicl.downstream.annotation import UNKNOWN
 from sccicl.errors import InputError
 from sccicl.io.model_file import ModelFile
+from sccicl.io.record import Preparation
 
 CPU = torch.device("cpu")
 
@@ -32,6 +33,13 @@ def test_reference_by_symbols(reference):
         annotate_by_reference(adata, reference[0], device=CPU)
     adata.var["gene_symbols"] = [f"gene{i}" for i in range(120)]
     assert annotate_by_reference(adata, reference[0], device=CPU).cluster_labels["1"] == "type1"
+
+
+def test_reference_of_another_kind_of_values(reference):
+    adata = clustered()
+    Preparation.update(adata, input_kind="log")
+    with pytest.raises(InputError, match="values of kind 'counts' and the sample holds 'log'"):
+        annotate_by_reference(adata, reference[0], device=CPU)
 
 
 def test_confidence_of_a_mapping():

@@ -60,6 +60,16 @@ def test_seurat_folder_is_a_10x_folder(sample, tmp_path):
     assert np.allclose(pd.read_csv(written[0] / "umap.csv", index_col=0), sample.obsm["X_umap"], atol=1e-3)
 
 
+def test_seurat_keeps_a_column_of_the_input_that_is_called_cluster(sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    given = sample.copy()
+    given.obs["cluster"] = "theirs"
+    (written,) = export_sample(given, tmp_path, "s", ["seurat"])
+    metadata = pd.read_csv(written / "metadata.csv", index_col=0, dtype=str)
+    assert metadata["cluster"].tolist() == sample.obs["cicl"].astype(str).tolist()
+    assert set(metadata["cluster_of_input"]) == {"theirs"}
+
+
 @pytest.mark.slow  # R takes a while to load Seurat
 @pytest.mark.skipif(not _has_seurat(), reason="no R with Seurat on this machine")
 def test_seurat_object(sample, tmp_path):
@@ -80,6 +90,20 @@ def test_seurat_object(sample, tmp_path):
     assert found["type"] == sample.obs["cicl_celltypist"].iloc[0]
 
 
+@pytest.mark.slow  # R takes a while to load Seurat
+@pytest.mark.skipif(not _has_seurat(), reason="no R with Seurat on this machine")
+def test_seurat_object_of_barcodes_that_look_like_numbers(sample, tmp_path):
+    given = sample.copy()
+    given.obs_names = [f"{i:04d}" for i in range(given.n_obs)]
+    _, rds = export_sample(given, tmp_path, "s", ["seurat"])
+    script = """
+    suppressMessages(library(Seurat)); o <- readRDS(commandArgs(TRUE)[1])
+    cat(colnames(o)[2], rownames(Embeddings(o, "umap"))[2])
+    """
+    done = subprocess.run(["Rscript", "-e", script, str(rds)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["0001", "0001"], done.stderr
+
+
 def test_no_seurat_leaves_the_folder(sample, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert export_sample(sample, tmp_path, "s", ["seurat"]) == [tmp_path / "seurat"]
@@ -92,6 +116,10 @@ def test_loupe(sample, tmp_path):
     assert [path.name for path in written] == ["s.loupe.csv", "s.loupe_umap.csv", "s.loupe_tsne.csv"]
     table = pd.read_csv(written[0])
     assert list(table.columns) == ["Barcode", "CICL", "CellTypist"]
+    named = sample.copy()
+    named.obs["cicl_names"] = "Mine"
+    (table_of_named, *_) = export_sample(named, tmp_path, "s", ["loupe"])
+    assert set(pd.read_csv(table_of_named)["Your names"]) == {"Mine"}
     assert table["Barcode"].tolist() == sample.obs_names.tolist()
     assert table["CICL"].iloc[0] == f"Cluster {sample.obs['cicl'].iloc[0]}"
     assert list(pd.read_csv(written[1]).columns) == ["Barcode", "X Coordinate", "Y Coordinate"]

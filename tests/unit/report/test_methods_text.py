@@ -1,5 +1,7 @@
 """The methods paragraph says what was run, and nothing else."""
 
+import re
+
 import pytest
 from clustered import bare, clustered, described, metrics
 from sccicl.config import PRESETS
@@ -76,3 +78,45 @@ def test_methods_tell_of_markers_and_cell_types():
     )
     assert any("eabl5197" in work for work in references([result]))
     assert "Wilcoxon" not in methods_text([read_sample(clustered())])
+
+
+def test_every_work_that_the_methods_cite_is_listed():
+    adata = described(clustered("full"))
+    adata.uns["cicl"]["params"] = PRESETS["default"].as_dict()
+    adata.uns["cicl"]["prepare"]["integrate"] = True
+    adata.uns["cicl"]["qc"] = quality()
+    result = read_sample(adata, metrics(adata))
+    cited = re.findall(r"([A-Z]\w+(?: and [A-Z]\w+)?)(?: et al\.)?,? \(?(?:19|20)\d\d", methods_text([result]))
+    assert {"Friedman and Rubin", "Wolock", "Haghverdi", "Ward", "Traag"} <= {
+        name.replace(" et al.", "") for name in cited
+    }
+    works = " ".join(references([result]))
+    assert [name for name in cited if name.split()[0] not in works] == []
+
+
+def quality(**limits):
+    numbers = {"cells_in": 400, "cells_out": 380, "genes_in": 900, "genes_out": 800}
+    removed, limits = {"few_counts": 20}, limits or {"min_counts": 139.9, "max_mito": 12.34}
+    return {**numbers, "removed": removed, "thresholds": limits, "histograms": {}, "doublets": 7}
+
+
+def test_methods_tell_of_the_quality_control():
+    first, second = clustered("a"), clustered("b")
+    first.uns["cicl"]["qc"] = quality()
+    one = [read_sample(first, metrics(first))]
+    assert "Cells with fewer than 140 counts or more than 12.3% mitochondrial counts were removed." in methods_text(one)
+    assert "Doublets were detected by Scrublet (Wolock et al. 2019) and marked." in methods_text(one)
+    # Limits that differ between samples are not stated for all
+    second.uns["cicl"]["qc"] = quality(min_counts=200.0, max_mito=12.34, min_cells=3.0)
+    text = methods_text([*one, read_sample(second, metrics(second))])
+    assert "Cells with few counts or more than 12.3% mitochondrial counts were removed." in text
+    assert "Genes in few cells were removed." in text
+    assert "removed" not in methods_text([read_sample(clustered(), metrics(clustered()))])
+
+
+def test_methods_tell_of_integrated_batches_and_logarithms():
+    adata = described(clustered("full"))
+    adata.uns["cicl"]["prepare"] |= {"input_kind": "log", "integrate": True}
+    text = methods_text([read_sample(adata, metrics(adata))])
+    assert "within each batch" in text and "mutual nearest neighbours (Haghverdi et al. 2018)" in text
+    assert "on the log-normalised values, with" in text and "counts scaled" not in text

@@ -125,7 +125,7 @@ def test_a_difference_is_told_and_ends_with_status_1(made, tmp_path):
 def test_what_is_no_result_is_refused(made, tmp_path):
     assert "run that step first" in cicl("rerun", made / "hard.h5ad", "--outdir", tmp_path, code=2).output
     told = cicl("rerun", made / "out" / "hard.h5ad", "--outdir", made / "out", code=2)
-    assert "the result would replace it" in told.output
+    assert "the result would replace it: give another --outdir\n" in told.output
 
 
 def test_clusters_asked_for_after_the_training(made, tmp_path):
