@@ -86,7 +86,8 @@ def train(
     batches
         Codes of the batches of the cells, (cells,): every minibatch holds each in the share that it has of all cells.
     checkpoint
-        Where the training is kept; it goes on from there to the same weights as if it had not been interrupted.
+        Where the training is kept; it goes on from there to the same weights as if it had not been interrupted. With
+        several processes, dropout after an interruption differs.
     world
         The processes that train together; by default all that `torchrun` has started.
     evolution

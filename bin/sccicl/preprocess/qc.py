@@ -280,9 +280,11 @@ def _scrublet(counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndar
     components = min(30, counts.shape[0] - 1, max(2, int((counts.getnnz(axis=0) >= 3).sum() * 0.15) - 1))
     # A threshold is given so that scanpy does not look for one, for which it would need scikit-image. The exact search
     # for neighbours of so many points is done in less time than the approximate one is compiled in.
-    sc.pp.scrublet(
-        found, threshold=1.0, n_prin_comps=components, use_approx_neighbors=False, random_state=seed, verbose=False
-    )
+    # With that threshold no cell is a doublet, so scanpy divides zero by zero for a rate that nobody reads.
+    with np.errstate(invalid="ignore"):
+        sc.pp.scrublet(
+            found, threshold=1.0, n_prin_comps=components, use_approx_neighbors=False, random_state=seed, verbose=False
+        )
     scores = found.obs["doublet_score"].to_numpy(dtype=np.float64)
     return scores, np.asarray(found.uns["scrublet"]["doublet_scores_sim"])
 
@@ -323,7 +325,11 @@ def _told(removed: dict[str, int], thresholds: dict[str, float]) -> str:
         "high_mito": "mitochondrial per cent above",
         "doublets": "doublet score above",
     }
-    parts = [f"{number} with {named[reason]} {thresholds[limits[reason]]:.4g}" for reason, number in removed.items()]
+    values = {reason: thresholds[limits[reason]] for reason in removed}
+    parts = [
+        f"{number} with {named[reason]} {values[reason]:{'.4g' if values[reason] < 1000 else '.0f'}}"
+        for reason, number in removed.items()
+    ]
     return ", ".join(parts) or "no limit holds"
 
 

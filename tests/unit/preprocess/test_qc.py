@@ -1,5 +1,7 @@
 """Quality control: damaged, empty and doubled cells that were put in are those that are taken out."""
 
+import warnings
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -97,6 +99,18 @@ def test_doublets(cells):
     removed = quality_control(cells, Limits(nmads=5, doublets="remove"))
     assert list(removed.obs_names) == list(marked.obs_names[~is_doublet])
     assert removed.uns["cicl"]["qc"]["removed"]["doublets"] == is_doublet.sum()
+
+
+def test_doublets_are_searched_for_without_a_warning(cells):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        quality_control(cells, Limits(doublets="mark"))
+
+
+def test_limits_are_written_in_full(cells, capsys):
+    with pytest.raises(InputError, match="0 cells left"):
+        quality_control(cells, Limits(min_counts=123456))
+    assert "442 with counts below 123456)" in capsys.readouterr().err
 
 
 def test_doublets_in_random_parts(cells, monkeypatch):
