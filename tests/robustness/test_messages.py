@@ -17,7 +17,7 @@ REMEDIES = (
     "save", "say", "start", "store", "swap", "take", "unpack", "use", "write",
 )  # fmt: skip
 # An option and what it may be is culprit and remedy in one.
-OF_OPTIONS = re.compile(r"must be (?:one of|at least|at most|called) ")
+OF_OPTIONS = re.compile(r"must be (?:one of|at least|at most|called|an?) ")
 
 
 def template_of(node: ast.expr) -> str | None:

@@ -119,7 +119,7 @@ def run(
         # A program that fails has a row that says why.
         is_checked = not isinstance(method, Program) or not set(method.tracks) & set(options["tracks"])
         if is_checked and (why := why_not(name, options["tracks"], own)):
-            raise InputError(f"{name} cannot be run: {why}")
+            raise InputError(f"{name} cannot be run: {why}; choose another method or track")
     set_threads(threads)
     changes = tuple(map(_changes, settings)) or ({},)
     _write(run_methods(dataset, settings=changes, options=own, **options), COLUMNS, out)

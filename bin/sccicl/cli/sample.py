@@ -225,7 +225,7 @@ def report(files: tuple[Path, ...], title: str, files_at: str, outdir: Path) -> 
     try:
         files_at.format(id="")
     except (KeyError, IndexError, ValueError) as error:
-        raise click.UsageError(f"--files-at '{files_at}': {{id}} is the only name that it may hold") from error
+        raise click.UsageError(f"--files-at '{files_at}' has other names in braces: use {{id}} only") from error
     metrics = {found["id"]: found for found in map(read_metrics, (file for file in files if file.suffix == ".json"))}
     samples = []
     for file in sorted(file for file in files if file.suffix != ".json"):

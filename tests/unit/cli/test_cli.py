@@ -317,7 +317,7 @@ def test_report_of_a_place_that_cannot_be_filled_in(finished, tmp_path):
     files = finished / "five.h5ad", finished / "five.metrics.json"
     for place in ("../{sample}/", "../{/", "{}"):
         told = cicl("report", *files, "--files-at", place, "--outdir", tmp_path, code=2).stderr
-        assert "{id} is the only name" in told
+        assert "use {id} only" in told
     assert not list(tmp_path.iterdir())
 
 
