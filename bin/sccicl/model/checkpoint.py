@@ -103,10 +103,10 @@ class Checkpoint:
             own = (found["format"], found["key"]) == (FORMAT, self._key)
         except Exception as error:  # what damaged bytes raise is not enumerable
             reason = str(error).split("\n")[0]
-            log(f"WARNING: the checkpoint {self.path} cannot be read ({reason}), so the fit starts anew")
+            log(f"WARNING: the checkpoint {self.path} cannot be read ({reason}), so the fit starts again")
             return
         if not own:
-            log(f"WARNING: the checkpoint {self.path} is of another fit or version, so the fit starts anew")
+            log(f"WARNING: the checkpoint {self.path} is of another fit or version, so the fit starts again")
             return
         self._content = found["content"]
         log(f"going on from the checkpoint {self.path}")

@@ -48,7 +48,8 @@ def integrate(
         h5ad with raw counts in X, or in `counts_layer`.
     batch_col
         Column of obs with the batches, which are integrated (see `batch_correction`); without it, or where there
-        is one batch only, nothing is corrected. A batch of fewer than 10 cells counts as a part of the biggest one.
+        is one batch only, nothing is corrected, with a warning. A batch of fewer than 10 cells counts as a part of the
+        biggest one.
     prefix
         Name of the embedding and the clusters.
     warnings
@@ -73,10 +74,13 @@ def integrate(
         counts_layer=counts_layer,
         input_kind="counts",
     )
+    told = ["no column of batches was named (--batch-col): nothing is corrected"]
     if batch_col is not None:
-        warnings = [*warnings, *_correct_batches(prepared, batch_col, config)]
+        told = _correct_batches(prepared, batch_col, config)
+    for text in told:
+        log(f"WARNING: {text}")
     n_clusters = parse_n_clusters(n_clusters, prepared.n_obs)
-    fitted = fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=warnings)
+    fitted = fit_sample(prepared, n_clusters, config=config, seed=seed, device=device, warnings=[*warnings, *told])
     model = cluster_sample(prepared, fitted)
     adata = anndata.read_h5ad(path)
     places = adata.obs_names.get_indexer(prepared.obs_names)
@@ -115,12 +119,8 @@ def _correct_batches(prepared: Any, batch_col: str, config: Config) -> list[str]
             told.append(
                 f"all cells are of one batch ('{biggest}' in the obs column '{batch_col}'): nothing is corrected"
             )
-            for text in told:
-                log(f"warning: {text}")
             return told
     integrate_batches(prepared, batch_col, config)
-    for text in told:
-        log(f"warning: {text}")
     return told
 
 
