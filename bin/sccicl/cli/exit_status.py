@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ..runtime.device import is_out_of_memory
+from ..runtime.signals import handled
 
 # What the shell tells of a process that was killed for its memory, that aborted, or that was interrupted. Nextflow
 # tries such a task again, with more memory.
@@ -24,13 +25,8 @@ def unwound_by_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {signal.SIGTERM: _end, signal.SIGUSR1: signal.SIG_IGN}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
+    with handled(_end, signal.SIG_IGN):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

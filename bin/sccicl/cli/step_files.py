@@ -17,7 +17,7 @@ def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
     """
     import anndata
 
-    from ..io.hdf5_probe import check_places, probe_hdf5
+    from ..io.hdf5_probe import check_stored_sparse, probe_hdf5
     from ..numerics.ordering import sort_by_name
     from ..runtime.seal import is_intact, is_sealed
 
@@ -28,7 +28,7 @@ def read_step_file(path: Path, key: str, *, backed: bool = False) -> Any:
             if (ctx := click.get_current_context(silent=True)) is not None:
                 ctx.meta.setdefault(CHANGED_FILES, []).append(path)
             probe_hdf5(path)
-            check_places(path)
+            check_stored_sparse(path)
         adata = anndata.read_h5ad(path, backed="r" if backed else None)
     except InputError:
         raise

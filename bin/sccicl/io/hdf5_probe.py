@@ -14,7 +14,7 @@ from .validate import check_offsets, points_outside
 
 # Of the processor, not of the clock: a slow disk is no damage. Names and attributes of a million cells take a tenth.
 LIMIT_S = 10
-PLACES_AT_A_TIME = 1 << 24
+INDICES_AT_A_TIME = 1 << 24
 
 
 def probe_hdf5(path: Path) -> None:
@@ -69,7 +69,7 @@ def _read_structure(path: Path) -> None:
         file.visititems(visit)
 
 
-def check_places(path: Path) -> None:
+def check_stored_sparse(path: Path) -> None:
     """Check the structure of every sparse matrix of an h5ad, as `validate.checked_sparse` does in memory.
 
     Raises
@@ -80,20 +80,20 @@ def check_places(path: Path) -> None:
 
     def visit(_name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Group) and {"data", "indices", "indptr"} <= set(item) and "shape" in item.attrs:
-            _check_places(item, path.name)
+            _check_matrix(item, path.name)
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
 
 
-def _check_places(matrix: h5py.Group, name: str) -> None:
+def _check_matrix(matrix: h5py.Group, name: str) -> None:
     indptr, indices = matrix["indptr"][:], matrix["indices"]
     check_offsets(indptr, min(len(indices), len(matrix["data"])), name)
     of_rows = matrix.attrs.get("encoding-type") != "csc_matrix"
     rows, width = matrix.attrs["shape"] if of_rows else matrix.attrs["shape"][::-1]
     if len(indptr) != rows + 1:
         raise points_outside(name, f"it has {len(indptr)} offsets for {rows} {'rows' if of_rows else 'columns'}")
-    for start in range(0, len(indices), PLACES_AT_A_TIME):
-        places = indices[start : start + PLACES_AT_A_TIME]
-        if places.dtype.kind not in "iu" or places.min() < 0 or places.max() >= width:
+    for start in range(0, len(indices), INDICES_AT_A_TIME):
+        some = indices[start : start + INDICES_AT_A_TIME]
+        if some.dtype.kind not in "iu" or some.min() < 0 or some.max() >= width:
             raise points_outside(name, f"an index is not one of 0 to {width - 1}")

@@ -19,6 +19,7 @@ import torch
 from ..runtime.files import atomic_path
 from ..runtime.progress import log
 from ..runtime.seal import check_archive
+from ..runtime.signals import handled
 
 FORMAT = 1
 MINUTES = 5.0
@@ -168,12 +169,8 @@ class Checkpoint:
         if self.path is None:
             yield
             return
-        before = {number: signal.signal(number, self._received) for number in (signal.SIGTERM, signal.SIGUSR1)}
-        try:
+        with handled(self._received, self._received):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _received(self, number: int, _frame: Any) -> None:
         if self._is_training:

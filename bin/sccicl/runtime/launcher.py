@@ -1,12 +1,13 @@
 """Start a command once for each GPU of this machine, and hand on how it ended."""
 
 import os
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .signals import handled
 
 # Seconds after the end of one process in which the others may end by themselves
 GRACE_S = 10.0
@@ -36,21 +37,19 @@ def launch(command: Sequence[str], n: int, *, environment: Mapping[str, str] | N
             if process.poll() is None:
                 process.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        for rank in range(n):
-            own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            processes.append(subprocess.Popen(command, env=own))
-        failed = None
-        while failed is None and any(process.poll() is None for process in processes):
-            failed = next((process.returncode for process in processes if process.poll()), None)
-            time.sleep(POLL_S)
-        failed = failed or next((process.returncode for process in processes if process.returncode), 0)
-        return 128 - failed if failed < 0 else failed
-    finally:
-        _end(processes)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled(pass_on, pass_on):
+        try:
+            for rank in range(n):
+                own = {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                processes.append(subprocess.Popen(command, env=own))
+            failed = None
+            while failed is None and any(process.poll() is None for process in processes):
+                failed = next((process.returncode for process in processes if process.poll()), None)
+                time.sleep(POLL_S)
+            failed = failed or next((process.returncode for process in processes if process.returncode), 0)
+            return 128 - failed if failed < 0 else failed
+        finally:
+            _end(processes)
 
 
 def _end(processes: list[subprocess.Popen]) -> None:

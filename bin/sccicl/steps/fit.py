@@ -24,6 +24,7 @@ from ..preprocess.features import BatchFeatures, CountFeatures
 from ..preprocess.highly_variable_genes import selected_genes
 from ..runtime.device import device_name, hardware
 from ..runtime.profiling import stage, versions
+from ..runtime.signals import handled
 
 Auto = Literal["auto"]
 
@@ -174,9 +175,5 @@ def fit_beside_others(prepared: AnnData, n_clusters: int | Auto, **settings: Any
     SIGTERM and SIGUSR1 are for the first process: it writes a checkpoint and, after SIGTERM, ends; the launcher then
     ends the others. If these ended at once the first would wait for them in vain.
     """
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
+    with handled(signal.SIG_IGN, signal.SIG_IGN):
         fit_sample(prepared, n_clusters, **settings, quiet=True)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
