@@ -413,19 +413,23 @@ def busy_while(process: "subprocess.Popen[str]", period: float = 0.05) -> dict[s
 
 @section
 def processes(call: Call) -> dict[str, Any]:
-    """Seconds of `cicl.py prepare` and `cicl.py fit`, k estimated, from file to file; needs anndata and leidenalg."""
+    """Seconds of `cicl.py prepare`, `init`, `fit --init`, k estimated, from file to file; needs anndata and leidenalg."""
     from atlas import write_atlas
 
     folder, found = Path(tempfile.mkdtemp()), {}
     engine = [sys.executable, str(ROOT / "bin" / "cicl.py")]
     device = call.device.type if call.is_cuda else "cpu"
-    for n in (300,) if call.tiny else call.cells:
+    sizes = (300,) if call.tiny else call.cells
+    for n in sizes:
         path, out = folder / f"a{n}.h5ad", ["--outdir", str(folder)]
+        prepared, initial = (str(folder / f"a{n}.{kind}") for kind in ("prepared.h5ad", "init.pt"))
+        fit = ["fit", prepared, "--init", initial, *out, "--device"]
         write_atlas(path, call.source, n, 2000 if call.tiny else 20_000, None)
         for name, words in (
             ("prepare", ["prepare", str(path), *out]),
-            ("fit", ["fit", str(folder / f"a{n}.prepared.h5ad"), "--device", device, *out]),
-            ("fit on the CPU", ["fit", str(folder / f"a{n}.prepared.h5ad"), "--device", "cpu", *out]),
+            ("init", ["init", prepared, *out]),
+            ("fit", [*fit, device]),
+            *((("fit on the CPU", [*fit, "cpu"]),) if n == min(sizes) else ()),
         ):
             with (folder / "log").open("w") as log:
                 process = subprocess.Popen([*engine, *words], stdout=log, stderr=log)

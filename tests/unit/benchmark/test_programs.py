@@ -393,7 +393,8 @@ for epoch in range(3):
     eva(y, np.zeros(len(y)), str(epoch) + "P", pp=False)
 """,
     "scdeepcluster": """
-import argparse, h5py, numpy as np, seaborn
+import anndata, argparse, h5py, numpy as np, seaborn
+from scDeepCluster import scDeepCluster
 parser = argparse.ArgumentParser()
 names = ("--data_file", "--device", "--predict_label_file", "--final_latent_file", "--save_dir")
 for name in names: parser.add_argument(name)
@@ -403,12 +404,31 @@ with h5py.File(args.data_file) as file:
     assert list(file) == ["X"]
     x = file["X"][()]
 assert (x == x.astype(int)).all() and args.select_genes == x.shape[1]
-from sklearn.cluster import KMeans
-found = KMeans(args.n_clusters, n_init=5, random_state=0).fit_predict(np.log1p(x / x.sum(1, keepdims=True) * 100))
+cells = anndata.AnnData(x, dtype="float64")
+cells.obs["size_factors"] = x.sum(1) / 100
+model, data = scDeepCluster(), {"X": cells.X, "size_factor": cells.obs.size_factors}
+model.pretrain_autoencoder(**data, ae_weights="weights")
+found = model.fit(**data, n_clusters=args.n_clusters)
 np.savetxt(args.predict_label_file, found, fmt="%i")
 """,
 }
 
+MODULES = {
+    "clear": ("pcl_part.py", ""),
+    "scdeepcluster": (
+        "scDeepCluster.py",
+        """
+import numpy as np
+from sklearn.cluster import KMeans
+class scDeepCluster:
+    def pretrain_autoencoder(self, X, size_factor, ae_weights=None):
+        assert type(size_factor) is np.ndarray, "torch takes no Series of pandas 3"
+    def fit(self, X, size_factor, n_clusters):
+        data = np.log1p(X / size_factor[:, None])
+        return KMeans(n_clusters, n_init=5, random_state=0).fit_predict(data)
+""",
+    ),
+}
 
 # Where a former run of the user's left clusters
 STALE = {
@@ -420,7 +440,13 @@ STALE = {
 
 def shortened(code):
     """A stand-in that gives a label too few."""
-    for labels in ("DataFrame(labels", "- x.mean(0))", "_label_file, found", "fit_predict(data)", "fit_predict(fea)"):
+    for labels in (
+        "DataFrame(labels",
+        "- x.mean(0))",
+        "n_clusters=args.n_clusters)",
+        "fit_predict(data)",
+        "fit_predict(fea)",
+    ):
         code = code.replace(labels, f"{labels}[1:]")
     return code
 
@@ -433,7 +459,9 @@ def checkout(tmp_path):
         folder = tmp_path / f"{name} checkout"
         folder.mkdir(exist_ok=True)
         (folder / PROGRAMS[name].checkout).write_text(CHECKOUTS[name] if code is None else code)
-        (folder / "pcl_part.py").write_text("")
+        if name in MODULES:
+            module, content = MODULES[name]
+            (folder / module).write_text(content)
         return {"folder": str(folder)}
 
     return make

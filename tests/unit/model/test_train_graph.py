@@ -129,6 +129,21 @@ def test_weights_of_graphs_are_those_of_steps(name, monkeypatch, capsys):
     graphs = trained(name, "cuda")
     assert "no CUDA graph" not in capsys.readouterr().err
     monkeypatch.setattr(train_graph, "ENABLED", False)
-    steps = trained(name, "cuda")
-    for a, b in zip(graphs.encoder.parameters(), steps.encoder.parameters(), strict=True):
+    assert_close(graphs, trained(name, "cuda"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("n_clusters", [5, 20])
+def test_weights_of_graphs_where_minibatches_have_few_cells(n_clusters, monkeypatch):
+    """Minibatches of 9 and 10 cells: a graph for each size, and none where there are more clusters than that."""
+    x = torch.randn(95, 12, generator=torch.Generator().manual_seed(0))
+    config = CONFIGS["paper"].changed(batch_size=10)
+    graphs = train(x, n_clusters, config, device="cuda", quiet=True)
+    monkeypatch.setattr(train_graph, "ENABLED", False)
+    assert_close(graphs, train(x, n_clusters, config, device="cuda", quiet=True))
+
+
+def assert_close(first, second):
+    for a, b in zip(first.encoder.parameters(), second.encoder.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
