@@ -413,7 +413,7 @@ def busy_while(process: "subprocess.Popen[str]", period: float = 0.05) -> dict[s
 
 @section
 def processes(call: Call) -> dict[str, Any]:
-    """Seconds of `cicl.py prepare`, `init`, `fit --init`, k estimated, from file to file; needs anndata and leidenalg."""
+    """Seconds of `cicl.py prepare`, `init`, `fit --init`, k estimated, file to file; needs anndata and leidenalg."""
     from atlas import write_atlas
 
     folder, found = Path(tempfile.mkdtemp()), {}

@@ -9,7 +9,7 @@ import click
 from .._version import __version__
 from ..errors import InputError, one_line
 from ..runtime.environment import set_environment
-from .exit_status import explained, unwound_by_sigterm
+from .exit_status import explained, unwound_by_signals
 
 # As `--help` lists them: what a user starts with, then the steps as they follow each other, then what few need
 ORDER = (
@@ -33,17 +33,18 @@ class Commands(click.Group):
         return sorted(self.commands, key=self.order.index) if self.order else list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an InputError ends it with one line and exit code 2, an error of the machine as `ending`."""
+        """Run the command; an InputError ends it with one line and exit code 2, other errors as `explained` says."""
+        received: list[int] = []
         try:
-            with unwound_by_sigterm():
+            with unwound_by_signals() as received:
                 return super().invoke(ctx)
-        except InputError as error:
-            click.echo(f"ERROR: {one_line(error)}", err=True)
-            ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            if (end := explained(error) or _of_changed_file(ctx, error)) is None:
+            end = explained(error, received)
+            if end is None and isinstance(error, InputError):
+                end = str(error), 2
+            if end is None and (end := _of_changed_file(ctx, error)) is None:
                 raise
             click.echo(f"ERROR: {one_line(end[0])}", err=True)
             ctx.exit(end[1])

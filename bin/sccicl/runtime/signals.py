@@ -9,9 +9,9 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @contextmanager
-def handled(sigterm: Handler, sigusr1: Handler) -> Iterator[None]:
-    """Handlers of SIGTERM and SIGUSR1 within the block; those of before are put back after it."""
-    handlers = {signal.SIGTERM: sigterm, signal.SIGUSR1: sigusr1}
+def handled(sigterm: Handler, sigusr1: Handler, sigint: Handler | None = None) -> Iterator[None]:
+    """Handlers of SIGTERM, SIGUSR1 and, where given, SIGINT within the block; those of before are put back after it."""
+    handlers = {signal.SIGTERM: sigterm, signal.SIGUSR1: sigusr1, **({} if sigint is None else {signal.SIGINT: sigint})}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
