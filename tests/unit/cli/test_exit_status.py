@@ -13,6 +13,14 @@ from sccicl.errors import InputError
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
+@pytest.fixture(autouse=True)
+def in_the_foreground():
+    """A shell has SIGINT ignored by what it runs in its background, such as these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def end_of(function):
     """Result of a command of the group that calls the function."""
     group = Commands("cicl", commands={"do": click.Command("do", callback=function)}, order=("do",))
@@ -66,10 +74,7 @@ def test_an_error_that_a_signal_became_is_not_one_of_the_input(number, error):
 
 def test_an_ignored_sigint_stays_ignored():
     """As in a command that a shell runs in its background."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with unwound_by_signals() as received:
-            signal.raise_signal(signal.SIGINT)
-        assert not received
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with unwound_by_signals() as received:
+        signal.raise_signal(signal.SIGINT)
+    assert not received
