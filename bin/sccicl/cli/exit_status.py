@@ -44,10 +44,10 @@ def unwound_by_signals() -> Iterator[list[int]]:
             report_unraisable(unraisable)
 
     # A command in the background of a shell ignores SIGINT.
-    sigint = signal.getsignal(signal.SIGINT)
+    sigint = end if signal.getsignal(signal.SIGINT) is signal.default_int_handler else None
     report_unraisable, sys.unraisablehook = sys.unraisablehook, end_later
     try:
-        with handled(end, signal.SIG_IGN, end if sigint is signal.default_int_handler else sigint):
+        with handled(end, signal.SIG_IGN, sigint):
             yield received
     finally:
         sys.unraisablehook = report_unraisable

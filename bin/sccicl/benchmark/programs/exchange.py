@@ -146,10 +146,15 @@ def empty_modules(*names):
                 setattr(sys.modules[parent], child, module)
 
 
-def run_script(folder, script, *arguments):
-    """Run a script of a checkout as `python script arguments` would, in this process; nothing is written to it."""
+def import_from(folder):
+    """From here on modules are imported from a checkout, and nothing is written to it."""
     # Our own folder is first on the path; modules of the checkout must not meet ours.
     sys.path[0] = folder
     sys.dont_write_bytecode = True
+
+
+def run_script(folder, script, *arguments):
+    """Run a script of a checkout as `python script arguments` would, in this process; nothing is written to it."""
+    import_from(folder)
     sys.argv = [os.path.join(folder, script)] + [str(argument) for argument in arguments]
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,13 +1,12 @@
 """scDeepCluster from the user's checkout: 2,000 genes, its own defaults; k given, or found by Louvain."""
 
 import inspect
-import sys
 
 import anndata
 import h5py
 import numpy as np
 import torch
-from exchange import Exchange, commit_of, empty_modules, run_script
+from exchange import Exchange, commit_of, empty_modules, import_from, run_script
 
 exchange = Exchange()
 if exchange.k is None:
@@ -15,8 +14,7 @@ if exchange.k is None:
 
 empty_modules("seaborn")
 folder = exchange.options["folder"]
-sys.dont_write_bytecode = True
-sys.path.insert(0, folder)
+import_from(folder)
 from scDeepCluster import scDeepCluster
 
 # What it hands over as anndata before 0.13 and pandas before 3 take it: a number type, and a Series as numbers.
